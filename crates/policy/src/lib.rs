@@ -1,0 +1,4 @@
+//! What may pass: two policy languages, one checked model.
+#![forbid(unsafe_code)]
+
+pub mod ruleset;
