@@ -1,4 +1,5 @@
 //! What may pass: two policy languages, one checked model.
 #![forbid(unsafe_code)]
 
+pub mod plan;
 pub mod ruleset;
