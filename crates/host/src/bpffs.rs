@@ -9,7 +9,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use crate::error::Error;
 
 /// `BPF_FS_MAGIC` in include/uapi/linux/magic.h.
-const MAGIC: i64 = 0xcafe_4a11;
+const MAGIC: u64 = 0xcafe_4a11;
 
 /// Makes `pins` a directory on a bpf file system. `/sys/fs/bpf` is mounted where systemd has not done it; elsewhere a
 /// file system of our own is mounted on `pins` itself.
@@ -60,7 +60,7 @@ fn mount_on(path: &Path) -> Result<(), Error> {
 }
 
 fn is_bpffs(path: &Path) -> bool {
-    statfs(path).is_ok_and(|found: StatFs| i64::from(found.f_type) == MAGIC)
+    statfs(path).is_ok_and(|found: StatFs| found.f_type.cast_unsigned() == MAGIC)
 }
 
 fn existing_ancestor(path: &Path) -> Option<PathBuf> {

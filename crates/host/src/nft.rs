@@ -118,9 +118,8 @@ fn feed(arguments: &[&str], ruleset: &str) -> Result<(), Error> {
 }
 
 fn run(arguments: &[&str], input: &str) -> Result<Output, Error> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Error::NoNft,
-        _ => Error::io("run", "nft")(error),
+    let failed = |error: io::Error| {
+        if error.kind() == io::ErrorKind::NotFound { Error::NoNft } else { Error::io("run", "nft")(error) }
     };
     let mut child = Command::new("nft")
         .args(arguments)
