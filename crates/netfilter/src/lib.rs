@@ -1,1 +1,5 @@
-//!
+//! What Linux netfilter would do with a packet: the packet as its hooks see it, reassembly, connection tracking and rule
+//! evaluation. Pure computation: packets and `now` go in, decisions come out.
+#![forbid(unsafe_code)]
+
+pub mod packet;
