@@ -2,4 +2,5 @@
 //! evaluation. Pure computation: packets and `now` go in, decisions come out.
 #![forbid(unsafe_code)]
 
+pub mod defrag;
 pub mod packet;

@@ -10,7 +10,7 @@
 //! | IPv4 header checksum, total length 0, impossible source addresses | `arrival_fault` | the same, `ip_route_input_slow` |
 //! | UDP, TCP, ICMP checksum | `transport_checksum` | `nf_checksum`, by connection tracking only |
 
-mod checksum;
+pub(crate) mod checksum;
 mod transport;
 
 use std::fmt;
@@ -48,6 +48,7 @@ pub struct Packet<'a> {
     transport_offset: usize,
     fragment: Option<Fragment>,
     fragment_header: Option<FragmentHeader>,
+    has_gaps: bool,
     in_interface: Option<&'a str>,
     out_interface: Option<&'a str>,
 }
@@ -167,6 +168,7 @@ impl<'a> Packet<'a> {
             transport_offset: header_len,
             fragment: (fragment.more || fragment.offset > 0).then_some(fragment),
             fragment_header: None,
+            has_gaps: false,
             in_interface: None,
             out_interface: None,
         })
@@ -196,6 +198,7 @@ impl<'a> Packet<'a> {
             transport_offset: walk.offset,
             fragment: walk.fragment,
             fragment_header: walk.fragment_header,
+            has_gaps: false,
             in_interface: None,
             out_interface: None,
         })
@@ -205,6 +208,12 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn with_interfaces(self, input: Option<&'a str>, output: Option<&'a str>) -> Self {
         Self { in_interface: input, out_interface: output, ..self }
+    }
+
+    /// The same packet, some of whose bytes are not known (zeros stand for them): its checksums say nothing.
+    #[must_use]
+    pub fn with_gaps(self, has_gaps: bool) -> Self {
+        Self { has_gaps, ..self }
     }
 
     /// The whole datagram from its network header to the end that its length names; link padding is not part of it. A
@@ -250,6 +259,11 @@ impl<'a> Packet<'a> {
     /// Whether the capture holds less than the wire did.
     pub fn is_cut(&self) -> bool {
         self.bytes.len() < self.total_len
+    }
+
+    /// Whether zeros stand for bytes that a fragment's capture had cut.
+    pub fn has_gaps(&self) -> bool {
+        self.has_gaps
     }
 
     /// Set for a fragment that was not (or not yet) reassembled.

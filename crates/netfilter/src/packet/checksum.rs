@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use super::{Packet, protocol};
 
 /// One's-complement sum of 16-bit words, folded; 0xffff over data that carries a right checksum.
-pub(super) fn sum(data: &[u8]) -> u16 {
+pub(crate) fn sum(data: &[u8]) -> u16 {
     fold(words(data))
 }
 
 /// `nf_checksum`: `None` where nothing can be said.
 pub(super) fn transport(packet: &Packet<'_>) -> Option<bool> {
-    if packet.fragment().is_some() || packet.is_cut() {
+    if packet.fragment().is_some() || packet.is_cut() || packet.has_gaps() {
         return None;
     }
     let payload = packet.payload();
