@@ -2,5 +2,6 @@
 //! evaluation. Pure computation: packets and `now` go in, decisions come out.
 #![forbid(unsafe_code)]
 
+pub mod conntrack;
 pub mod defrag;
 pub mod packet;

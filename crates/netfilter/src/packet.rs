@@ -27,6 +27,7 @@ pub mod protocol {
     pub const DCCP: u8 = 33;
     pub const ROUTING: u8 = 43;
     pub const FRAGMENT: u8 = 44;
+    pub const GRE: u8 = 47;
     pub const ESP: u8 = 50;
     pub const AH: u8 = 51;
     pub const ICMPV6: u8 = 58;
@@ -364,15 +365,15 @@ fn is_v4_group(address: Ipv4Addr) -> bool {
 }
 
 /// The way through IPv6's extension headers that `ipv6_find_hdr` takes.
-struct ExtensionWalk {
-    protocol: Option<u8>,
-    offset: usize,
-    fragment: Option<Fragment>,
+pub(crate) struct ExtensionWalk {
+    pub(crate) protocol: Option<u8>,
+    pub(crate) offset: usize,
+    pub(crate) fragment: Option<Fragment>,
     fragment_header: Option<FragmentHeader>,
 }
 
 impl ExtensionWalk {
-    fn run(bytes: &[u8], next_header: u8) -> Self {
+    pub(crate) fn run(bytes: &[u8], next_header: u8) -> Self {
         let mut walk = Self { protocol: None, offset: V6_HEADER_LEN, fragment: None, fragment_header: None };
         let mut named_at = NEXT_HEADER_AT;
         let mut current = next_header;
