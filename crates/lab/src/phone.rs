@@ -100,9 +100,8 @@ impl<'lab> Phone<'lab> {
     /// When sipp or nft cannot be run.
     pub fn call(&self, server: SocketAddr, extension: &str) -> Result<CallReport, LabError> {
         let counters = RtpCounters::new(self.lab, self.node)?;
-        let (low, high) = (counters.port.to_string(), (counters.port + 3).to_string());
-        let ports = ["-s", extension, "-d", "2100", "-min_rtp_port", &low, "-max_rtp_port", &high];
-        let answer = self.sipp(server, "call", CALL, &ports)?;
+        let port = counters.port.to_string();
+        let answer = self.sipp(server, "call", CALL, &["-s", extension, "-d", "2100", "-mp", &port])?;
         let (rtp_sent, rtp_received) = (counters.read("sent")?, counters.read("received")?);
         Ok(CallReport { answer, rtp_sent, rtp_received })
     }
@@ -124,7 +123,7 @@ impl<'lab> Phone<'lab> {
         let limit = LIMIT_S.to_string();
         let mut command = self.lab.command(self.node, "sipp");
         command.current_dir(&dir).arg(remote(server));
-        command.args(["-sf", "scenario.xml", "-inf", "users.csv", "-i", &local, "-m", "1"]);
+        command.args(["-sf", "scenario.xml", "-inf", "users.csv", "-i", &local, "-mi", &local, "-m", "1"]);
         command.args(["-key", "agent", USER_AGENT, "-nostdin", "-timeout", &limit, "-timeout_error"]);
         command.args(["-trace_err", "-error_file", "errors.log", "-t"]);
         command.arg(match self.transport {
@@ -137,7 +136,12 @@ impl<'lab> Phone<'lab> {
             return Ok(Answer::Done);
         }
         let errors = crate::process::read_lossy(&dir.join("errors.log"));
-        Ok(refusal(&errors).map_or(Answer::Nothing, Answer::Refused))
+        let silence = ["timed out", "Error on TCP connection"];
+        match refusal(&errors) {
+            Some(status) => Ok(Answer::Refused(status)),
+            None if silence.iter().any(|words| errors.contains(words)) => Ok(Answer::Nothing),
+            None => Err(LabError::Unexpected { tool: "sipp", text: output.text() + &errors }),
+        }
     }
 }
 
