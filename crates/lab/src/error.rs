@@ -81,6 +81,14 @@ pub enum LabError {
         /// The last lines of its log.
         log: String,
     },
+    /// Ringfence ended or never said that it is ready.
+    #[error("ringfence was not ready within {} s; it said:\n{said}", limit.as_secs())]
+    NotReady {
+        /// The time it was given.
+        limit: Duration,
+        /// What it printed to standard error.
+        said: String,
+    },
     /// A tool printed something that is not understood.
     #[error("cannot make sense of what `{tool}` printed: {text}")]
     Unexpected {

@@ -15,6 +15,7 @@
 pub mod asterisk;
 pub mod attack;
 mod error;
+pub mod guard;
 mod network;
 pub mod phone;
 pub mod probe;
@@ -26,6 +27,7 @@ mod topology;
 
 pub use asterisk::{Asterisk, AsteriskOptions};
 pub use error::LabError;
+pub use guard::Guard;
 pub use network::Lab;
 pub use process::{Output, Process, run};
 pub use state::{LabStatus, list};
