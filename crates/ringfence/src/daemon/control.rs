@@ -21,15 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Asks the daemon of `run_dir`.
 pub(crate) fn ask(run_dir: &Path, request: &Value) -> Result<Value, Exit> {
     let path = run_dir.join(SOCKET);
-    let stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Exit::System(format!(
-            "no daemon answers at {}; start one with `ringfence run`, or name its `--run-dir`",
-            path.display()
-        )),
-        io::ErrorKind::PermissionDenied => {
-            Exit::System(format!("no access to {}; run it with sudo", path.display()))
+    let stream = UnixStream::connect(&path).map_err(|error| {
+        let nobody = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+        if nobody {
+            Exit::System(format!(
+                "no daemon answers at {}; start one with `ringfence run`, or name its `--run-dir`",
+                path.display()
+            ))
+        } else {
+            Exit::io("connect to", &path)(error)
         }
-        _ => Exit::io("connect to", &path)(error),
     })?;
     exchange(stream, request).map_err(Exit::io("talk to the daemon at", &path))
 }
