@@ -14,6 +14,7 @@ mod tables;
 use aya_ebpf::bindings::{TC_ACT_PIPE, TC_ACT_SHOT, xdp_action};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use gate::layout::{OBSERVE, REPORT_ALL};
 use gate::{Link, Tables, Verdict, judge};
 
 use crate::context::{Context, Tc, Xdp};
@@ -47,9 +48,10 @@ fn decide<C: Context>(ctx: &C) -> Verdict {
     let judgement = unsafe { &mut *judgement };
     let link = if tables.raw_ip() { Link::Ip } else { Link::Ethernet };
     judge(ctx, &tables, link, judgement);
-    let observe = tables.config().is_some_and(|config| config.flags & gate::layout::OBSERVE != 0);
+    let flags = tables.config().map_or(0, |config| config.flags);
+    let observe = flags & OBSERVE != 0;
     report::count(judgement.reason, ctx.total_len());
-    if judgement.reason.verdict() == Verdict::Drop || judgement.notes != 0 {
+    if judgement.reason.verdict() == Verdict::Drop || judgement.notes != 0 || flags & REPORT_ALL != 0 {
         report::send(ctx, judgement, &tables, observe);
     }
     if observe { Verdict::Pass } else { judgement.reason.verdict() }

@@ -71,6 +71,9 @@ pub const HAS_BLOCKED: u32 = 16;
 /// [`Config::flags`]: some addresses are banned.
 pub const HAS_BANS: u32 = 32;
 
+/// [`Config::flags`]: tell user space about every packet, not only about those that are dropped or logged.
+pub const REPORT_ALL: u32 = 128;
+
 /// What one generation of the gate was told.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
