@@ -93,8 +93,10 @@ fn the_kernel_holds_what_we_read() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+type NamedChain = (String, Option<ChainPolicy>, Vec<(Vec<Match>, Target)>);
+
 /// Chains by name, so that their order does not count.
-fn rules_of(file: &IptablesFile, v6: bool) -> Vec<(String, Option<ChainPolicy>, Vec<(Vec<Match>, Target)>)> {
+fn rules_of(file: &IptablesFile, v6: bool) -> Vec<NamedChain> {
     let rules = if v6 { &file.ipv6 } else { &file.ipv4 };
     let chains = rules.as_ref().unwrap().chains.iter();
     let mut chains: Vec<_> = chains
@@ -113,17 +115,15 @@ fn rules_of(file: &IptablesFile, v6: bool) -> Vec<(String, Option<ChainPolicy>, 
 
 /// Rates as the kernel has them: in whole parts of a second between two packets, or in 16 bytes.
 fn rounded(condition: &Match) -> Match {
-    match condition {
-        Match::Limit(limit) => {
-            let interval = 10_000 * limit.rate.unit.seconds() / u64::from(limit.rate.amount);
-            let amount = u32::try_from(interval).unwrap();
-            Match::Limit(Limit { rate: Rate { amount, unit: RateUnit::Second }, ..*limit })
-        }
-        Match::HashLimit(limit @ HashLimit { rate: HashRate::Bytes(bytes), .. }) => {
-            Match::HashLimit(HashLimit { rate: HashRate::Bytes(bytes & !15), ..limit.clone() })
-        }
-        other => other.clone(),
+    if let Match::Limit(limit) = condition {
+        let interval = 10_000 * limit.rate.unit.seconds() / u64::from(limit.rate.amount);
+        let amount = u32::try_from(interval).unwrap();
+        return Match::Limit(Limit { rate: Rate { amount, unit: RateUnit::Second }, ..*limit });
     }
+    if let Match::HashLimit(limit @ HashLimit { rate: HashRate::Bytes(bytes), .. }) = condition {
+        return Match::HashLimit(HashLimit { rate: HashRate::Bytes(bytes & !15), ..limit.clone() });
+    }
+    condition.clone()
 }
 
 /// The table as the tool saves it right after loading.
