@@ -457,6 +457,10 @@ impl Reader<'_, '_> {
             self.context.error(&argument.span, "`! +` never matches", "leave the rule out");
             return;
         }
+        if interface.name.is_empty() {
+            // `+` is every interface, and none, which is no condition.
+            return;
+        }
         if argument.text.contains([',', '/', ' ', ':']) {
             let help = "iptables compares the whole name; write one rule for each interface, and no alias";
             self.context.warn(
