@@ -36,7 +36,11 @@ pub struct RuleSet {
 impl RuleSet {
     /// The chain of that name, as the file spells it.
     pub fn chain(&self, name: &str) -> Option<(ChainId, &Chain)> {
-        self.chains.iter().enumerate().find(|(_, chain)| chain.name == name).map(|(index, chain)| (ChainId(index), chain))
+        self.chains
+            .iter()
+            .enumerate()
+            .find(|(_, chain)| chain.name == name)
+            .map(|(index, chain)| (ChainId(index), chain))
     }
 
     /// The chain that a [`Target::Jump`] or [`Target::Goto`] names.
