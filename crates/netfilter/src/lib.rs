@@ -5,3 +5,4 @@
 pub mod conntrack;
 pub mod defrag;
 pub mod packet;
+pub mod rules;

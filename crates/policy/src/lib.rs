@@ -1,4 +1,6 @@
 //! What may pass: two policy languages, one checked model.
 #![forbid(unsafe_code)]
 
+pub mod diagnostic;
+pub mod iptables;
 pub mod ruleset;

@@ -1,0 +1,131 @@
+//! Rules made ready: searchers built, buckets filled, tables bound.
+
+use policy::ruleset::{ChainId, ChainPolicy, Line, Match, Recent, RuleSet, Target};
+
+use super::conditions::{Held, Subject, plain};
+use super::hashlimit::{HashTables, Meter};
+use super::limit::Bucket;
+use super::recent::{ListId, RecentLists};
+use super::text::Searcher;
+use super::{Counter, Hook, Settings};
+
+/// One family's table.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) chains: Vec<Chain>,
+    /// INPUT, FORWARD, OUTPUT.
+    built_in: [Option<ChainId>; 3],
+}
+
+#[derive(Debug)]
+pub(super) struct Chain {
+    /// Where the policy stands.
+    pub(super) line: Line,
+    pub(super) policy: ChainPolicy,
+    pub(super) policy_counter: Counter,
+    pub(super) rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) line: Line,
+    pub(super) target: Target,
+    pub(super) counter: Counter,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Debug)]
+enum Condition {
+    /// Looks at the packet only.
+    Plain(Match),
+    Text(Box<Searcher>),
+    Limit(Bucket),
+    HashLimit(Meter),
+    Recent(Recent, ListId),
+}
+
+impl Compiled {
+    pub(super) fn new(
+        rules: &RuleSet,
+        hash_tables: &mut HashTables,
+        recent: &mut RecentLists,
+        settings: Settings,
+    ) -> Self {
+        let mut condition = |rule: &Match| match rule {
+            Match::Text(text) => Condition::Text(Box::new(Searcher::new(text))),
+            Match::Limit(limit) => Condition::Limit(Bucket::new(limit, settings)),
+            Match::HashLimit(limit) => Condition::HashLimit(hash_tables.meter(limit, rules.family)),
+            Match::Recent(list) => Condition::Recent(list.clone(), recent.list(list)),
+            Match::Protocol { .. }
+            | Match::Source { .. }
+            | Match::Destination { .. }
+            | Match::InInterface { .. }
+            | Match::OutInterface { .. }
+            | Match::Fragment { .. }
+            | Match::SourcePort { .. }
+            | Match::DestinationPort { .. }
+            | Match::WholeHeader
+            | Match::TcpFlags { .. }
+            | Match::TcpOption { .. }
+            | Match::Multiport { .. }
+            | Match::State { .. }
+            | Match::Icmp { .. }
+            | Match::SourceRange { .. }
+            | Match::DestinationRange { .. }
+            | Match::Length { .. } => Condition::Plain(rule.clone()),
+        };
+        let mut chains = Vec::with_capacity(rules.chains.len());
+        for chain in &rules.chains {
+            let rules = chain.rules.iter().map(|rule| Rule {
+                line: rule.line,
+                target: rule.target.clone(),
+                counter: Counter::default(),
+                conditions: rule.matches.iter().map(&mut condition).collect(),
+            });
+            chains.push(Chain {
+                line: chain.line,
+                policy: chain.policy.unwrap_or(ChainPolicy::Accept),
+                policy_counter: Counter::default(),
+                rules: rules.collect(),
+            });
+        }
+        let built_in =
+            [Hook::Input, Hook::Forward, Hook::Output].map(|hook| rules.chain(hook.name()).map(|(id, _)| id));
+        Self { chains, built_in }
+    }
+
+    /// The chain of a hook.
+    pub(super) fn built_in(&self, hook: Hook) -> Option<(ChainId, &Chain)> {
+        let [input, forward, output] = self.built_in;
+        let id = match hook {
+            Hook::Input => input,
+            Hook::Forward => forward,
+            Hook::Output => output,
+        }?;
+        self.chains.get(id.0).map(|chain| (id, chain))
+    }
+}
+
+impl Rule {
+    /// Whether every condition holds; those behind the first that does not are left alone, with their buckets and lists.
+    pub(super) fn holds(
+        &mut self,
+        subject: &mut Subject<'_>,
+        hash_tables: &mut HashTables,
+        recent: &mut RecentLists,
+    ) -> Held {
+        for condition in &mut self.conditions {
+            let held = match condition {
+                Condition::Plain(rule) => plain(rule, subject),
+                Condition::Text(searcher) => searcher.holds(subject),
+                Condition::Limit(bucket) => Held::from(bucket.takes(subject.jiffies())),
+                Condition::HashLimit(meter) => hash_tables.holds(meter, subject),
+                Condition::Recent(rule, list) => Held::from(recent.holds(rule, *list, subject)),
+            };
+            if held != Held::Yes {
+                return held;
+            }
+        }
+        Held::Yes
+    }
+}
