@@ -7,7 +7,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
     while let Some(frame) = reader.next_frame() {
         let decoded = capture::link::decode(&frame);
-        writeln!(out, "{} {:?} link {} {} of {} bytes", frame.number, frame.time, frame.link, frame.data.len(), frame.original_len)?;
+        writeln!(
+            out,
+            "{} {:?} link {} {} of {} bytes",
+            frame.number,
+            frame.time,
+            frame.link,
+            frame.data.len(),
+            frame.original_len
+        )?;
         if !matches!(decoded.payload, capture::link::Payload::Ip { .. }) {
             writeln!(out, "  {:?}", decoded.payload)?;
         }

@@ -228,11 +228,3 @@ fn unacknowledged_data_and_retransmissions_shorten_the_life() {
     assert_eq!(wire.send(SERVER, ACK, 1, 101, 0).timeout, Some(432_000));
     assert_eq!(wire.send_window(SERVER, ACK, 1, 101, 0, 0).timeout, Some(300), "a closed window");
 }
-
-#[test]
-fn a_reset_after_its_own_syn_has_to_fit() {
-    let mut wire = Wire::new();
-    wire.valid(CLIENT, SYN, 0, 0, 0);
-    wire.valid(SERVER, SYN, 0, 0, 0);
-    wire.invalid(SERVER, RST, 10, 0, 0);
-}
