@@ -26,12 +26,20 @@ impl<'lab> Guard<'lab> {
     /// # Errors
     /// When it ends or is silent for 30 s; the error holds what it said.
     pub fn start(lab: &'lab Lab, binary: &Path, policy: &Path) -> Result<Self, LabError> {
+        Self::start_with(lab, binary, policy, &[])
+    }
+
+    /// As [`Guard::start`], with more options for `run`, such as `--observe`.
+    ///
+    /// # Errors
+    /// As [`Guard::start`].
+    pub fn start_with(lab: &'lab Lab, binary: &Path, policy: &Path, more: &[&str]) -> Result<Self, LabError> {
         let base = lab.dir().join("ringfence");
         std::fs::create_dir_all(&base).map_err(file("create", &base))?;
         let program = binary.display().to_string();
         let mut command = lab.command(Node::Pbx, &program);
         command.arg("run").arg("--policy").arg(policy);
-        command.args(["--interface", Node::INTERFACE]).args(directories(lab));
+        command.args(["--interface", Node::INTERFACE]).args(directories(lab)).args(more);
         let mut process = lab.spawn("ringfence", command)?;
         let Some(ready) = process.wait_for_line("ready", READY) else {
             return Err(LabError::NotReady { limit: READY, said: process.stderr() });
