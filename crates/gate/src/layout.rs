@@ -267,6 +267,35 @@ pub struct Event {
     pub reserved: [u8; 6],
 }
 
+impl Event {
+    /// From a record of the ring buffer; `None` if it is too short.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+            let (head, tail) = rest.split_first_chunk::<N>()?;
+            *rest = tail;
+            Some(*head)
+        }
+        let rest = &mut &*bytes;
+        Some(Self {
+            time: u64::from_ne_bytes(take(rest)?),
+            notes: u64::from_ne_bytes(take(rest)?),
+            source: Address(take(rest)?),
+            destination: Address(take(rest)?),
+            interface: u32::from_ne_bytes(take(rest)?),
+            rule: u16::from_ne_bytes(take(rest)?),
+            signature: u16::from_ne_bytes(take(rest)?),
+            source_port: u16::from_ne_bytes(take(rest)?),
+            destination_port: u16::from_ne_bytes(take(rest)?),
+            length: u16::from_ne_bytes(take(rest)?),
+            family: u8::from_ne_bytes(take(rest)?),
+            protocol: u8::from_ne_bytes(take(rest)?),
+            reason: u8::from_ne_bytes(take(rest)?),
+            observed: u8::from_ne_bytes(take(rest)?),
+            reserved: take(rest)?,
+        })
+    }
+}
+
 /// No rule or no signature.
 pub const NONE: u16 = u16::MAX;
 

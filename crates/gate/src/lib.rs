@@ -15,6 +15,8 @@ pub mod judge;
 pub mod layout;
 #[cfg(any(feature = "std", test))]
 pub mod memory;
+#[cfg(feature = "aya")]
+mod pod;
 pub mod reason;
 pub mod scan;
 pub mod tables;

@@ -4,8 +4,12 @@
 //! iptables-extensions(8). A value of these types is valid by construction: chains that are jumped to exist, built-in
 //! chains have a policy, loops are refused (`Netfilter` refuses them too).
 
+mod credits;
+
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+
+pub use credits::{HASHLIMIT_SCALE, HashCredits, LIMIT_SCALE, LimitCredits};
 
 /// The address family that a rule set judges.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -41,6 +45,16 @@ impl RuleSet {
             .enumerate()
             .find(|(_, chain)| chain.name == name)
             .map(|(index, chain)| (ChainId(index), chain))
+<<<<<<< HEAD
+    }
+
+    /// Whether any rule asks for connection tracking. Without one, the kernel tracks nothing in a network namespace, and
+    /// reassembles IPv4 fragments only for packets that stay on this host (before INPUT), IPv6 fragments after INPUT.
+    pub fn needs_conntrack(&self) -> bool {
+        let mut matches = self.chains.iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.matches);
+        matches.any(|condition| matches!(condition, Match::State { .. }))
+=======
+>>>>>>> helper-c
     }
 
     /// The chain that a [`Target::Jump`] or [`Target::Goto`] names.
@@ -163,6 +177,9 @@ pub enum Match {
     SourcePort { negated: bool, ports: RangeInclusive<u16> },
     /// `--dport`.
     DestinationPort { negated: bool, ports: RangeInclusive<u16> },
+    /// `-m tcp|udp|sctp|dccp` without an option: first fragments only, and a packet too short for the header is dropped.
+    /// The port, flag and option matches of these protocols ask for the same.
+    WholeHeader,
     /// `-m tcp --tcp-flags MASK COMP` and `--syn`; bits of TCP's flag byte (FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32).
     TcpFlags { negated: bool, mask: u8, set: u8 },
     /// `-m tcp --tcp-option N`.
@@ -269,7 +286,7 @@ pub struct Text {
     pub from: u16,
     /// Offset that an occurrence may not reach beyond; iptables' default is 65535.
     pub to: u16,
-    /// ASCII case is ignored.
+    /// Case is ignored, as the kernel's `toupper` sees it (ASCII and Latin-1).
     pub icase: bool,
 }
 
@@ -310,7 +327,7 @@ pub struct HashLimit {
     /// `true` for `--hashlimit-above` (matches over the rate), `false` for `--hashlimit-upto`.
     pub above: bool,
     pub rate: HashRate,
-    /// Packets, or bytes for a byte rate; default 5.
+    /// Packets (default 5); for a byte rate bytes, 0 when the option is absent.
     pub burst: u64,
     /// `--hashlimit-mode`; all false is one global bucket.
     pub by_source: bool,
@@ -324,7 +341,7 @@ pub struct HashLimit {
     pub buckets: u32,
     /// `--hashlimit-htable-max`, 0 lets the kernel choose.
     pub max: u32,
-    /// Milliseconds; default 10,000.
+    /// Milliseconds. The default is the unit of the rate (a second, a minute, …); for a byte rate 15 s, with a burst 60 s.
     pub expire: u32,
     /// Milliseconds; default 1,000.
     pub gc_interval: u32,

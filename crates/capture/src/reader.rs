@@ -1,0 +1,220 @@
+//! From a file to frames, whatever its format.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::bytes::{Filled, fill};
+use crate::{pcap, pcapng};
+
+/// One captured frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Frame<'a> {
+    /// From 1, as Wireshark counts.
+    pub number: u64,
+    /// Since the Unix epoch.
+    pub time: Duration,
+    /// The name of the interface, where the format keeps it (pcapng).
+    pub interface: Option<&'a str>,
+    /// Which way it went, where the format keeps it (pcapng flags; cooked frames say it themselves).
+    pub direction: Option<Direction>,
+    /// Link type number (tcpdump.org/linktypes.html); see [`crate::link`].
+    pub link: u16,
+    /// From the link header on; at most as long as the snap length.
+    pub data: &'a [u8],
+    /// Length on the wire.
+    pub original_len: usize,
+}
+
+/// Seen from the machine that captured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Direction {
+    Incoming,
+    Outgoing,
+}
+
+/// Something that could not be read, or only in part.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem {
+    /// The frame that it is about, or the last one before it (0: before the first).
+    pub frame: u64,
+    /// Lower case, no full stop.
+    pub what: String,
+}
+
+/// Why a file gives no frames at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("empty file")]
+    Empty,
+    /// Neither pcap nor pcapng; the text names what it may be.
+    #[error("not a pcap or pcapng capture{hint}")]
+    Format { hint: &'static str },
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Frames larger than this are taken for a broken length field. Larger than any snap length in use and than a segment that a
+/// network card was to split ("BIG TCP", 512 KiB).
+pub(crate) const MAX_FRAME: usize = 4 * 1024 * 1024;
+
+/// Problems kept; a broken file could give one for each frame. Later ones are only counted.
+const MAX_PROBLEMS: usize = 1000;
+
+/// Reads frames one after another.
+pub struct Reader<'a> {
+    source: Box<dyn BufRead + 'a>,
+    format: Format,
+    buffer: Vec<u8>,
+    count: u64,
+    problems: Problems,
+    finished: bool,
+}
+
+#[derive(Debug)]
+enum Format {
+    Pcap(pcap::Header),
+    Pcapng(pcapng::Section),
+}
+
+/// The first [`MAX_PROBLEMS`], and how many there were.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    kept: Vec<Problem>,
+    suppressed: u64,
+}
+
+impl Problems {
+    pub(crate) fn add(&mut self, frame: u64, what: impl Into<String>) {
+        if self.kept.len() < MAX_PROBLEMS {
+            self.kept.push(Problem { frame, what: what.into() });
+        } else {
+            self.suppressed += 1;
+        }
+    }
+}
+
+impl std::fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("format", &self.format)
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reader<'static> {
+    /// Opens a capture file.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::new(File::open(path)?)
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Reads a capture from anywhere. Memory does not grow with the capture: one frame of at most 4 MiB, and up to 65,536
+    /// interfaces (pcapng).
+    pub fn new(source: impl Read + 'a) -> Result<Self, Error> {
+        let mut plain = BufReader::with_capacity(128 * 1024, source);
+        let gzip = plain.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+        let mut source: Box<dyn BufRead + 'a> =
+            if gzip { Box::new(BufReader::new(MultiGzDecoder::new(plain))) } else { Box::new(plain) };
+        let mut buffer = Vec::new();
+        match fill(&mut source, &mut buffer, 4) {
+            Filled::Whole | Filled::Cut { .. } => {}
+            Filled::Ended => return Err(Error::Empty),
+            Filled::Failed(error) => return Err(error.into()),
+        }
+        let magic = buffer.first_chunk::<4>().copied().unwrap_or_default();
+        let format = if magic == pcapng::SECTION_MAGIC {
+            Format::Pcapng(pcapng::Section::default())
+        } else {
+            match pcap::Header::read(magic, &mut source, &mut buffer)? {
+                Some(header) => Format::Pcap(header),
+                None => return Err(Error::Format { hint: hint(magic) }),
+            }
+        };
+        let mut reader =
+            Self { source, format, buffer, count: 0, problems: Problems::default(), finished: false };
+        if let Format::Pcapng(section) = &mut reader.format {
+            section.begin(&mut reader.source, &mut reader.buffer, &mut reader.problems)?;
+        }
+        Ok(reader)
+    }
+
+    /// The next frame; `None` at the end, or where nothing more can be read (a [`Problem`] then says so).
+    pub fn next_frame(&mut self) -> Option<Frame<'_>> {
+        if self.finished {
+            return None;
+        }
+        let number = self.count + 1;
+        let found = match &mut self.format {
+            Format::Pcap(header) => {
+                header.next(&mut self.source, &mut self.buffer, number, &mut self.problems)
+            }
+            Format::Pcapng(section) => {
+                section.next(&mut self.source, &mut self.buffer, number, &mut self.problems)
+            }
+        };
+        let Some(found) = found else {
+            self.finished = true;
+            return None;
+        };
+        self.count = number;
+        self.finished = found.is_last;
+        let interface = match &self.format {
+            Format::Pcap(_) => None,
+            Format::Pcapng(section) => section.interface_name(found.interface),
+        };
+        Some(Frame {
+            number,
+            time: found.time,
+            interface,
+            direction: found.direction,
+            link: found.link,
+            data: self.buffer.get(found.data).unwrap_or_default(),
+            original_len: found.original_len,
+        })
+    }
+
+    /// What could not be read since the last call; the last one may say how many more there were.
+    pub fn take_problems(&mut self) -> Vec<Problem> {
+        let mut problems = std::mem::take(&mut self.problems.kept);
+        if self.problems.suppressed > 0 {
+            let what = format!("{} more problems like these", self.problems.suppressed);
+            problems.push(Problem { frame: self.count, what });
+            self.problems.suppressed = 0;
+        }
+        problems
+    }
+}
+
+/// Where a format reader found a frame.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) time: Duration,
+    /// Number of the interface in its section.
+    pub(crate) interface: usize,
+    pub(crate) direction: Option<Direction>,
+    pub(crate) link: u16,
+    /// In the buffer.
+    pub(crate) data: std::ops::Range<usize>,
+    pub(crate) original_len: usize,
+    /// The file broke off within it.
+    pub(crate) is_last: bool,
+}
+
+/// What people hand to a capture reader by mistake.
+fn hint(magic: [u8; 4]) -> &'static str {
+    match &magic {
+        b"snoo" => "; it is a snoop file, convert it with `editcap`",
+        [0x28, 0xb5, 0x2f, 0xfd] => "; it is compressed with zstd, unpack it with `unzstd`",
+        [0xfd, b'7', b'z', b'X'] => "; it is compressed with xz, unpack it with `unxz`",
+        b"BZh9" => "; it is compressed with bzip2, unpack it with `bunzip2`",
+        [b'P', b'K', 3, 4] => "; it is a zip archive, unpack it first",
+        [0x7f, b'E', b'L', b'F'] => "; it is a program",
+        _ => "",
+    }
+}

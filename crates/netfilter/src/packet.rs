@@ -1,0 +1,439 @@
+//! One IP datagram as netfilter's hooks see it: from the network header to the end that its length field names.
+//!
+//! Parsing is lax: what can be understood is kept. [`Packet::parse`] refuses only what `ip_rcv` and `ip6_rcv` could not even
+//! hand to a hook (wrong version, impossible lengths). [`Packet::arrival_fault`] names the rest of what they discard, which
+//! holds for packets that *arrive*: a packet that this host sends may lawfully lack its checksum in a capture (offload).
+//!
+//! | checked | where | kernel |
+//! |---|---|---|
+//! | version, header length, total length against the bytes on the wire | `parse` | `ip_rcv_core`, `ip6_rcv_core` |
+//! | IPv4 header checksum, total length 0, impossible source addresses | `arrival_fault` | the same, `ip_route_input_slow` |
+//! | UDP, TCP, ICMP checksum | `transport_checksum` | `nf_checksum`, by connection tracking only |
+
+pub(crate) mod checksum;
+mod transport;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use transport::{Icmp, Tcp, Transport, Udp, tcp_flags};
+
+/// Upper-layer protocol numbers (IANA "Protocol Numbers").
+pub mod protocol {
+    pub const HOP_BY_HOP: u8 = 0;
+    pub const ICMP: u8 = 1;
+    pub const TCP: u8 = 6;
+    pub const UDP: u8 = 17;
+    pub const DCCP: u8 = 33;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const GRE: u8 = 47;
+    pub const ESP: u8 = 50;
+    pub const AH: u8 = 51;
+    pub const ICMPV6: u8 = 58;
+    pub const NO_NEXT_HEADER: u8 = 59;
+    pub const DESTINATION_OPTIONS: u8 = 60;
+    pub const SCTP: u8 = 132;
+    pub const UDPLITE: u8 = 136;
+}
+
+/// One IP datagram, or one fragment of it. Borrows its bytes from a frame or from [`crate::defrag`].
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    bytes: &'a [u8],
+    source: IpAddr,
+    destination: IpAddr,
+    declared_len: usize,
+    total_len: usize,
+    protocol: Option<u8>,
+    transport_offset: usize,
+    fragment: Option<Fragment>,
+    fragment_header: Option<FragmentHeader>,
+    has_gaps: bool,
+    in_interface: Option<&'a str>,
+    out_interface: Option<&'a str>,
+}
+
+/// Which part of a datagram a fragment is. Absent from whole and from reassembled datagrams.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Fragment {
+    /// Where its first byte belongs, in bytes (a multiple of 8).
+    pub offset: usize,
+    /// More fragments follow.
+    pub more: bool,
+    /// IPv4: 16 bits; IPv6: 32 bits.
+    pub id: u32,
+}
+
+/// Where IPv6's fragment header stands, for reassembly.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FragmentHeader {
+    /// Offset of the fragment header from the network header.
+    pub at: usize,
+    /// Offset of the byte that names it (`next header` of the header before).
+    pub named_at: usize,
+}
+
+/// Why the kernel discards a datagram before any hook or rule sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Malformed {
+    /// The IPv4 header checksum is wrong.
+    Checksum,
+    /// Fewer bytes than the smallest header of its version.
+    HeaderCut,
+    /// IPv4 header length below 20 or beyond the total length.
+    HeaderLength,
+    /// The length field names more than arrived, or less than the header.
+    Length,
+    /// A source or destination that cannot come over this wire: multicast source, loopback from outside, `0.0.0.0/8`.
+    Martian,
+    /// Neither version 4 nor 6.
+    Version,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Checksum => "wrong ip header checksum",
+            Self::HeaderCut => "ip header cut off",
+            Self::HeaderLength => "impossible ip header length",
+            Self::Length => "ip length field does not fit the bytes on the wire",
+            Self::Martian => "impossible source or destination address",
+            Self::Version => "neither ipv4 nor ipv6",
+        })
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+impl<'a> Packet<'a> {
+    /// Reads the datagram at the start of `data`. `wire_len` is how many bytes there were on the wire from the network
+    /// header on: at least `data.len()`, more when the capture cut the packet (snap length).
+    pub fn parse(data: &'a [u8], wire_len: usize) -> Result<Self, Malformed> {
+        let wire_len = wire_len.max(data.len());
+        match data.first().map(|byte| byte >> 4) {
+            Some(4) => Self::parse_v4(data, wire_len),
+            Some(6) => Self::parse_v6(data, wire_len),
+            Some(_) => Err(Malformed::Version),
+            None => Err(Malformed::HeaderCut),
+        }
+    }
+
+    fn parse_v4(data: &'a [u8], wire_len: usize) -> Result<Self, Malformed> {
+        let header = data.first_chunk::<20>().ok_or(Malformed::HeaderCut)?;
+        let &[
+            first,
+            _,
+            len0,
+            len1,
+            id0,
+            id1,
+            frag0,
+            frag1,
+            _,
+            protocol,
+            _,
+            _,
+            s0,
+            s1,
+            s2,
+            s3,
+            d0,
+            d1,
+            d2,
+            d3,
+        ] = header;
+        let header_len = usize::from(first & 0x0f) * 4;
+        if header_len < header.len() {
+            return Err(Malformed::HeaderLength);
+        }
+        let declared_len = usize::from(u16::from_be_bytes([len0, len1]));
+        // A segment that the network card was to split carries 0 here; `arrival_fault` refuses it when it arrives.
+        let total_len = if declared_len == 0 { wire_len } else { declared_len };
+        if total_len < header_len || total_len > wire_len {
+            return Err(Malformed::Length);
+        }
+        let bits = u16::from_be_bytes([frag0, frag1]);
+        let fragment = Fragment {
+            offset: usize::from(bits & 0x1fff) * 8,
+            more: bits & 0x2000 != 0,
+            id: u32::from(u16::from_be_bytes([id0, id1])),
+        };
+        Ok(Self {
+            bytes: data.get(..total_len).unwrap_or(data),
+            source: IpAddr::V4(Ipv4Addr::new(s0, s1, s2, s3)),
+            destination: IpAddr::V4(Ipv4Addr::new(d0, d1, d2, d3)),
+            declared_len,
+            total_len,
+            protocol: Some(protocol),
+            transport_offset: header_len,
+            fragment: (fragment.more || fragment.offset > 0).then_some(fragment),
+            fragment_header: None,
+            has_gaps: false,
+            in_interface: None,
+            out_interface: None,
+        })
+    }
+
+    fn parse_v6(data: &'a [u8], wire_len: usize) -> Result<Self, Malformed> {
+        let (fixed, addresses) = data.split_first_chunk::<8>().ok_or(Malformed::HeaderCut)?;
+        let (source, rest) = addresses.split_first_chunk::<16>().ok_or(Malformed::HeaderCut)?;
+        let destination = rest.first_chunk::<16>().ok_or(Malformed::HeaderCut)?;
+        let &[_, _, _, _, len0, len1, next_header, _] = fixed;
+        let payload_len = usize::from(u16::from_be_bytes([len0, len1]));
+        // A jumbogram (RFC 2675) carries its length in a hop-by-hop option and 0 here.
+        let jumbo = payload_len == 0 && next_header == protocol::HOP_BY_HOP;
+        let total_len = if jumbo { wire_len } else { payload_len + V6_HEADER_LEN };
+        if total_len > wire_len {
+            return Err(Malformed::Length);
+        }
+        let bytes = data.get(..total_len).unwrap_or(data);
+        let walk = ExtensionWalk::run(bytes, next_header);
+        Ok(Self {
+            bytes,
+            source: IpAddr::V6(Ipv6Addr::from(*source)),
+            destination: IpAddr::V6(Ipv6Addr::from(*destination)),
+            declared_len: payload_len + V6_HEADER_LEN,
+            total_len,
+            protocol: walk.protocol,
+            transport_offset: walk.offset,
+            fragment: walk.fragment,
+            fragment_header: walk.fragment_header,
+            has_gaps: false,
+            in_interface: None,
+            out_interface: None,
+        })
+    }
+
+    /// The same packet, come in through `input` or about to leave through `output`.
+    #[must_use]
+    pub fn with_interfaces(self, input: Option<&'a str>, output: Option<&'a str>) -> Self {
+        Self { in_interface: input, out_interface: output, ..self }
+    }
+
+    /// The same packet, some of whose bytes are not known (zeros stand for them): its checksums say nothing.
+    #[must_use]
+    pub fn with_gaps(self, has_gaps: bool) -> Self {
+        Self { has_gaps, ..self }
+    }
+
+    /// The whole datagram from its network header to the end that its length names; link padding is not part of it. A
+    /// capture with a snap length may hold less than [`Packet::total_len`].
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub fn source(&self) -> IpAddr {
+        self.source
+    }
+
+    pub fn destination(&self) -> IpAddr {
+        self.destination
+    }
+
+    /// Whether it is IPv4 (else IPv6).
+    pub fn is_ipv4(&self) -> bool {
+        self.source.is_ipv4()
+    }
+
+    /// The upper-layer protocol: IPv4's field, or what follows IPv6's extension headers (59 when nothing does). `None` when
+    /// that chain is broken off, where ip6tables' `-p` discards the packet (`hotdrop` in `ip6_packet_match`).
+    pub fn protocol(&self) -> Option<u8> {
+        self.protocol
+    }
+
+    /// Offset of the upper-layer header from the network header.
+    pub fn transport_offset(&self) -> usize {
+        self.transport_offset
+    }
+
+    /// Length in bytes that `-m length` compares: IPv4 total length; IPv6 payload length + 40.
+    pub fn declared_len(&self) -> usize {
+        self.declared_len
+    }
+
+    /// Length in bytes of the datagram on the wire; same as [`Packet::declared_len`] but for offloaded segments and jumbograms.
+    pub fn total_len(&self) -> usize {
+        self.total_len
+    }
+
+    /// Whether the capture holds less than the wire did.
+    pub fn is_cut(&self) -> bool {
+        self.bytes.len() < self.total_len
+    }
+
+    /// Whether zeros stand for bytes that a fragment's capture had cut.
+    pub fn has_gaps(&self) -> bool {
+        self.has_gaps
+    }
+
+    /// Set for a fragment that was not (or not yet) reassembled.
+    pub fn fragment(&self) -> Option<Fragment> {
+        self.fragment
+    }
+
+    /// Where the fragment header of an IPv6 fragment stands.
+    pub fn fragment_header(&self) -> Option<FragmentHeader> {
+        self.fragment_header
+    }
+
+    /// The interface it came in through, if known.
+    pub fn in_interface(&self) -> Option<&'a str> {
+        self.in_interface
+    }
+
+    /// The interface that it leaves through, if known.
+    pub fn out_interface(&self) -> Option<&'a str> {
+        self.out_interface
+    }
+
+    /// Bytes from the upper-layer header on; empty when it begins beyond the end.
+    pub fn payload(&self) -> &'a [u8] {
+        self.bytes.get(self.transport_offset..).unwrap_or_default()
+    }
+
+    /// The upper-layer header.
+    pub fn transport(&self) -> Transport<'a> {
+        transport::parse(self)
+    }
+
+    /// The first four bytes after the network header as two ports, as `-m multiport` reads them: only for TCP, UDP,
+    /// UDP-Lite, SCTP and DCCP, and not for later fragments.
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        let first = self.fragment.is_none_or(|fragment| fragment.offset == 0);
+        if !first || !self.protocol.is_some_and(transport::has_ports) {
+            return None;
+        }
+        let &[s0, s1, d0, d1] = self.payload().first_chunk::<4>()?;
+        Some((u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])))
+    }
+
+    /// Why the kernel would discard this packet when it arrives, before connection tracking and rules. `loopback`: it came
+    /// through `lo`, where loopback addresses are at home and checksums are never looked at.
+    pub fn arrival_fault(&self, loopback: bool) -> Option<Malformed> {
+        if self.is_ipv4() && self.declared_len == 0 {
+            return Some(Malformed::Length);
+        }
+        if !loopback && !self.header_checksum_ok() {
+            return Some(Malformed::Checksum);
+        }
+        self.is_martian(loopback).then_some(Malformed::Martian)
+    }
+
+    fn header_checksum_ok(&self) -> bool {
+        let header = self.bytes.get(..self.transport_offset);
+        // A header that the capture cut cannot be judged.
+        !self.is_ipv4() || header.is_none_or(|header| checksum::sum(header) == 0xffff)
+    }
+
+    /// `ip_route_input_slow` and `ip6_rcv_core`. What depends on the host's routes (`rp_filter`, own address as source) is
+    /// not judged.
+    fn is_martian(&self, loopback: bool) -> bool {
+        match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let nobody =
+                    source.octets()[0] == 0 && !(source.is_unspecified() && is_v4_group(destination));
+                source.is_multicast()
+                    || source.is_broadcast()
+                    || nobody
+                    || destination.octets()[0] == 0
+                    || (!loopback && (source.is_loopback() || destination.is_loopback()))
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let [first, second, ..] = destination.octets();
+                let scope = if first == 0xff { second & 0x0f } else { 0x0e };
+                source.is_multicast()
+                    || scope == 0
+                    || (!loopback && (source.is_loopback() || destination.is_loopback() || scope == 1))
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => true,
+        }
+    }
+
+    /// Whether the upper-layer checksum holds: `None` when it cannot be told (no checksum in this protocol, a zero UDP
+    /// checksum over IPv4, a fragment, a packet that the capture cut).
+    pub fn transport_checksum(&self) -> Option<bool> {
+        checksum::transport(self)
+    }
+}
+
+/// IPv6's fixed header.
+pub(crate) const V6_HEADER_LEN: usize = 40;
+
+fn is_v4_group(address: Ipv4Addr) -> bool {
+    address.is_broadcast() || address.is_multicast()
+}
+
+/// The way through IPv6's extension headers that `ipv6_find_hdr` takes.
+pub(crate) struct ExtensionWalk {
+    pub(crate) protocol: Option<u8>,
+    pub(crate) offset: usize,
+    pub(crate) fragment: Option<Fragment>,
+    fragment_header: Option<FragmentHeader>,
+}
+
+impl ExtensionWalk {
+    pub(crate) fn run(bytes: &[u8], next_header: u8) -> Self {
+        let mut walk = Self { protocol: None, offset: V6_HEADER_LEN, fragment: None, fragment_header: None };
+        let mut named_at = NEXT_HEADER_AT;
+        let mut current = next_header;
+        // Each step moves on by 8 bytes or more, so the walk ends with the packet.
+        while is_extension(current) && current != protocol::NO_NEXT_HEADER {
+            let Some(&[next, units]) = bytes.get(walk.offset..).and_then(|rest| rest.first_chunk::<2>())
+            else {
+                return walk;
+            };
+            let len = match current {
+                protocol::FRAGMENT => {
+                    let Some(fragment) = fragment_at(bytes, walk.offset) else { return walk };
+                    walk.fragment_header = Some(FragmentHeader { at: walk.offset, named_at });
+                    walk.fragment = Some(fragment);
+                    if fragment.offset > 0 {
+                        walk.offset += 8;
+                        // What follows is the middle of something; only a plain protocol number can be trusted.
+                        walk.protocol =
+                            (!is_extension(next) || next == protocol::NO_NEXT_HEADER).then_some(next);
+                        return walk;
+                    }
+                    8
+                }
+                protocol::AH => (usize::from(units) + 2) * 4,
+                _ => (usize::from(units) + 1) * 8,
+            };
+            named_at = walk.offset;
+            walk.offset += len;
+            current = next;
+        }
+        walk.protocol = Some(current);
+        walk
+    }
+}
+
+/// Offset of the fixed header's `next header` byte.
+const NEXT_HEADER_AT: usize = 6;
+
+fn fragment_at(bytes: &[u8], at: usize) -> Option<Fragment> {
+    let &[_, _, o0, o1, i0, i1, i2, i3] = bytes.get(at..)?.first_chunk::<8>()?;
+    let bits = u16::from_be_bytes([o0, o1]);
+    Some(Fragment {
+        offset: usize::from(bits & 0xfff8),
+        more: bits & 1 != 0,
+        id: u32::from_be_bytes([i0, i1, i2, i3]),
+    })
+}
+
+/// `ipv6_ext_hdr`: what the kernel steps over.
+fn is_extension(header: u8) -> bool {
+    matches!(
+        header,
+        protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::FRAGMENT
+            | protocol::AH
+            | protocol::NO_NEXT_HEADER
+            | protocol::DESTINATION_OPTIONS
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! The Internet checksum (RFC 1071) and the pseudo-headers over it.
+
+use std::net::IpAddr;
+
+use super::{Packet, protocol};
+
+/// One's-complement sum of 16-bit words, folded; 0xffff over data that carries a right checksum.
+pub(crate) fn sum(data: &[u8]) -> u16 {
+    fold(words(data))
+}
+
+/// `nf_checksum`: `None` where nothing can be said.
+pub(super) fn transport(packet: &Packet<'_>) -> Option<bool> {
+    if packet.fragment().is_some() || packet.is_cut() || packet.has_gaps() {
+        return None;
+    }
+    let payload = packet.payload();
+    let number = packet.protocol()?;
+    let total = match number {
+        protocol::ICMP => words(payload),
+        protocol::UDP if packet.is_ipv4() && payload.get(6..8) == Some(&[0, 0]) => return None,
+        protocol::UDP => {
+            let &[_, _, _, _, l0, l1, ..] = payload.first_chunk::<8>()?;
+            // The sum covers the UDP length, which may be less than what IP carries.
+            let covered = payload.get(..usize::from(u16::from_be_bytes([l0, l1])))?;
+            pseudo_header(packet, number, covered.len()) + words(covered)
+        }
+        protocol::TCP | protocol::ICMPV6 => pseudo_header(packet, number, payload.len()) + words(payload),
+        _ => return None,
+    };
+    Some(fold(total) == 0xffff)
+}
+
+fn pseudo_header(packet: &Packet<'_>, number: u8, len: usize) -> u64 {
+    let addresses = match (packet.source(), packet.destination()) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            words(&source.octets()) + words(&destination.octets())
+        }
+        (source, destination) => octets(source) + octets(destination),
+    };
+    // At most 64 KiB (or a jumbogram below 4 GiB), so nothing is lost and nothing overflows.
+    addresses + u64::from(number) + u64::try_from(len).unwrap_or(u64::from(u32::MAX))
+}
+
+fn octets(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => words(&address.octets()),
+        IpAddr::V6(address) => words(&address.octets()),
+    }
+}
+
+fn words(data: &[u8]) -> u64 {
+    let (pairs, last) = data.as_chunks::<2>();
+    let whole: u64 = pairs.iter().map(|&pair| u64::from(u16::from_be_bytes(pair))).sum();
+    whole + last.first().map_or(0, |&byte| u64::from(byte) << 8)
+}
+
+fn fold(mut total: u64) -> u16 {
+    while total > 0xffff {
+        total = (total & 0xffff) + (total >> 16);
+    }
+    u16::try_from(total).unwrap_or(u16::MAX)
+}

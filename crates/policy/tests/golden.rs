@@ -1,0 +1,69 @@
+//! Rule files as people write them: `good/*.rules` load, `bad/*.rules` fail with exactly the text beside them.
+//! `UPDATE_GOLDEN=1 cargo test -p policy` writes the expected texts anew.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use policy::diagnostic::{Diagnostic, Source, Style};
+use policy::iptables::{self, IptablesFile};
+
+#[test]
+fn every_bad_policy_is_explained() {
+    let mut wrong = Vec::new();
+    for file in rules_in("bad") {
+        let Err(mistakes) = load(&file) else { panic!("{} loads, although it is in bad/", file.display()) };
+        let text: Vec<String> = mistakes.iter().map(|mistake| mistake.render(Style::Plain)).collect();
+        let text = text.join("\n");
+        let golden = file.with_extension("expected");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, text).unwrap();
+        } else if fs::read_to_string(&golden).unwrap_or_default() != text {
+            wrong.push(format!("{}:\n{text}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_good_policy_loads_without_doubt() {
+    for file in rules_in("good") {
+        match load(&file) {
+            Ok(loaded) => assert_eq!(loaded.warnings, [], "{}", file.display()),
+            Err(mistakes) => {
+                let text: String = mistakes.iter().map(|mistake| mistake.render(Style::Plain)).collect();
+                panic!("{}:\n{text}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_file_of_the_article_loads() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/article/iptables");
+    if !file.exists() {
+        eprintln!("SKIPPED: {} is not here", file.display());
+        return;
+    }
+    let loaded = load(&file).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let rules = loaded.ipv4.unwrap();
+    let counts: Vec<_> = rules.chains.iter().map(|chain| (chain.name.as_str(), chain.rules.len())).collect();
+    assert_eq!(counts, [("INPUT", 16), ("FORWARD", 1), ("OUTPUT", 0), ("BADSIP", 2)]);
+    assert!(rules.needs_conntrack());
+}
+
+fn rules_in(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rules"));
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+fn load(file: &Path) -> Result<IptablesFile, Vec<Diagnostic>> {
+    let name = file.file_name().unwrap().to_string_lossy();
+    let source = Source::from_bytes(&name, fs::read(file).unwrap()).map_err(|error| vec![error])?;
+    iptables::parse_source(source)
+}
