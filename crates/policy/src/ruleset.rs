@@ -45,7 +45,6 @@ impl RuleSet {
             .enumerate()
             .find(|(_, chain)| chain.name == name)
             .map(|(index, chain)| (ChainId(index), chain))
-<<<<<<< HEAD
     }
 
     /// Whether any rule asks for connection tracking. Without one, the kernel tracks nothing in a network namespace, and
@@ -53,8 +52,6 @@ impl RuleSet {
     pub fn needs_conntrack(&self) -> bool {
         let mut matches = self.chains.iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.matches);
         matches.any(|condition| matches!(condition, Match::State { .. }))
-=======
->>>>>>> helper-c
     }
 
     /// The chain that a [`Target::Jump`] or [`Target::Goto`] names.

@@ -57,6 +57,8 @@ impl Condition {
             Match::Length { negated, length } => put(&mut with.length, (*negated, length.clone())),
             Match::TcpFlags { negated, mask, set } => put(&mut with.tcp_flags, (*negated, *mask, *set)),
             Match::Multiport { negated: false, side, ports } => return self.and_ports(*side, ports),
+            // A packet too short for its header is dropped by this match, and not answered: as the gate does.
+            Match::WholeHeader => true,
             // `INPUT` has no out interface, so iptables refuses `-o` there; elsewhere the gate does not look.
             Match::OutInterface { .. }
             | Match::Fragment { .. }

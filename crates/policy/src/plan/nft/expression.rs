@@ -55,6 +55,9 @@ fn expression(
         Match::TcpOption { .. } => {
             return Err(cannot(rule, "--tcp-option", "nftables 1.0 knows options by name only"));
         }
+        // Reassembly comes first, so only a packet too short for its header would differ; connection tracking calls it
+        // invalid and no server reads it.
+        Match::WholeHeader => String::new(),
         Match::Multiport { negated, side, ports } => return multiport(rule, *negated, *side, ports),
         Match::State { negated, states } => state(rule, *negated, *states)?,
         Match::Text(_) => return Err(cannot(rule, "--string", "nftables cannot search for text")),
