@@ -18,6 +18,9 @@ use gate::layout::{self, Budget, Count, map};
 use gate::memory::GateTables;
 use gate::reason::{REASONS, Reason};
 
+/// The ring buffer of [`layout::Event`]s. Readable as a file descriptor when there are some.
+pub type Events = RingBuf<MapData>;
+
 pub use attach::Mode;
 pub use pins::Pins;
 pub use readback::{Fault, Guarded};
@@ -90,7 +93,7 @@ impl Gate {
     /// # Errors
     ///
     /// [`Error::Kernel`] if the object has none.
-    pub fn take_events(&mut self) -> Result<RingBuf<MapData>, Error> {
+    pub fn take_events(&mut self) -> Result<Events, Error> {
         let map = self.ebpf.take_map(map::EVENTS).ok_or_else(|| missing(map::EVENTS))?;
         RingBuf::try_from(map).map_err(Error::kernel("the ring buffer"))
     }
@@ -205,7 +208,7 @@ impl TestGate {
     /// # Errors
     ///
     /// [`Error::Kernel`] if the object has none.
-    pub fn take_events(&mut self) -> Result<RingBuf<MapData>, Error> {
+    pub fn take_events(&mut self) -> Result<Events, Error> {
         let map = self.ebpf.take_map(map::EVENTS).ok_or_else(|| missing(map::EVENTS))?;
         RingBuf::try_from(map).map_err(Error::kernel("the ring buffer"))
     }
@@ -218,6 +221,11 @@ impl TestGate {
 /// The first thing that could not be removed.
 pub fn remove(pins: &Path) -> Result<Vec<PathBuf>, Error> {
     pins::remove(pins)
+}
+
+/// Whether a gate stands somewhere, kept alive by pins in this directory.
+pub fn is_pinned(pins: &Path) -> bool {
+    pins::any_link(pins)
 }
 
 fn load_object(tables: &GateTables, pins: Option<&Pins>) -> Result<Ebpf, Error> {

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::{Command, Output, Stdio};
 
-use policy::plan::nft::TABLE;
+use policy::plan::nft::{TABLE, removal};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
@@ -32,8 +32,7 @@ pub fn apply(ruleset: &str) -> Result<(), Error> {
 ///
 /// As [`check`].
 pub fn remove() -> Result<(), Error> {
-    // Adding first makes the removal succeed whether or not it was there.
-    apply(&format!("add table inet {TABLE}\ndelete table inet {TABLE}\n"))
+    apply(&removal())
 }
 
 /// The table as the kernel has it now, without counters; `None` if it is not there.

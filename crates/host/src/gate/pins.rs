@@ -110,6 +110,13 @@ impl Pins {
     }
 }
 
+/// Whether any link is pinned.
+pub(super) fn any_link(root: &Path) -> bool {
+    fs::read_dir(root).into_iter().flatten().flatten().any(|version| {
+        fs::read_dir(version.path().join("links")).is_ok_and(|mut links| links.next().is_some())
+    })
+}
+
 /// Removes links first, so that nothing is enforced by a program whose tables are half gone. Returns the links.
 pub(super) fn remove(root: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut removed = Vec::new();

@@ -44,13 +44,18 @@ pub fn render(sets: &[RuleSet], mode: Mode) -> Result<String, Vec<Unenforceable>
         out.errors.sort_by_key(|error| error.line);
         return Err(out.errors);
     }
-    let mut text = format!("add table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n");
+    let mut text = format!("{}table inet {TABLE} {{\n", removal());
     for set in &out.sets {
         text.push_str(set);
     }
     text.push_str(&out.body);
     text.push_str("}\n");
     Ok(text)
+}
+
+/// Removes the table, whether or not it is there (adding first makes the removal succeed).
+pub fn removal() -> String {
+    format!("add table inet {TABLE}\ndelete table inet {TABLE}\n")
 }
 
 struct Renderer {
