@@ -11,7 +11,7 @@ use gate::{Address, Judgement, Link, Reason, Verdict, judge};
 use host::gate::{Events, TestGate};
 use policy::Policy;
 use policy::plan::Plan;
-use policy::plan::nft::Mode;
+use policy::plan::nft::{Mode, Tag};
 
 use crate::frames::{Random, mutate, seeds};
 
@@ -170,7 +170,8 @@ fn policies() -> Vec<(String, MemoryTables)> {
 
 fn tables(name: &str, bytes: Vec<u8>) -> MemoryTables {
     let policy = Policy::parse(name, bytes).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
-    let plan = Plan::new(&policy, Mode::Enforce).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    let plan =
+        Plan::new(&policy, Mode::Enforce, Tag::default()).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
     let mut tables =
         MemoryTables { policy: plan.gate.tables, patterns: 0b01, now: 1, ..MemoryTables::default() };
     let config = &mut tables.policy.config;
