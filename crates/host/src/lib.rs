@@ -1,1 +1,21 @@
-//!
+//! Everything that touches the machine. The rest of Ringfence computes; this crate loads, attaches, writes and reads.
+#![forbid(unsafe_code)]
+
+/// The bpf file system, on which pins outlive the daemon.
+pub mod bpffs;
+/// What can go wrong on a machine, with the operation that failed.
+pub mod error;
+/// Events as JSON lines in a file of bounded size.
+pub mod event_log;
+/// The kernel half: loading, attaching, reading back.
+pub mod gate;
+/// Who we are and what the machine has: privileges, kernel, interfaces.
+pub mod machine;
+/// The nftables table.
+pub mod nft;
+/// Telling systemd.
+pub mod notify;
+/// Lines for the system's log.
+pub mod syslog;
+
+pub use error::Error;

@@ -12,9 +12,10 @@ mod table;
 mod tcp;
 mod tuple;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::packet::{Packet, Transport, protocol};
+use crate::packet::{Packet, Transport, protocol, tcp_flags};
 use table::{Entry, Handle, Progress, Table};
 pub use tuple::Direction;
 use tuple::Tuple;
@@ -94,7 +95,15 @@ impl Tracked {
 pub struct Conntrack {
     settings: Settings,
     table: Table,
+    /// Packets that were just rejected, for the answers to them.
+    rejected: VecDeque<(Duration, Tuple)>,
 }
+
+/// Rejected packets remembered at most; the oldest makes room.
+const MAX_REJECTED: usize = 1024;
+
+/// How long the answer to a rejected packet may take; the kernel makes it at once.
+const REJECTED_FOR: Duration = Duration::from_secs(1);
 
 /// What the tracker of one protocol makes of a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -112,7 +121,7 @@ enum Judgement {
 impl Conntrack {
     /// At most `settings.max` connections, see there for what happens then.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, table: Table::new(settings.max) }
+        Self { settings, table: Table::new(settings.max), rejected: VecDeque::new() }
     }
 
     /// Connections held, expired ones that were not yet removed included.
@@ -128,6 +137,9 @@ impl Conntrack {
     pub fn track(&mut self, packet: &Packet<'_>, hook: Hook, now: Duration) -> Result<Tracked, TableFull> {
         if !self.is_sound(packet, hook) {
             return Ok(Tracked::without_connection(State::Invalid));
+        }
+        if hook == Hook::Output && self.answers_rejected(packet, now) {
+            return Ok(Tracked::without_connection(State::Related));
         }
         match icmp::about(packet) {
             icmp::About::Nothing => {}
@@ -152,6 +164,37 @@ impl Conntrack {
         if let Some(entry) = tracked.fresh {
             self.table.insert(*entry, now);
         }
+    }
+
+    /// Instead of [`Conntrack::confirm`] for a packet that a rule rejected: the answer that this host sends next, an ICMP
+    /// error or a TCP reset, is RELATED, though the connection was never confirmed (`nf_ct_attach`).
+    pub fn answered(&mut self, tracked: Tracked, packet: &Packet<'_>, now: Duration) {
+        if tracked.direction.is_none() {
+            return;
+        }
+        if let Some(tuple) = Tuple::of(packet) {
+            if self.rejected.len() >= MAX_REJECTED {
+                self.rejected.pop_front();
+            }
+            self.rejected.push_back((now + REJECTED_FOR, tuple));
+        }
+    }
+
+    fn answers_rejected(&mut self, packet: &Packet<'_>, now: Duration) -> bool {
+        while self.rejected.front().is_some_and(|&(until, _)| until < now) {
+            self.rejected.pop_front();
+        }
+        if self.rejected.is_empty() {
+            return false;
+        }
+        let answered = match (icmp::about(packet), packet.transport()) {
+            (icmp::About::Connection(quoted), _) => Some(quoted),
+            (_, Transport::Tcp(tcp)) if tcp.flags & tcp_flags::RST != 0 => {
+                Tuple::of(packet).and_then(|tuple| tuple.inverse())
+            }
+            _ => None,
+        };
+        answered.is_some_and(|answered| self.rejected.iter().any(|(_, tuple)| *tuple == answered))
     }
 
     /// Header lengths, flags and checksums that every tracker asks for before it looks at a connection.

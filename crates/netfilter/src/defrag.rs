@@ -42,9 +42,9 @@ impl Default for Limits {
 /// What became of a packet.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Outcome<T> {
-    /// Not a fragment, or one that Linux leaves as it is (IPv6, length not a multiple of 8); `lost` are the tags of the
-    /// datagram that it spoiled.
-    Pass { lost: Vec<T> },
+    /// Not a fragment, or one that Linux leaves as it is (IPv6, length not a multiple of 8): its own tag. `lost` are the
+    /// tags of the datagram that it spoiled.
+    Pass { tags: Vec<T>, lost: Vec<T> },
     /// Waits for the rest of its datagram.
     Queued,
     /// The datagram of `tags` can never become whole, or this fragment is not wanted.
@@ -137,7 +137,9 @@ impl<T> Defrag<T> {
 
     /// Takes one packet at `now`. Call [`Defrag::expire`] before, so that old fragments do not meet new ones.
     pub fn push(&mut self, packet: &Packet<'_>, tag: T, now: Duration) -> Outcome<T> {
-        let Some(fragment) = Self::fragment_of(packet) else { return Outcome::Pass { lost: Vec::new() } };
+        let Some(fragment) = Self::fragment_of(packet) else {
+            return Outcome::Pass { tags: vec![tag], lost: Vec::new() };
+        };
         if *self.memory(packet.is_ipv4()) > self.limits.memory {
             return Outcome::Refused { reason: Refusal::Memory, tags: vec![tag] };
         }
@@ -172,8 +174,9 @@ impl<T> Defrag<T> {
                 tags.push(tag);
                 Outcome::Refused { reason, tags }
             }
-            Err(Refused::Unaligned) => {
-                Outcome::Pass { lost: self.remove(key).map(Queue::into_tags).unwrap_or_default() }
+            Err(Refused::Unaligned(tag)) => {
+                let lost = self.remove(key).map(Queue::into_tags).unwrap_or_default();
+                Outcome::Pass { tags: vec![tag], lost }
             }
         }
     }

@@ -6,3 +6,4 @@ pub mod conntrack;
 pub mod defrag;
 pub mod packet;
 pub mod rules;
+pub mod stack;

@@ -351,7 +351,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Whether the upper-layer checksum holds: `None` when it cannot be told (no checksum in this protocol, a zero UDP
-    /// checksum over IPv4, a fragment, a packet that the capture cut).
+    /// checksum, a fragment, a packet that the capture cut).
     pub fn transport_checksum(&self) -> Option<bool> {
         checksum::transport(self)
     }

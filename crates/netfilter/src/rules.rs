@@ -116,6 +116,8 @@ pub enum LogTo {
 pub struct Outcome {
     pub verdict: Verdict,
     pub cause: Cause,
+    /// The rules whose jumps led to where it was decided, outermost first.
+    pub via: Vec<RuleRef>,
     /// In the order of the rules.
     pub logs: Vec<LogRecord>,
     /// The capture had cut the packet, and a rule looked beyond the cut: the kernel may have decided otherwise.
@@ -172,13 +174,19 @@ impl Evaluator {
     pub fn judge(&mut self, hook: Hook, packet: &Packet<'_>, state: State, now: Duration) -> Outcome {
         let compiled = if packet.is_ipv4() { self.ipv4.as_mut() } else { self.ipv6.as_mut() };
         let subject = Subject::new(packet, state, self.settings.jiffies(now));
-        let mut walk =
-            Walk { subject, logs: Vec::new(), hash_tables: &mut self.hash_tables, recent: &mut self.recent };
+        let mut walk = Walk {
+            subject,
+            logs: Vec::new(),
+            via: Vec::new(),
+            hash_tables: &mut self.hash_tables,
+            recent: &mut self.recent,
+        };
         let (verdict, cause) = match compiled {
             None => (Verdict::Accept, Cause::NoRules),
             Some(compiled) => walk.through(compiled, hook),
         };
-        Outcome { verdict, cause, logs: walk.logs, uncertain: walk.subject.uncertain() }
+        let via = walk.via.into_iter().map(|(rule, _)| rule).collect();
+        Outcome { verdict, cause, via, logs: walk.logs, uncertain: walk.subject.uncertain() }
     }
 
     /// The counters of a chain's rules, in their order; empty for a chain that does not exist.
@@ -218,6 +226,8 @@ impl Settings {
 struct Walk<'w, 'p> {
     subject: Subject<'p>,
     logs: Vec<LogRecord>,
+    /// Jumps on the way here, each with the number of callers behind it.
+    via: Vec<(RuleRef, usize)>,
     hash_tables: &'w mut HashTables,
     recent: &'w mut RecentLists,
 }
@@ -243,7 +253,7 @@ impl Walk<'_, '_> {
             let Some(rule) = chain.rules.get_mut(index) else {
                 // The end of a chain: back, or the policy where nobody called.
                 match callers.pop() {
-                    Some(caller) => place = caller,
+                    Some(caller) => place = self.back_to(caller, callers.len()),
                     None => return self.policy(compiled, base),
                 }
                 continue;
@@ -266,20 +276,28 @@ impl Walk<'_, '_> {
                         }
                         callers.push(place);
                     }
+                    self.via.push((at, callers.len()));
                     place = (to, 0);
                 }
                 Step::Return => match callers.pop() {
-                    Some(caller) => place = caller,
+                    Some(caller) => place = self.back_to(caller, callers.len()),
                     None => return self.policy(compiled, base),
                 },
             }
         }
     }
 
-    fn policy(&self, compiled: &mut Compiled, base: ChainId) -> (Verdict, Cause) {
+    /// `caller`, with the jumps forgotten that led away from it.
+    fn back_to(&mut self, caller: (ChainId, usize), callers: usize) -> (ChainId, usize) {
+        self.via.retain(|&(_, behind)| behind <= callers);
+        caller
+    }
+
+    fn policy(&mut self, compiled: &mut Compiled, base: ChainId) -> (Verdict, Cause) {
         let Some(Chain { policy, line, policy_counter, .. }) = compiled.chains.get_mut(base.0) else {
             return (Verdict::Accept, Cause::NoRules);
         };
+        self.via.clear();
         policy_counter.count(self.subject.len());
         let verdict = match policy {
             ChainPolicy::Accept => Verdict::Accept,

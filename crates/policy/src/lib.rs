@@ -1,7 +1,17 @@
-//! What may pass: two policy languages, one checked model.
+//! What may pass: two policy languages, one checked model, one plan for every place that enforces it.
+//!
+//! ```text
+//! text ── iptables ──┐
+//!                    ├─► Policy (rule sets) ──► Plan: gate tables, nft ruleset
+//! text ── toml ──────┘
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod convert;
 pub mod diagnostic;
 pub mod iptables;
+pub mod plan;
+mod policy;
 pub mod ruleset;
+
+pub use policy::{Language, Policy};

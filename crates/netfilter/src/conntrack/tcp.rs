@@ -314,7 +314,7 @@ impl Tracker {
         if answers_syn {
             let offered = self.last.offered.at(self.last.end, self.last.window);
             *self.end_mut(self.last.direction) = offered;
-            *self.end_mut(direction) = End::default();
+            *self.end_mut(direction) = self.end(direction).forgotten();
             self.last.challenge_expected = false;
             return Some(State::SynReceived);
         }
@@ -369,7 +369,8 @@ impl Tracker {
             verdict = Reset::WindowedDoubted;
         }
         // It refuses a SYN or an ACK that was let through.
-        let after_syn = standing.seen_reply && self.last.kind == Some(Kind::Syn);
+        let after_syn =
+            standing.seen_reply && self.last.kind == Some(Kind::Syn) && self.last.direction != direction;
         let after_ack = !standing.assured && self.last.kind == Some(Kind::Ack);
         if (after_syn || after_ack) && segment.acknowledgement == self.last.end {
             return Reset::Believed;

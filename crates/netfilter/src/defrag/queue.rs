@@ -38,7 +38,7 @@ pub(super) enum Refused<T> {
     /// All of them are thrown away.
     Queue(Refusal, T),
     /// All others are thrown away, this one goes on as it is.
-    Unaligned,
+    Unaligned(T),
 }
 
 /// What a datagram may have from its network header on (IPv4), or after its fixed header (IPv6).
@@ -94,7 +94,7 @@ impl<T> Queue<T> {
         }
         if fragment.more && !end.is_multiple_of(8) {
             if !v4 {
-                return Err(Refused::Unaligned);
+                return Err(Refused::Unaligned(tag));
             }
             end -= end % 8;
         }

@@ -107,7 +107,10 @@ fn an_uneven_middle_is_trimmed_in_ipv4_and_left_alone_in_ipv6() {
     let Outcome::Whole(datagram) = push(&mut defrag, &v4(1, 8, false, b"IJ"), 2) else { panic!("not whole") };
     assert!(datagram.bytes.ends_with(b"abcdefghIJ"));
     push(&mut defrag, &v6(1, 8, false, b"abc"), 1);
-    assert_eq!(push(&mut defrag, &v6(1, 0, true, b"abcdefghij"), 2), Outcome::Pass { lost: vec![1] });
+    assert_eq!(
+        push(&mut defrag, &v6(1, 0, true, b"abcdefghij"), 2),
+        Outcome::Pass { tags: vec![2], lost: vec![1] }
+    );
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub(super) fn transport(packet: &Packet<'_>) -> Option<bool> {
     let number = packet.protocol()?;
     let total = match number {
         protocol::ICMP => words(payload),
-        protocol::UDP if packet.is_ipv4() && payload.get(6..8) == Some(&[0, 0]) => return None,
+        // IPv6 forbids it (RFC 8200 section 8.1), but conntrack does not mind.
+        protocol::UDP if payload.get(6..8) == Some(&[0, 0]) => return None,
         protocol::UDP => {
             let &[_, _, _, _, l0, l1, ..] = payload.first_chunk::<8>()?;
             // The sum covers the UDP length, which may be less than what IP carries.

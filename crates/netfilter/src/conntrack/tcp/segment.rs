@@ -76,6 +76,10 @@ impl<'a> Segment<'a> {
         }
     }
 
+    pub(crate) fn has_options(&self) -> bool {
+        !self.options.is_empty()
+    }
+
     /// Its options, up to the first that makes no sense.
     pub(crate) fn options(&self) -> impl Iterator<Item = TcpOption<'a>> {
         let mut rest = self.options;

@@ -53,6 +53,11 @@ impl End {
         end
     }
 
+    /// An end of which nothing is known any more but how strictly it is to be taken (measured on Linux 6.18).
+    pub(super) fn forgotten(&self) -> Self {
+        Self { liberal: self.liberal, ..Self::default() }
+    }
+
     /// An end that has sent up to `end` and offers `window`, and whose peer has not answered.
     pub(super) fn at(self, end: u32, window: u16) -> Self {
         Self { end, max_end: end, max_window: u32::from(window).max(1), ..self }
@@ -69,8 +74,12 @@ impl End {
         Self { sack_permitted: true, liberal: true, ..Self::default() }
     }
 
-    /// Window scale and SACK, as a SYN offers them.
+    /// Window scale and SACK, as a SYN offers them. A SYN without any option leaves what was known before, as in
+    /// `tcp_options`.
     pub(super) fn read_options(&mut self, segment: &Segment<'_>) {
+        if !segment.has_options() {
+            return;
+        }
         self.scale = 0;
         self.offers_scale = false;
         self.sack_permitted = false;

@@ -1,0 +1,158 @@
+//! The verdict on one frame.
+
+use crate::address::Family;
+use crate::decode::{Fragment, Link, Packet, TCP, UDP, decode};
+use crate::frame::Frame;
+use crate::layout::{
+    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Config, GUARD_TCP, GUARD_UDP, HAS_BANS, HAS_BLOCKED,
+    HAS_TRUSTED, MAX_NOTES, MAX_RULES, NONE, Rule, action, check,
+};
+use crate::reason::Reason;
+use crate::scan::{Found, scan};
+use crate::tables::Tables;
+
+/// Why, and what decided.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Judgement {
+    pub reason: Reason,
+    /// Index of the deciding rule, or [`NONE`].
+    pub rule: u16,
+    /// Index of the signature, or [`NONE`].
+    pub signature: u16,
+    /// Log statements that the packet met, a bit each.
+    pub notes: u64,
+    /// What was read of the headers; [`Packet::UNREAD`] if they could not be read.
+    pub packet: Packet,
+    /// What the search found.
+    pub found: Found,
+}
+
+impl Judgement {
+    /// Before anything was judged.
+    pub const NONE: Self = Self {
+        reason: Reason::Unguarded,
+        rule: NONE,
+        signature: NONE,
+        notes: 0,
+        packet: Packet::UNREAD,
+        found: Found::NOTHING,
+    };
+}
+
+/// Judges `frame`. Cheap and decisive questions come first; the payload is looked at only where the policy guards the
+/// port, and the rules are walked only when a signature was found.
+///
+/// The result goes into `judgement`, because the kernel keeps it outside of the program's 512 bytes of stack.
+#[inline(always)]
+pub fn judge<F: Frame + ?Sized, T: Tables<F>>(frame: &F, tables: &T, link: Link, judgement: &mut Judgement) {
+    *judgement = Judgement::NONE;
+    judgement.reason = match decode(frame, link, &mut judgement.packet) {
+        Ok(()) => reason(frame, tables, judgement),
+        Err(reason) => reason,
+    };
+}
+
+#[inline(always)]
+fn reason<F: Frame + ?Sized, T: Tables<F>>(frame: &F, tables: &T, judgement: &mut Judgement) -> Reason {
+    let Some(config) = tables.config() else { return Reason::Unguarded };
+    let packet = &judgement.packet;
+    if config.flags & HAS_TRUSTED != 0 && tables.trusts(&packet.source) {
+        return Reason::Trusted;
+    }
+    if config.flags & HAS_BLOCKED != 0 && tables.blocks(&packet.source) {
+        return Reason::Blocked;
+    }
+    let guarded = is_guarded(tables, packet, config);
+    if config.flags & HAS_BANS != 0
+        && let Some(ban) = tables.ban(packet)
+        // A later fragment has no port to tell whether it is for the PBX; the source already is unwelcome.
+        && (guarded || ban.all_ports != 0 || packet.fragment == Fragment::Later)
+    {
+        return Reason::Banned;
+    }
+    if packet.fragment == Fragment::Later {
+        return Reason::LaterFragment;
+    }
+    if !guarded {
+        return Reason::Unguarded;
+    }
+    scan(frame, tables, packet, config, &mut judgement.found);
+    if !judgement.found.any {
+        return Reason::Clean;
+    }
+    // The policy guards what this host takes in (INPUT), not what it passes on.
+    if tables.forwards(packet) {
+        return Reason::Forwarded;
+    }
+    walk(tables, judgement, config)
+}
+
+/// Whether the policy inspects the packet's destination port.
+#[inline(always)]
+fn is_guarded<F: ?Sized, T: Tables<F>>(tables: &T, packet: &Packet, config: &Config) -> bool {
+    if config.flags & ALL_PROTOCOLS != 0 {
+        return true;
+    }
+    let (bit, all) = match packet.protocol {
+        UDP => (GUARD_UDP, ALL_UDP_PORTS),
+        TCP => (GUARD_TCP, ALL_TCP_PORTS),
+        _ => return false,
+    };
+    config.flags & all != 0 || tables.guards(packet.destination_port) & bit != 0
+}
+
+/// The rules in their order, for a packet in which something was found.
+#[inline(always)]
+fn walk<F: ?Sized, T: Tables<F>>(tables: &T, judgement: &mut Judgement, config: &Config) -> Reason {
+    let patterns = tables.interface_patterns();
+    let mut reason = Reason::Clean;
+    tables.repeat(config.rules.min(MAX_RULES), |index| {
+        let Some(rule) = tables.rule(index) else { return false };
+        // The length that counts is that of the whole datagram.
+        if rule.checks & check::LENGTH != 0 && judgement.packet.fragment != Fragment::Whole {
+            reason = Reason::Exempt;
+            return false;
+        }
+        if !applies(rule, &judgement.packet, patterns, &judgement.found) {
+            return true;
+        }
+        if rule.checks & check::SIGNATURE != 0 {
+            judgement.signature = judgement.signature.min(judgement.found.of(rule.group));
+        }
+        if rule.action == action::NOTE {
+            judgement.notes |= 1 << (rule.note & (MAX_NOTES as u32 - 1));
+            return true;
+        }
+        reason = if rule.action == action::DROP { Reason::Signature } else { Reason::Exempt };
+        judgement.rule = index as u16;
+        false
+    });
+    reason
+}
+
+/// Whether all conditions of `rule` hold.
+#[inline(always)]
+fn applies(rule: &Rule, packet: &Packet, patterns: u64, found: &Found) -> bool {
+    let family = match packet.family {
+        Family::Ipv4 => 4,
+        Family::Ipv6 => 6,
+    };
+    let holds =
+        |bit: u32, condition: bool| rule.checks & bit == 0 || (condition != (rule.negated & bit != 0));
+    let [source_low, source_high] = rule.source_ports;
+    let [destination_low, destination_high] = rule.destination_ports;
+    let [length_low, length_high] = rule.length;
+    rule.family == family
+        && holds(check::PROTOCOL, packet.protocol == rule.protocol)
+        && holds(check::SOURCE, rule.source.contains(&packet.source))
+        && holds(check::DESTINATION, rule.destination.contains(&packet.destination))
+        && holds(check::INTERFACE, patterns & rule.interfaces != 0)
+        && holds(check::SOURCE_PORT, source_low <= packet.source_port && packet.source_port <= source_high)
+        && holds(
+            check::DESTINATION_PORT,
+            destination_low <= packet.destination_port && packet.destination_port <= destination_high,
+        )
+        && holds(check::TCP_FLAGS, packet.tcp_flags & rule.tcp_mask == rule.tcp_set)
+        && holds(check::LENGTH, length_low <= packet.length && packet.length <= length_high)
+        && holds(check::SIGNATURE, found.of(rule.group) != NONE)
+}

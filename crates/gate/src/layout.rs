@@ -1,0 +1,319 @@
+//! Keys and values of the kernel's maps: plain old data with a fixed layout, no padding, no pointers.
+//!
+//! Both halves run on one machine, so numbers are in its own byte order. [`VERSION`] changes with every change of
+//! meaning; a daemon never adopts maps of another version.
+
+use crate::address::Address;
+
+/// Version of everything in this file.
+pub const VERSION: u32 = 1;
+
+/// Names of the maps, as the object and the pins have them (the kernel keeps 15 bytes).
+pub mod map {
+    /// One [`super::Config`].
+    pub const CONFIG: &str = "CONFIG";
+    /// Per reason and CPU: [`super::Count`].
+    pub const COUNTS: &str = "COUNTS";
+    /// Automaton rows: 256 next states per state.
+    pub const AUTOMATON: &str = "AUTOMATON";
+    /// Per accepting state: [`super::Outputs`].
+    pub const OUTPUTS: &str = "OUTPUTS";
+    /// [`super::Rule`]s, in order.
+    pub const RULES: &str = "RULES";
+    /// Per port: which protocols are guarded there ([`super::GUARD_UDP`], [`super::GUARD_TCP`]).
+    pub const PORTS: &str = "PORTS";
+    /// Per interface index: [`super::Interface`].
+    pub const INTERFACES: &str = "INTERFACES";
+    /// IPv4 address (4 bytes) to [`super::Ban`].
+    pub const BANS_V4: &str = "BANS_V4";
+    /// IPv6 /64 (8 bytes) to [`super::Ban`].
+    pub const BANS_V6: &str = "BANS_V6";
+    /// Networks (prefix trie) that the policy blocks.
+    pub const BLOCKED: &str = "BLOCKED";
+    /// Networks (prefix trie) that the policy trusts.
+    pub const TRUSTED: &str = "TRUSTED";
+    /// Ring buffer of [`super::Event`].
+    pub const EVENTS: &str = "EVENTS";
+    /// Events of this second and those that were not delivered, per CPU: [`super::Budget`].
+    pub const BUDGET: &str = "BUDGET";
+}
+
+/// Bit of a port that is guarded over UDP.
+pub const GUARD_UDP: u8 = 1;
+/// Bit of a port that is guarded over TCP.
+pub const GUARD_TCP: u8 = 2;
+
+/// Bound of [`map::RULES`]: the walk happens only for packets in which a signature was found.
+pub const MAX_RULES: u32 = 256;
+/// Bound of distinct signature groups; a group is what one rule looks for.
+pub const MAX_GROUPS: usize = 64;
+/// Bound of distinct log statements; an event has a bit for each.
+pub const MAX_NOTES: usize = 64;
+/// Signatures that may end at the same byte.
+pub const MAX_OUTPUTS: usize = 8;
+/// Bound of [`map::BANS_V4`] and of [`map::BANS_V6`].
+pub const MAX_BANS: u32 = 1 << 20;
+/// Bound of [`map::BLOCKED`] and of [`map::TRUSTED`]: a trie is slow when large (DATAPLANE 1.2).
+pub const MAX_NETWORKS: u32 = 1 << 16;
+
+/// [`Config::flags`]: judge and count, but pass everything.
+pub const OBSERVE: u32 = 1;
+/// [`Config::flags`]: TCP or UDP rules without a port condition exist, so every port is guarded.
+pub const ALL_UDP_PORTS: u32 = 2;
+/// See [`ALL_UDP_PORTS`].
+pub const ALL_TCP_PORTS: u32 = 4;
+/// [`Config::flags`]: a rule looks for a signature in every protocol.
+pub const ALL_PROTOCOLS: u32 = 64;
+/// [`Config::flags`]: some networks are trusted, so the trie is worth a look.
+pub const HAS_TRUSTED: u32 = 8;
+/// See [`HAS_TRUSTED`].
+pub const HAS_BLOCKED: u32 = 16;
+/// [`Config::flags`]: some addresses are banned.
+pub const HAS_BANS: u32 = 32;
+
+/// What one generation of the gate was told.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Config {
+    /// [`VERSION`].
+    pub version: u32,
+    /// [`OBSERVE`] and its neighbours.
+    pub flags: u32,
+    /// Rules in use.
+    pub rules: u32,
+    /// Automaton state before the first byte.
+    pub start: u32,
+    /// States below this number accept.
+    pub accepting: u32,
+    /// Events that one CPU may send in one second.
+    pub events_per_second: u32,
+    /// First 8 bytes of the policy's SHA-256.
+    pub policy: [u8; 8],
+}
+
+/// Packets and bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Count {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// How much one CPU told user space in this second.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Budget {
+    /// Start of the second, in nanoseconds since boot.
+    pub since: u64,
+    /// Events sent in it.
+    pub sent: u64,
+    /// Events that were not sent, ever.
+    pub lost: u64,
+}
+
+/// What an interface is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Interface {
+    /// Which interface patterns of the rules its name matches, a bit each.
+    pub patterns: u64,
+    /// 1 for frames that begin with the network header, 0 for Ethernet.
+    pub raw_ip: u32,
+    pub reserved: u32,
+}
+
+/// A ban of an address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Ban {
+    /// Nanoseconds since boot (`CLOCK_BOOTTIME`) at which it ends; `u64::MAX` never does.
+    pub until: u64,
+    /// 1 covers every port, 0 only the guarded ones.
+    pub all_ports: u32,
+    /// For user space: which ledger entry.
+    pub mark: u32,
+}
+
+/// One signature that ends in an automaton state.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Output {
+    /// Its index in the policy.
+    pub signature: u16,
+    /// The group that it belongs to.
+    pub group: u16,
+    /// Its length in bytes; 0 when it varies.
+    pub length: u16,
+    /// It may not begin before this offset from the network header.
+    pub from: u16,
+    /// It may not end beyond this offset.
+    pub to: u16,
+}
+
+impl Output {
+    /// Whether an occurrence that ends just before offset `end` (from the network header) lies in the window.
+    #[inline(always)]
+    pub fn allows(&self, end: u16) -> bool {
+        end <= self.to && end.saturating_sub(self.length) >= self.from
+    }
+}
+
+/// All signatures that end in an automaton state.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Outputs {
+    pub count: u16,
+    pub outputs: [Output; MAX_OUTPUTS],
+}
+
+/// An address under a mask, in numbers.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Masked {
+    pub value: [u64; 2],
+    pub mask: [u64; 2],
+}
+
+impl Masked {
+    /// Whether `address` equals the value where the mask has ones.
+    #[inline(always)]
+    pub fn contains(&self, address: &Address) -> bool {
+        let (high, low) = address.halves();
+        let ([value_high, value_low], [mask_high, mask_low]) = (self.value, self.mask);
+        high & mask_high == value_high && low & mask_low == value_low
+    }
+}
+
+/// [`Rule::checks`] and [`Rule::negated`]: one bit per condition.
+pub mod check {
+    pub const SOURCE: u32 = 1;
+    pub const DESTINATION: u32 = 2;
+    pub const INTERFACE: u32 = 4;
+    pub const SOURCE_PORT: u32 = 8;
+    pub const DESTINATION_PORT: u32 = 16;
+    pub const LENGTH: u32 = 32;
+    pub const PROTOCOL: u32 = 64;
+    pub const TCP_FLAGS: u32 = 128;
+    pub const SIGNATURE: u32 = 256;
+}
+
+/// What a rule does.
+pub mod action {
+    /// Discard.
+    pub const DROP: u32 = 0;
+    /// Leave it to nftables: the rule decides otherwise there.
+    pub const LEAVE: u32 = 1;
+    /// Remember that this rule logs, and go on.
+    pub const NOTE: u32 = 2;
+}
+
+/// One condition-and-action of the gate. All checked conditions must hold.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Rule {
+    pub source: Masked,
+    pub destination: Masked,
+    /// Patterns of [`Interface::patterns`], one of which must match.
+    pub interfaces: u64,
+    /// Bits of [`check`]: which conditions count.
+    pub checks: u32,
+    /// Bits of [`check`]: which of them are negated.
+    pub negated: u32,
+    /// One of [`action`].
+    pub action: u32,
+    /// Index below [`MAX_GROUPS`].
+    pub group: u32,
+    /// For [`action::NOTE`]: which bit of [`Event::notes`], below [`MAX_NOTES`].
+    pub note: u32,
+    pub reserved: u32,
+    pub source_ports: [u16; 2],
+    pub destination_ports: [u16; 2],
+    pub length: [u16; 2],
+    /// 4 or 6.
+    pub family: u8,
+    pub protocol: u8,
+    pub tcp_mask: u8,
+    pub tcp_set: u8,
+}
+
+/// Key of [`map::BLOCKED`] and [`map::TRUSTED`] behind the prefix length: an [`Address`].
+pub type NetworkKey = [u8; 16];
+
+/// What user space is told about one packet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Event {
+    /// Nanoseconds since boot.
+    pub time: u64,
+    /// Log statements that the packet met, a bit each.
+    pub notes: u64,
+    pub source: Address,
+    pub destination: Address,
+    pub interface: u32,
+    /// Index of the deciding rule; `u16::MAX` for none.
+    pub rule: u16,
+    /// Index of the signature; `u16::MAX` for none.
+    pub signature: u16,
+    pub source_port: u16,
+    pub destination_port: u16,
+    /// From the network header on.
+    pub length: u16,
+    pub family: u8,
+    pub protocol: u8,
+    /// A [`crate::Reason`].
+    pub reason: u8,
+    /// 1 if the packet was let through all the same ([`OBSERVE`]).
+    pub observed: u8,
+    pub reserved: [u8; 6],
+}
+
+impl Event {
+    /// From a record of the ring buffer; `None` if it is too short.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+            let (head, tail) = rest.split_first_chunk::<N>()?;
+            *rest = tail;
+            Some(*head)
+        }
+        let rest = &mut &*bytes;
+        Some(Self {
+            time: u64::from_ne_bytes(take(rest)?),
+            notes: u64::from_ne_bytes(take(rest)?),
+            source: Address(take(rest)?),
+            destination: Address(take(rest)?),
+            interface: u32::from_ne_bytes(take(rest)?),
+            rule: u16::from_ne_bytes(take(rest)?),
+            signature: u16::from_ne_bytes(take(rest)?),
+            source_port: u16::from_ne_bytes(take(rest)?),
+            destination_port: u16::from_ne_bytes(take(rest)?),
+            length: u16::from_ne_bytes(take(rest)?),
+            family: u8::from_ne_bytes(take(rest)?),
+            protocol: u8::from_ne_bytes(take(rest)?),
+            reason: u8::from_ne_bytes(take(rest)?),
+            observed: u8::from_ne_bytes(take(rest)?),
+            reserved: take(rest)?,
+        })
+    }
+}
+
+/// No rule or no signature.
+pub const NONE: u16 = u16::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_has_padding() {
+        assert_eq!(size_of::<Config>(), 32);
+        assert_eq!(size_of::<Count>(), 16);
+        assert_eq!(size_of::<Budget>(), 24);
+        assert_eq!(size_of::<Interface>(), 16);
+        assert_eq!(size_of::<Ban>(), 16);
+        assert_eq!(size_of::<Output>(), 10);
+        assert_eq!(size_of::<Outputs>(), 2 + 10 * MAX_OUTPUTS);
+        assert_eq!(size_of::<Masked>(), 32);
+        assert_eq!(size_of::<Rule>(), 64 + 8 + 24 + 12 + 4);
+        assert_eq!(size_of::<Event>(), 16 + 32 + 4 + 4 + 6 + 4 + 6);
+    }
+}

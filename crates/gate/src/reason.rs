@@ -1,0 +1,116 @@
+//! Why the gate did what it did. The same names are the counters, the log fields, the JSON and the documentation.
+
+/// What happens to the frame.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Verdict {
+    /// On to nftables and the PBX.
+    Pass,
+    /// Gone, without an answer.
+    Drop,
+}
+
+/// Why.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Reason {
+    /// The source is banned, by its own address.
+    Banned = 0,
+    /// The source is in a network that the policy blocks.
+    Blocked = 1,
+    /// A guarded port, and no signature was found.
+    Clean = 2,
+    /// A signature was found, but a rule before it decides otherwise; nftables judges.
+    Exempt = 3,
+    /// A signature was found, but the packet is only passing through this host.
+    Forwarded = 4,
+    /// A second or later fragment: it has no ports; nftables judges the whole datagram.
+    LaterFragment = 5,
+    /// More IPv6 extension headers than the gate walks.
+    LongHeaderChain = 6,
+    /// Neither IPv4 nor IPv6.
+    NotIp = 7,
+    /// A signature was found.
+    Signature = 8,
+    /// The frame ends before its headers do; the kernel discards it by itself.
+    Truncated = 9,
+    /// The source is trusted.
+    Trusted = 10,
+    /// No port that the policy inspects.
+    Unguarded = 11,
+}
+
+/// How many reasons there are.
+pub const REASONS: usize = 12;
+
+impl Reason {
+    /// All of them, by number.
+    pub const ALL: [Self; REASONS] = [
+        Self::Banned,
+        Self::Blocked,
+        Self::Clean,
+        Self::Exempt,
+        Self::Forwarded,
+        Self::LaterFragment,
+        Self::LongHeaderChain,
+        Self::NotIp,
+        Self::Signature,
+        Self::Truncated,
+        Self::Trusted,
+        Self::Unguarded,
+    ];
+
+    /// The one place where a reason becomes a verdict.
+    #[inline(always)]
+    pub const fn verdict(self) -> Verdict {
+        match self {
+            // The sender is known to be unwelcome.
+            Self::Banned | Self::Blocked => Verdict::Drop,
+            // The packet itself is what the policy drops in every state of its connection.
+            Self::Signature => Verdict::Drop,
+            // Not ours to judge, or judged and found lawful: nftables has the rest of the policy.
+            Self::Clean | Self::Exempt | Self::Forwarded | Self::NotIp | Self::Trusted | Self::Unguarded => {
+                Verdict::Pass
+            }
+            // Undecidable here. Linux reassembles or discards them itself, then nftables judges.
+            Self::LaterFragment | Self::LongHeaderChain | Self::Truncated => Verdict::Pass,
+        }
+    }
+
+    /// Its name in counters, logs, JSON and documentation.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Banned => "banned",
+            Self::Blocked => "blocked",
+            Self::Clean => "clean",
+            Self::Exempt => "exempt",
+            Self::Forwarded => "forwarded",
+            Self::LaterFragment => "later-fragment",
+            Self::LongHeaderChain => "long-header-chain",
+            Self::NotIp => "not-ip",
+            Self::Signature => "signature",
+            Self::Truncated => "truncated",
+            Self::Trusted => "trusted",
+            Self::Unguarded => "unguarded",
+        }
+    }
+
+    /// The reason of that number; `None` for a number that no version of the gate writes.
+    pub fn from_u8(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_unique_and_in_order() {
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            assert_eq!(Reason::from_u8(reason as u8), Some(reason));
+            assert!(Reason::ALL.iter().filter(|other| other.as_str() == reason.as_str()).count() == 1);
+        }
+        assert_eq!(Reason::from_u8(REASONS as u8), None);
+    }
+}

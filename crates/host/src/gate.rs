@@ -1,0 +1,259 @@
+//! The kernel half: loaded from the object inside this binary, filled, attached, pinned, read back.
+//!
+//! A reload is a new generation: programs and policy tables are loaded anew, then each pinned link is switched to the
+//! new program (`bpf_link_update`), so that no packet meets half a policy. Counters and bans are kept: their maps are
+//! pinned and shared by all generations.
+
+mod attach;
+mod fill;
+mod pins;
+mod readback;
+
+use std::path::{Path, PathBuf};
+
+use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::programs::{SchedClassifier, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader, TestRun as _};
+use gate::layout::{self, Budget, Count, map};
+use gate::memory::GateTables;
+use gate::reason::{REASONS, Reason};
+
+/// The ring buffer of [`layout::Event`]s. Readable as a file descriptor when there are some.
+pub type Events = RingBuf<MapData>;
+
+pub use attach::Mode;
+pub use pins::Pins;
+pub use readback::{Fault, Guarded};
+
+use crate::error::Error;
+use crate::machine::Interface;
+
+/// The kernel object, as `cargo xtask bpf` built it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/gate.bpf.o");
+
+/// The XDP program's name in the object.
+const XDP: &str = "ringfence_xdp";
+/// The TC program's name in the object.
+const TC: &str = "ringfence_tc";
+
+/// Maps that outlive a generation.
+const KEPT: [&str; 4] = [map::COUNTS, map::BUDGET, map::BANS_V4, map::BANS_V6];
+
+/// One generation of the gate, loaded into the kernel. Dropping it closes our handles; what is pinned goes on.
+#[derive(Debug)]
+pub struct Gate {
+    ebpf: Ebpf,
+    pins: Pins,
+    tables: GateTables,
+    guarded: Vec<Guarded>,
+}
+
+impl Gate {
+    /// Loads the programs and fills their tables. Nothing is attached yet, but the directory of pins is made.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel refused, with the verifier's last words.
+    pub fn load(tables: &GateTables, pins: &Path) -> Result<Self, Error> {
+        let pins = Pins::prepare(pins)?;
+        let mut ebpf = load_object(tables, Some(&pins))?;
+        fill::fill(&mut ebpf, tables)?;
+        load_programs(&mut ebpf)?;
+        Ok(Self { ebpf, pins, tables: tables.clone(), guarded: Vec::new() })
+    }
+
+    /// Puts the gate before `interfaces`: switches the links that a former daemon left, attaches where there are none,
+    /// and detaches from interfaces that are no longer named. If one fails, those that were new are detached again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Attach`] with the interface and what stands in the way.
+    pub fn attach(
+        &mut self,
+        interfaces: &[Interface],
+        patterns: &[policy::ruleset::InterfaceName],
+    ) -> Result<(), Error> {
+        fill::interfaces(&mut self.ebpf, interfaces, patterns)?;
+        self.guarded = attach::attach(&mut self.ebpf, &self.pins, interfaces)?;
+        self.pins.keep_generation(&self.ebpf)
+    }
+
+    /// Where the gate stands now.
+    pub fn guarded(&self) -> &[Guarded] {
+        &self.guarded
+    }
+
+    /// Reads the kernel back: links, programs, tables.
+    pub fn faults(&self) -> Vec<Fault> {
+        readback::faults(&self.ebpf, &self.pins, &self.guarded, &self.tables)
+    }
+
+    /// The ring buffer of events; can be taken once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if the object has none.
+    pub fn take_events(&mut self) -> Result<Events, Error> {
+        let map = self.ebpf.take_map(map::EVENTS).ok_or_else(|| missing(map::EVENTS))?;
+        RingBuf::try_from(map).map_err(Error::kernel("the ring buffer"))
+    }
+
+    /// Packets and bytes by reason.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if a map cannot be read.
+    pub fn counts(&self) -> Result<Vec<(Reason, Count)>, Error> {
+        let map = self.ebpf.map(map::COUNTS).ok_or_else(|| missing(map::COUNTS))?;
+        let counts: PerCpuArray<_, Count> =
+            PerCpuArray::try_from(map).map_err(Error::kernel("the counters"))?;
+        let mut all = Vec::with_capacity(REASONS);
+        for (index, reason) in (0u32..).zip(Reason::ALL) {
+            let values = counts.get(&index, 0).map_err(Error::kernel("a counter"))?;
+            let sum = values.iter().fold(Count::default(), |sum, one| Count {
+                packets: sum.packets.saturating_add(one.packets),
+                bytes: sum.bytes.saturating_add(one.bytes),
+            });
+            all.push((reason, sum));
+        }
+        Ok(all)
+    }
+
+    /// Events that the kernel did not deliver, ever.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if the map cannot be read.
+    pub fn lost_events(&self) -> Result<u64, Error> {
+        let map = self.ebpf.map(map::BUDGET).ok_or_else(|| missing(map::BUDGET))?;
+        let budgets: PerCpuArray<_, Budget> =
+            PerCpuArray::try_from(map).map_err(Error::kernel("the event budget"))?;
+        let values = budgets.get(&0, 0).map_err(Error::kernel("the event budget"))?;
+        Ok(values.iter().map(|budget| budget.lost).sum())
+    }
+}
+
+/// A gate for tests and benchmarks: loaded, never attached, nothing pinned.
+#[derive(Debug)]
+pub struct TestGate {
+    ebpf: Ebpf,
+}
+
+impl TestGate {
+    /// Loads the programs with `tables`; `interface` is what the test's frames arrive on (its index is 1).
+    ///
+    /// # Errors
+    ///
+    /// What the kernel refused.
+    pub fn load(tables: &GateTables, interface: layout::Interface) -> Result<Self, Error> {
+        let mut ebpf = load_object(tables, None)?;
+        fill::fill(&mut ebpf, tables)?;
+        fill::interface(&mut ebpf, 1, interface)?;
+        load_programs(&mut ebpf)?;
+        Ok(Self { ebpf })
+    }
+
+    /// Runs the XDP program on `frame` (`BPF_PROG_TEST_RUN`): its return value and the time of one run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`]; the kernel refuses frames shorter than a link header.
+    pub fn run_xdp(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, std::time::Duration), Error> {
+        let program: &mut Xdp = program(&mut self.ebpf, XDP)?;
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
+        let result = program.test_run(options).map_err(Error::kernel("a test run"))?;
+        Ok((result.return_value, result.duration))
+    }
+
+    /// Runs the TC program on `frame`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run_xdp`].
+    pub fn run_tc(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, std::time::Duration), Error> {
+        let program: &mut SchedClassifier = program(&mut self.ebpf, TC)?;
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
+        let result = program.test_run(options).map_err(Error::kernel("a test run"))?;
+        Ok((result.return_value, result.duration))
+    }
+
+    /// Bans an address, as the daemon would.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if the map is full.
+    pub fn ban(&mut self, address: std::net::IpAddr, ban: layout::Ban) -> Result<(), Error> {
+        fill::ban(&mut self.ebpf, address, ban)
+    }
+
+    /// The reason of the last verdict, from the counters' difference to `before`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if a map cannot be read.
+    pub fn counts(&self) -> Result<[u64; REASONS], Error> {
+        let map = self.ebpf.map(map::COUNTS).ok_or_else(|| missing(map::COUNTS))?;
+        let counts: PerCpuArray<_, Count> =
+            PerCpuArray::try_from(map).map_err(Error::kernel("the counters"))?;
+        let mut all = [0; REASONS];
+        for (index, slot) in (0u32..).zip(&mut all) {
+            let values = counts.get(&index, 0).map_err(Error::kernel("a counter"))?;
+            *slot = values.iter().map(|count| count.packets).sum();
+        }
+        Ok(all)
+    }
+
+    /// The ring buffer of events; can be taken once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if the object has none.
+    pub fn take_events(&mut self) -> Result<Events, Error> {
+        let map = self.ebpf.take_map(map::EVENTS).ok_or_else(|| missing(map::EVENTS))?;
+        RingBuf::try_from(map).map_err(Error::kernel("the ring buffer"))
+    }
+}
+
+/// Takes the gate off every interface and removes everything that was pinned. Works without a daemon.
+///
+/// # Errors
+///
+/// The first thing that could not be removed.
+pub fn remove(pins: &Path) -> Result<Vec<PathBuf>, Error> {
+    pins::remove(pins)
+}
+
+/// Whether a gate stands somewhere, kept alive by pins in this directory.
+pub fn is_pinned(pins: &Path) -> bool {
+    pins::any_link(pins)
+}
+
+fn load_object(tables: &GateTables, pins: Option<&Pins>) -> Result<Ebpf, Error> {
+    let mut loader = EbpfLoader::new();
+    let size = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+    loader.map_max_entries(map::AUTOMATON, size(tables.automaton.len()));
+    loader.map_max_entries(map::OUTPUTS, size(tables.outputs.len()));
+    if let Some(pins) = pins {
+        for name in KEPT {
+            loader.map_pin_path(name, pins.map(name));
+        }
+    }
+    loader.load(OBJECT).map_err(Error::kernel("the gate's maps"))
+}
+
+fn load_programs(ebpf: &mut Ebpf) -> Result<(), Error> {
+    program::<Xdp>(ebpf, XDP)?.load().map_err(Error::kernel("the XDP program"))?;
+    program::<SchedClassifier>(ebpf, TC)?.load().map_err(Error::kernel("the TC program"))
+}
+
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Error>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
+{
+    let program = ebpf.program_mut(name).ok_or_else(|| missing(name))?;
+    program.try_into().map_err(Error::kernel(format!("program {name}")))
+}
+
+fn missing(name: &str) -> Error {
+    Error::Kernel { what: name.to_owned(), reason: "the object in this binary does not have it".to_owned() }
+}

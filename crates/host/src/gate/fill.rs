@@ -1,0 +1,90 @@
+//! From tables in memory to maps in the kernel.
+
+use aya::Ebpf;
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, HashMap, LpmTrie, Map};
+use gate::layout::{self, Ban, Config, Outputs, Rule, map};
+use gate::memory::GateTables;
+use gate::{Address, Family};
+use policy::ruleset::InterfaceName;
+
+use super::missing;
+use crate::error::Error;
+use crate::machine::Interface;
+
+/// Fills everything that belongs to the policy; the configuration last, as it is what makes the rest count.
+pub(super) fn fill(ebpf: &mut Ebpf, tables: &GateTables) -> Result<(), Error> {
+    let mut rows: Array<_, [u32; 256]> = array(ebpf, map::AUTOMATON)?;
+    for (index, row) in (0..).zip(&tables.automaton) {
+        rows.set(index, row, 0).map_err(Error::kernel("an automaton row"))?;
+    }
+    let mut outputs: Array<_, Outputs> = array(ebpf, map::OUTPUTS)?;
+    for (index, output) in (0..).zip(&tables.outputs) {
+        outputs.set(index, output, 0).map_err(Error::kernel("a signature"))?;
+    }
+    let mut rules: Array<_, Rule> = array(ebpf, map::RULES)?;
+    for (index, rule) in (0..).zip(&tables.rules) {
+        rules.set(index, rule, 0).map_err(Error::kernel("a rule"))?;
+    }
+    let mut ports: Array<_, u8> = array(ebpf, map::PORTS)?;
+    for (port, bits) in &tables.ports {
+        ports.set(u32::from(*port), bits, 0).map_err(Error::kernel("a port"))?;
+    }
+    for (name, networks) in [(map::BLOCKED, &tables.blocked), (map::TRUSTED, &tables.trusted)] {
+        let mut trie: LpmTrie<_, layout::NetworkKey, u32> =
+            LpmTrie::try_from(find(ebpf, name)?).map_err(Error::kernel(name))?;
+        for (prefix, network) in networks {
+            let key = Key::new(u32::from(*prefix), *network);
+            trie.insert(&key, 1, 0).map_err(Error::kernel(format!("a network in {name}")))?;
+        }
+    }
+    let mut config: Array<_, Config> = array(ebpf, map::CONFIG)?;
+    config.set(0, tables.config, 0).map_err(Error::kernel("the configuration"))
+}
+
+/// Tells the gate what it stands before.
+pub(super) fn interfaces(
+    ebpf: &mut Ebpf,
+    interfaces: &[Interface],
+    patterns: &[InterfaceName],
+) -> Result<(), Error> {
+    for one in interfaces {
+        let matched = (0u32..64).zip(patterns).filter(|(_, pattern)| pattern.matches(&one.name));
+        let value = layout::Interface {
+            patterns: matched.fold(0, |bits, (bit, _)| bits | 1 << bit),
+            raw_ip: u32::from(one.is_raw_ip()),
+            reserved: 0,
+        };
+        interface(ebpf, one.index, value)?;
+    }
+    Ok(())
+}
+
+pub(super) fn interface(ebpf: &mut Ebpf, index: u32, value: layout::Interface) -> Result<(), Error> {
+    let mut map: HashMap<_, u32, layout::Interface> =
+        HashMap::try_from(find(ebpf, map::INTERFACES)?).map_err(Error::kernel("the interfaces"))?;
+    map.insert(index, value, 0).map_err(Error::kernel("an interface"))
+}
+
+pub(super) fn ban(ebpf: &mut Ebpf, address: std::net::IpAddr, ban: Ban) -> Result<(), Error> {
+    let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+    let key = Address::from(address);
+    let result = match family {
+        Family::Ipv4 => HashMap::<_, [u8; 4], Ban>::try_from(find(ebpf, map::BANS_V4)?)
+            .and_then(|mut bans| bans.insert(key.low(), ban, 0)),
+        Family::Ipv6 => HashMap::<_, [u8; 8], Ban>::try_from(find(ebpf, map::BANS_V6)?)
+            .and_then(|mut bans| bans.insert(key.high(), ban, 0)),
+    };
+    result.map_err(Error::kernel("a ban"))
+}
+
+fn array<'a, V: aya::Pod>(
+    ebpf: &'a mut Ebpf,
+    name: &str,
+) -> Result<Array<&'a mut aya::maps::MapData, V>, Error> {
+    Array::try_from(find(ebpf, name)?).map_err(Error::kernel(name))
+}
+
+fn find<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Map, Error> {
+    ebpf.map_mut(name).ok_or_else(|| missing(name))
+}

@@ -1,0 +1,115 @@
+//! What the kernel says is in force, compared with what should be.
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+
+use aya::Ebpf;
+use aya::maps::Array;
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::{SchedClassifier, Xdp};
+use gate::layout::{Config, Outputs, Rule, map};
+use gate::memory::GateTables;
+
+use super::attach::Mode;
+use super::pins::Pins;
+use super::{TC, XDP};
+
+/// An interface with the gate before it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Guarded {
+    pub interface: String,
+    pub index: u32,
+    pub mode: Mode,
+    /// Where its link is pinned.
+    pub pin: PathBuf,
+    /// Whether the link of a former daemon was taken over.
+    pub adopted: bool,
+}
+
+/// Something that is not in force though it should be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// The link's pin is gone or cannot be opened.
+    LinkGone { interface: String },
+    /// The link is there, but the interface is not, or is another one.
+    Detached { interface: String },
+    /// Another program runs on the link.
+    OtherProgram { interface: String },
+    /// A table does not hold what was written.
+    Table { name: &'static str },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LinkGone { interface } => write!(f, "{interface}: the pinned link is gone"),
+            Self::Detached { interface } => write!(f, "{interface}: the gate is no longer attached"),
+            Self::OtherProgram { interface } => write!(f, "{interface}: the link runs another program"),
+            Self::Table { name } => write!(f, "the table {name} was changed by somebody else"),
+        }
+    }
+}
+
+pub(super) fn faults(ebpf: &Ebpf, _pins: &Pins, guarded: &[Guarded], tables: &GateTables) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = guarded.iter().filter_map(|guarded| link_fault(ebpf, guarded)).collect();
+    let config = |index: u32| (index == 0).then_some(tables.config);
+    let rules = |index: u32| tables.rules.get(index as usize).copied();
+    let rows = |index: u32| tables.automaton.get(index as usize).copied();
+    let outputs = |index: u32| tables.outputs.get(index as usize).copied();
+    for (name, same) in [
+        (map::CONFIG, holds::<Config>(ebpf, map::CONFIG, config)),
+        (map::RULES, holds::<Rule>(ebpf, map::RULES, rules)),
+        (map::AUTOMATON, holds::<[u32; 256]>(ebpf, map::AUTOMATON, rows)),
+        (map::OUTPUTS, holds::<Outputs>(ebpf, map::OUTPUTS, outputs)),
+    ] {
+        if !same {
+            faults.push(Fault::Table { name });
+        }
+    }
+    faults
+}
+
+/// Whether an array begins with the expected values.
+fn holds<V: aya::Pod + PartialEq>(ebpf: &Ebpf, name: &str, expected: impl Fn(u32) -> Option<V>) -> bool {
+    let Some(Ok(array)) = ebpf.map(name).map(Array::<_, V>::try_from) else { return false };
+    (0u32..)
+        .map_while(|index| expected(index).map(|value| (index, value)))
+        .all(|(index, value)| array.get(&index, 0).is_ok_and(|there| there == value))
+}
+
+fn link_fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
+    let interface = guarded.interface.clone();
+    let Ok(link) = PinnedLink::from_pin(&guarded.pin).map(FdLink::from) else {
+        return Some(Fault::LinkGone { interface });
+    };
+    if interface_of(&link) != Some(guarded.index) {
+        return Some(Fault::Detached { interface });
+    }
+    let running = link.info().ok().map(|info| info.program_id());
+    (running.is_none() || running != own_program(ebpf, guarded.mode))
+        .then_some(Fault::OtherProgram { interface })
+}
+
+fn own_program(ebpf: &Ebpf, mode: Mode) -> Option<u32> {
+    let info = match mode {
+        Mode::Driver | Mode::Generic => <&Xdp>::try_from(ebpf.program(XDP)?).ok()?.info(),
+        Mode::Tc => <&SchedClassifier>::try_from(ebpf.program(TC)?).ok()?.info(),
+    };
+    info.ok().map(|info| info.id())
+}
+
+/// The interface that a link is attached to; `None` or 0 when it is gone. The kernel tells it in the description of
+/// the open file (`bpf_link_show_fdinfo` in kernel/bpf/syscall.c).
+pub(super) fn interface_of(link: &FdLink) -> Option<u32> {
+    let id = link.info().ok()?.id();
+    fs::read_dir("/proc/self/fdinfo").ok()?.flatten().find_map(|entry| {
+        let text = fs::read_to_string(entry.path()).ok()?;
+        let field = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .and_then(|value| value.trim().parse::<u32>().ok())
+        };
+        (field("link_id:")? == id).then(|| field("ifindex:"))?
+    })
+}

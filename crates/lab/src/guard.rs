@@ -1,0 +1,131 @@
+//! Ringfence itself in the PBX's namespace: the program under test, driven by nothing but its command line.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{LabError, file};
+use crate::network::Lab;
+use crate::process::{Output, Process, run};
+use crate::topology::Node;
+
+const READY: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A `ringfence` whose state, control socket and pins are all in the lab's own directory.
+#[derive(Debug)]
+pub struct Guard<'lab> {
+    lab: &'lab Lab,
+    binary: PathBuf,
+    process: Process,
+    ready: String,
+}
+
+impl<'lab> Guard<'lab> {
+    /// Starts `ringfence run` with a policy and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it ends or is silent for 30 s; the error holds what it said.
+    pub fn start(lab: &'lab Lab, binary: &Path, policy: &Path) -> Result<Self, LabError> {
+        let base = lab.dir().join("ringfence");
+        std::fs::create_dir_all(&base).map_err(file("create", &base))?;
+        let program = binary.display().to_string();
+        let mut command = lab.command(Node::Pbx, &program);
+        command.arg("run").arg("--policy").arg(policy);
+        command.args(["--interface", Node::INTERFACE]).args(directories(lab));
+        let mut process = lab.spawn("ringfence", command)?;
+        let Some(ready) = process.wait_for_line("ready", READY) else {
+            return Err(LabError::NotReady { limit: READY, said: process.stderr() });
+        };
+        Ok(Self { lab, binary: binary.to_owned(), process, ready })
+    }
+
+    /// The `ready` line.
+    #[must_use]
+    pub fn ready(&self) -> &str {
+        &self.ready
+    }
+
+    /// The daemon's process.
+    #[must_use]
+    pub const fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// What the daemon has printed so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        format!("{}{}", self.process.stdout(), self.process.stderr())
+    }
+
+    /// Runs `ringfence <args>` against this daemon, in the same namespace.
+    ///
+    /// # Errors
+    /// When it cannot be started or takes longer than 30 s.
+    pub fn command(&self, args: &[&str]) -> Result<Output, LabError> {
+        ringfence(self.lab, &self.binary, args)
+    }
+}
+
+/// Runs `ringfence <args>` in the PBX's namespace with the `--run-dir` that [`Guard::start`] gives to the daemon.
+///
+/// # Errors
+/// When it cannot be started or takes longer than 30 s.
+pub fn ringfence(lab: &Lab, binary: &Path, args: &[&str]) -> Result<Output, LabError> {
+    let program = binary.display().to_string();
+    let mut command = lab.command(Node::Pbx, &program);
+    command.args(args).args(run_dir(lab));
+    run(command, PATIENCE)
+}
+
+/// What is left in the PBX's namespace of any packet filter: one line for each nft table, BPF program on an interface, traffic
+/// control hook and pin. Empty when the machine is as it was.
+///
+/// # Errors
+/// When the tools that look cannot be run.
+pub fn remains(lab: &Lab) -> Result<Vec<String>, LabError> {
+    let mut found = Vec::new();
+    let tables = lab.must(Node::Pbx, ["nft", "list", "tables"])?.stdout;
+    found.extend(tables.lines().map(|table| format!("nft: {table}")));
+    let links = lab.must(Node::Pbx, ["ip", "-d", "link", "show"])?.stdout;
+    found.extend(
+        links.lines().filter(|line| line.contains("xdp")).map(|line| format!("link: {}", line.trim())),
+    );
+    let hooks = lab.must(Node::Pbx, ["tc", "qdisc", "show"])?.stdout;
+    let clsact = hooks.lines().filter(|line| line.contains("clsact") || line.contains("ingress"));
+    found.extend(clsact.map(|line| format!("tc: {line}")));
+    let attached = lab.must(Node::Pbx, ["bpftool", "net", "list", "dev", Node::INTERFACE])?.stdout;
+    // A heading for each kind of hook, and below it what is attached.
+    let programs = attached.lines().filter(|line| line.contains(Node::INTERFACE));
+    found.extend(programs.map(|line| format!("bpf: {line}")));
+    pins(&lab.bpffs(), &mut found)?;
+    Ok(found)
+}
+
+fn pins(dir: &Path, found: &mut Vec<String>) -> Result<(), LabError> {
+    for entry in std::fs::read_dir(dir).map_err(file("read", dir))? {
+        let path = entry.map_err(file("read", dir))?.path();
+        // The kernel puts these two into every new bpffs.
+        if path.ends_with("maps.debug") || path.ends_with("progs.debug") {
+            continue;
+        }
+        found.push(format!("pin: {}", path.display()));
+        if path.is_dir() {
+            pins(&path, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// The options that keep this instance apart from any other on the machine.
+fn directories(lab: &Lab) -> Vec<String> {
+    let base = lab.dir().join("ringfence");
+    let dirs = [("--state-dir", base.join("state")), ("--pin-dir", lab.bpffs().join("ringfence"))];
+    let mut options = run_dir(lab).to_vec();
+    options.extend(dirs.into_iter().flat_map(|(option, dir)| [option.to_owned(), dir.display().to_string()]));
+    options
+}
+
+/// What each command that talks to the daemon takes.
+fn run_dir(lab: &Lab) -> [String; 2] {
+    ["--run-dir".to_owned(), lab.dir().join("ringfence/run").display().to_string()]
+}

@@ -1,0 +1,248 @@
+//! A host's packet path put together: what is discarded on arrival, reassembly, connection tracking, the filter table,
+//! confirmation.
+//!
+//! Rules see IPv4 fragments only in FORWARD, and IPv6 fragments only where nothing reassembled them: reassembly before the
+//! rules comes with connection tracking, which the kernel switches on for a family when one of its rules asks for a state.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use policy::ruleset::{Family, RuleSet};
+
+use crate::conntrack::{self, Conntrack, State, Tracked};
+use crate::defrag::{self, Defrag, Outcome as Gathered, Refusal};
+use crate::packet::{Malformed, Packet};
+use crate::rules::{self, Cause, Evaluator, Hook, LogRecord, RuleRef, Verdict};
+
+/// Which way a datagram goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// From another machine to another.
+    Forward,
+    /// To this host.
+    Input,
+    /// From this host to itself: OUTPUT, then INPUT, as one packet of connection tracking.
+    Loopback,
+    /// From this host.
+    Output,
+}
+
+/// Why a datagram fares as it does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Why {
+    /// Connection tracking has no room.
+    ConntrackFull,
+    /// Its fragments did not come together.
+    Fragment(Refusal),
+    /// Discarded on arrival.
+    Malformed(Malformed),
+    /// The filter table decided, in the chain of `hook`; `via` are the rules whose jumps led there.
+    Rules { hook: Hook, cause: Cause, via: Vec<RuleRef> },
+}
+
+/// What becomes of a datagram.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fate {
+    pub verdict: Verdict,
+    pub why: Why,
+    /// What connection tracking said; `None` where it did not run.
+    pub state: Option<State>,
+    /// What its rules wrote down.
+    pub logs: Vec<LogRecord>,
+    /// The capture had cut it, and a rule looked for what is missing.
+    pub uncertain: bool,
+}
+
+/// The fate of the datagram that the packets of `tags` make up, in their order of arrival.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Judged<T> {
+    pub tags: Vec<T>,
+    pub fate: Fate,
+}
+
+/// Bounds and switches of all parts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    pub conntrack: conntrack::Settings,
+    pub defrag: defrag::Limits,
+    pub rules: rules::Settings,
+}
+
+/// One host. `T` names a packet to the caller, a frame number say.
+#[derive(Debug)]
+pub struct Stack<T> {
+    rules: Evaluator,
+    conntrack: Conntrack,
+    defrag: Defrag<T>,
+    tracks_v4: bool,
+    tracks_v6: bool,
+    done: VecDeque<Judged<T>>,
+}
+
+impl<T> Stack<T> {
+    /// At most one rule set of each family; a family without one is accepted. What grows is bounded by `settings`.
+    pub fn new<'a>(rule_sets: impl IntoIterator<Item = &'a RuleSet>, settings: Settings) -> Self {
+        let rule_sets: Vec<&RuleSet> = rule_sets.into_iter().collect();
+        let tracks = |family| rule_sets.iter().any(|rules| rules.family == family && rules.needs_conntrack());
+        Self {
+            tracks_v4: tracks(Family::Ipv4),
+            tracks_v6: tracks(Family::Ipv6),
+            rules: Evaluator::new(rule_sets, settings.rules),
+            conntrack: Conntrack::new(settings.conntrack),
+            defrag: Defrag::new(settings.defrag),
+            done: VecDeque::new(),
+        }
+    }
+
+    /// The filter tables, for their counters.
+    pub fn rules(&self) -> &Evaluator {
+        &self.rules
+    }
+
+    /// Takes a packet at `now` (capture time since the Unix epoch, never going back); ask [`Stack::judged`] for what that
+    /// decided. Give the packet both interfaces if they are known: each chain sees those that its hook has.
+    pub fn push(&mut self, packet: &Packet<'_>, way: Way, tag: T, now: Duration) {
+        self.expire(now);
+        let arrives = way != Way::Output;
+        if arrives && let Some(fault) = packet.arrival_fault(way == Way::Loopback) {
+            return self.finish(vec![tag], Fate::dropped(Why::Malformed(fault), None));
+        }
+        if !self.reassembles(packet, way) {
+            let fate = self.judge(packet, way, now);
+            return self.finish(vec![tag], fate);
+        }
+        match self.defrag.push(packet, tag, now) {
+            Gathered::Queued => {}
+            Gathered::Refused { reason, tags } => {
+                self.finish(tags, Fate::dropped(Why::Fragment(reason), None));
+            }
+            Gathered::Pass { tags, lost } => {
+                if !lost.is_empty() {
+                    self.finish(lost, Fate::dropped(Why::Fragment(Refusal::Inconsistent), None));
+                }
+                let fate = self.judge(packet, way, now);
+                self.finish(tags, fate);
+            }
+            Gathered::Whole(datagram) => {
+                let fate = match Packet::parse(&datagram.bytes, datagram.bytes.len()) {
+                    Ok(whole) => {
+                        let whole = whole
+                            .with_gaps(datagram.has_gaps)
+                            .with_interfaces(packet.in_interface(), packet.out_interface());
+                        self.judge(&whole, way, now)
+                    }
+                    Err(fault) => Fate::dropped(Why::Malformed(fault), None),
+                };
+                self.finish(datagram.tags, fate);
+            }
+        }
+    }
+
+    /// Gives up the fragments whose time is up at `now`.
+    pub fn expire(&mut self, now: Duration) {
+        while let Some(tags) = self.defrag.expire(now) {
+            self.finish(tags, Fate::dropped(Why::Fragment(Refusal::Timeout), None));
+        }
+    }
+
+    /// Gives up all waiting fragments: nothing comes any more.
+    pub fn end(&mut self) {
+        while let Some(tags) = self.defrag.drain() {
+            self.finish(tags, Fate::dropped(Why::Fragment(Refusal::Timeout), None));
+        }
+    }
+
+    /// The next datagram whose fate was decided, in the order of decision.
+    pub fn judged(&mut self) -> Option<Judged<T>> {
+        self.done.pop_front()
+    }
+
+    fn finish(&mut self, tags: Vec<T>, fate: Fate) {
+        self.done.push_back(Judged { tags, fate });
+    }
+
+    fn tracks(&self, packet: &Packet<'_>) -> bool {
+        if packet.is_ipv4() { self.tracks_v4 } else { self.tracks_v6 }
+    }
+
+    /// Whether fragments come together before the rules. What this host sends was whole when its rules saw it.
+    fn reassembles(&self, packet: &Packet<'_>, way: Way) -> bool {
+        packet.fragment().is_some()
+            && match way {
+                Way::Output | Way::Loopback => true,
+                Way::Input => packet.is_ipv4() || self.tracks_v6,
+                Way::Forward => self.tracks(packet),
+            }
+    }
+
+    fn judge(&mut self, packet: &Packet<'_>, way: Way, now: Duration) -> Fate {
+        let hook = if matches!(way, Way::Output | Way::Loopback) {
+            conntrack::Hook::Output
+        } else {
+            conntrack::Hook::Prerouting
+        };
+        let tracked = if self.tracks(packet) {
+            match self.conntrack.track(packet, hook, now) {
+                Ok(tracked) => Some(tracked),
+                Err(conntrack::TableFull) => return Fate::dropped(Why::ConntrackFull, None),
+            }
+        } else {
+            None
+        };
+        let state = tracked.as_ref().map(|tracked| tracked.state);
+        let mut fate = match way {
+            Way::Input => self.chain(Hook::Input, packet, state, now),
+            Way::Output => self.chain(Hook::Output, packet, state, now),
+            Way::Forward => self.chain(Hook::Forward, packet, state, now),
+            Way::Loopback => {
+                let sent = self.chain(Hook::Output, packet, state, now);
+                if sent.verdict == Verdict::Accept {
+                    let received = self.chain(Hook::Input, packet, state, now);
+                    Fate { logs: [sent.logs, received.logs].concat(), ..received }
+                } else {
+                    sent
+                }
+            }
+        };
+        fate.state = state;
+        if let Some(tracked) = tracked {
+            self.settle(tracked, packet, fate.verdict, now);
+        }
+        fate
+    }
+
+    fn settle(&mut self, tracked: Tracked, packet: &Packet<'_>, verdict: Verdict, now: Duration) {
+        match verdict {
+            Verdict::Accept => self.conntrack.confirm(tracked, now),
+            Verdict::Drop => {}
+            Verdict::Reject(_) => self.conntrack.answered(tracked, packet, now),
+        }
+    }
+
+    fn chain(&mut self, hook: Hook, packet: &Packet<'_>, state: Option<State>, now: Duration) -> Fate {
+        let (input, output) = (packet.in_interface(), packet.out_interface());
+        let packet = match hook {
+            Hook::Input => packet.with_interfaces(input, None),
+            Hook::Forward => packet.with_interfaces(input, output),
+            Hook::Output => packet.with_interfaces(None, output),
+        };
+        // Where nothing is tracked no rule asks for the state.
+        let outcome = self.rules.judge(hook, &packet, state.unwrap_or(State::Untracked), now);
+        Fate {
+            verdict: outcome.verdict,
+            why: Why::Rules { hook, cause: outcome.cause, via: outcome.via },
+            state,
+            logs: outcome.logs,
+            uncertain: outcome.uncertain,
+        }
+    }
+}
+
+impl Fate {
+    fn dropped(why: Why, state: Option<State>) -> Self {
+        Self { verdict: Verdict::Drop, why, state, logs: Vec::new(), uncertain: false }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! From a checked policy to what each place enforces: tables for the gate, a ruleset for nftables.
+
+pub mod automaton;
+pub mod gate;
+pub mod nft;
+
+use self::gate::{GatePlan, Unenforceable};
+use self::nft::Mode;
+use crate::diagnostic::Diagnostic;
+use crate::policy::Policy;
+
+/// A policy, ready to be enforced.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub gate: GatePlan,
+    /// For `nft -f`.
+    pub nft: String,
+}
+
+impl Plan {
+    /// Plans `policy`.
+    ///
+    /// # Errors
+    ///
+    /// Every rule that cannot be enforced exactly, with its line. Replay can judge such a policy, `run` refuses it.
+    pub fn new(policy: &Policy, mode: Mode) -> Result<Self, Vec<Diagnostic>> {
+        let gate = gate::plan(policy.sets());
+        let nft = nft::render(policy.sets(), mode);
+        match (gate, nft) {
+            (Ok(mut gate), Ok(nft)) => {
+                if mode == Mode::Observe {
+                    gate.tables.config.flags |= ::gate::layout::OBSERVE;
+                }
+                Ok(Self { gate, nft })
+            }
+            (gate, nft) => {
+                let mut errors: Vec<Unenforceable> =
+                    gate.err().into_iter().chain(nft.err()).flatten().collect();
+                errors.sort_by_key(|error| error.line);
+                Err(errors.iter().map(|error| error.to_diagnostic(policy)).collect())
+            }
+        }
+    }
+}
+
+impl Unenforceable {
+    /// Points at the option that the message names, or else at the whole line.
+    fn to_diagnostic(&self, policy: &Policy) -> Diagnostic {
+        let text = policy.source().text();
+        let start: usize = text.split_inclusive('\n').take(self.line.0.saturating_sub(1)).map(str::len).sum();
+        let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let option = self.message.split('`').nth(1).unwrap_or_default();
+        let span = match line.find(option) {
+            Some(at) if !option.is_empty() => start + at..start + at + option.len(),
+            Some(_) | None => start..start + line.len(),
+        };
+        Diagnostic::new(policy.source(), span, self.message.clone()).with_help(self.help.clone())
+    }
+}

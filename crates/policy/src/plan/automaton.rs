@@ -1,0 +1,292 @@
+//! All signatures in one deterministic automaton, in the layout that the gate walks.
+//!
+//! `regex-automata` determinises; here its automaton is copied into rows of 256 next states, reduced to the fewest
+//! states (Moore's partition refinement), and renumbered so that accepting states come first: "is there a signature"
+//! is then one comparison.
+
+use std::collections::{BTreeMap, HashMap};
+
+use gate::layout::{MAX_OUTPUTS, Output, Outputs};
+use regex_automata::dfa::{Automaton as _, dense};
+use regex_automata::nfa::thompson;
+use regex_automata::util::primitives::StateID;
+use regex_automata::util::start;
+use regex_automata::{Anchored, MatchKind};
+use regex_syntax::hir::Hir;
+
+/// 16 MiB of rows. A thousand scanner names take about 10,000 states.
+pub const MAX_STATES: usize = 16_384;
+
+/// One signature: what to look for, and what the gate is told when it is found.
+#[derive(Clone, Debug)]
+pub struct Needle {
+    pub pattern: Hir,
+    pub output: Output,
+}
+
+/// Rows, and what ends where.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Automaton {
+    /// 256 next states per state.
+    pub rows: Vec<[u32; 256]>,
+    /// One per accepting state; those are the lowest numbers.
+    pub outputs: Vec<Outputs>,
+    /// The state before the first byte.
+    pub start: u32,
+}
+
+/// Why the signatures do not fit.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum AutomatonError {
+    /// More than [`MAX_STATES`].
+    #[error(
+        "the signatures need more than {MAX_STATES} automaton states; use fewer or simpler regular expressions"
+    )]
+    TooManyStates,
+    /// More than [`MAX_OUTPUTS`] signatures end at one byte.
+    #[error("more than {MAX_OUTPUTS} signatures end at the same byte; remove the ones that contain another")]
+    TooManyOutputs,
+    /// The library's word.
+    #[error("the signatures cannot be compiled: {0}")]
+    Library(String),
+}
+
+/// Compiles `needles`; without any, an automaton of one state that accepts nothing.
+///
+/// # Errors
+///
+/// [`AutomatonError`], when the signatures are too many or too complex.
+pub fn compile(needles: &[Needle]) -> Result<Automaton, AutomatonError> {
+    if needles.is_empty() {
+        return Ok(Automaton { rows: vec![[0; 256]], outputs: Vec::new(), start: 0 });
+    }
+    let (rows, ends, start) = determinise(needles)?;
+    let classes = minimise(&rows, &ends);
+    number(needles, &rows, &ends, start, &classes)
+}
+
+/// Rows of 256, the signatures that end in each state, and the start.
+type Raw = (Vec<Vec<u32>>, Vec<Vec<usize>>, usize);
+
+fn determinise(needles: &[Needle]) -> Result<Raw, AutomatonError> {
+    let library = |error: &dyn std::fmt::Display| AutomatonError::Library(error.to_string());
+    let patterns: Vec<&Hir> = needles.iter().map(|needle| &needle.pattern).collect();
+    let nfa = thompson::Compiler::new()
+        .configure(thompson::Config::new().utf8(false).shrink(false).nfa_size_limit(Some(64 << 20)))
+        .build_many_from_hir(&patterns)
+        .map_err(|error| library(&error))?;
+    let config = dense::Config::new()
+        .match_kind(MatchKind::All)
+        .start_kind(regex_automata::dfa::StartKind::Unanchored)
+        .dfa_size_limit(Some(64 << 20))
+        .determinize_size_limit(Some(256 << 20));
+    let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).map_err(|error| {
+        if error.is_size_limit_exceeded() { AutomatonError::TooManyStates } else { library(&error) }
+    })?;
+    let start =
+        dfa.start_state(&start::Config::new().anchored(Anchored::No)).map_err(|error| library(&error))?;
+    let mut numbers: HashMap<StateID, u32> = HashMap::from([(start, 0)]);
+    let mut queue = vec![start];
+    let mut rows = Vec::new();
+    let mut ends = Vec::new();
+    while let Some(&state) = queue.get(rows.len()) {
+        let mut row = Vec::with_capacity(256);
+        for byte in 0..=u8::MAX {
+            let next = dfa.next_state(state, byte);
+            let fresh = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            let number = *numbers.entry(next).or_insert_with(|| {
+                queue.push(next);
+                fresh
+            });
+            row.push(number);
+        }
+        rows.push(row);
+        // The library reports a match one byte late; what would match at the end of input ends exactly here.
+        let end = dfa.next_eoi_state(state);
+        let count = if dfa.is_match_state(end) { dfa.match_len(end) } else { 0 };
+        ends.push((0..count).map(|index| dfa.match_pattern(end, index).as_usize()).collect());
+        // Twins (a state and its "just matched" variant) double the number before they are merged.
+        if rows.len() > 2 * MAX_STATES {
+            return Err(AutomatonError::TooManyStates);
+        }
+    }
+    Ok((rows, ends, 0))
+}
+
+/// Moore's partition refinement: the class of each state, equal for states that no input tells apart.
+fn minimise(rows: &[Vec<u32>], ends: &[Vec<usize>]) -> Vec<u32> {
+    let mut kinds: BTreeMap<&[usize], u32> = BTreeMap::new();
+    let mut classes: Vec<u32> = Vec::with_capacity(rows.len());
+    for end in ends {
+        let fresh = u32::try_from(kinds.len()).unwrap_or(u32::MAX);
+        classes.push(*kinds.entry(end).or_insert(fresh));
+    }
+    let mut count = kinds.len();
+    loop {
+        let mut seen: HashMap<Vec<u32>, u32> = HashMap::new();
+        let refined: Vec<u32> = rows
+            .iter()
+            .zip(&classes)
+            .map(|(row, class)| {
+                let mut key = Vec::with_capacity(257);
+                key.push(*class);
+                key.extend(row.iter().map(|next| classes.get(*next as usize).copied().unwrap_or(0)));
+                let fresh = u32::try_from(seen.len()).unwrap_or(u32::MAX);
+                *seen.entry(key).or_insert(fresh)
+            })
+            .collect();
+        if seen.len() == count {
+            return classes;
+        }
+        count = seen.len();
+        classes = refined;
+    }
+}
+
+/// One row per class, accepting classes first.
+fn number(
+    needles: &[Needle],
+    rows: &[Vec<u32>],
+    ends: &[Vec<usize>],
+    start: usize,
+    classes: &[u32],
+) -> Result<Automaton, AutomatonError> {
+    let mut representatives: BTreeMap<u32, usize> = BTreeMap::new();
+    for (state, class) in classes.iter().enumerate() {
+        representatives.entry(*class).or_insert(state);
+    }
+    if representatives.len() > MAX_STATES {
+        return Err(AutomatonError::TooManyStates);
+    }
+    let accepts = |state: &usize| ends.get(*state).is_some_and(|end| !end.is_empty());
+    let (accepting, others): (Vec<_>, Vec<_>) = representatives.iter().partition(|(_, state)| accepts(state));
+    let order: Vec<(u32, usize)> =
+        accepting.iter().chain(&others).map(|(class, state)| (**class, **state)).collect();
+    let numbers: HashMap<u32, u32> =
+        (0u32..).zip(&order).map(|(number, (class, _))| (*class, number)).collect();
+    let renumber =
+        |state: usize| classes.get(state).and_then(|class| numbers.get(class)).copied().unwrap_or(0);
+    let mut automaton = Automaton { rows: Vec::new(), outputs: Vec::new(), start: renumber(start) };
+    for (_, state) in &order {
+        let mut row = [0; 256];
+        for (slot, next) in row.iter_mut().zip(rows.get(*state).into_iter().flatten()) {
+            *slot = renumber(*next as usize);
+        }
+        automaton.rows.push(row);
+    }
+    for (_, state) in accepting {
+        automaton.outputs.push(outputs(needles, ends.get(*state).map_or(&[], Vec::as_slice))?);
+    }
+    Ok(automaton)
+}
+
+/// What one accepting state reports: of signatures that only differ in their number, the lowest.
+fn outputs(needles: &[Needle], ends: &[usize]) -> Result<Outputs, AutomatonError> {
+    let mut all: Vec<Output> = Vec::new();
+    for output in ends.iter().filter_map(|end| needles.get(*end)).map(|needle| needle.output) {
+        let same = |other: &&mut Output| {
+            other.group == output.group
+                && other.length == output.length
+                && (other.from, other.to) == (output.from, output.to)
+        };
+        match all.iter_mut().find(same) {
+            Some(other) => other.signature = other.signature.min(output.signature),
+            None => all.push(output),
+        }
+    }
+    // A signature that may stand anywhere and comes first in its group makes the later ones of that group moot.
+    let anywhere: Vec<Output> =
+        all.iter().filter(|one| one.from == 0 && one.to == u16::MAX).copied().collect();
+    all.retain(|one| {
+        !anywhere.iter().any(|other| other.group == one.group && other.signature < one.signature)
+    });
+    let mut outputs = Outputs::default();
+    if all.len() > MAX_OUTPUTS {
+        return Err(AutomatonError::TooManyOutputs);
+    }
+    for (slot, output) in outputs.outputs.iter_mut().zip(&all) {
+        *slot = *output;
+    }
+    outputs.count = u16::try_from(all.len()).unwrap_or(0);
+    Ok(outputs)
+}
+
+/// A literal, with ASCII case folded where it is to be ignored.
+pub fn literal(bytes: &[u8], ignore_case: bool) -> Hir {
+    if !ignore_case {
+        return Hir::literal(bytes);
+    }
+    let one = |byte: &u8| {
+        use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange};
+        let (lower, upper) = (byte.to_ascii_lowercase(), byte.to_ascii_uppercase());
+        Hir::class(Class::Bytes(ClassBytes::new([
+            ClassBytesRange::new(lower, lower),
+            ClassBytesRange::new(upper, upper),
+        ])))
+    };
+    Hir::concat(bytes.iter().map(one).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needle(text: &str, ignore_case: bool, group: u16, signature: u16) -> Needle {
+        let length = u16::try_from(text.len()).unwrap();
+        Needle {
+            pattern: literal(text.as_bytes(), ignore_case),
+            output: Output { signature, group, length, from: 0, to: u16::MAX },
+        }
+    }
+
+    /// Ends of all occurrences, as (end, signature), by walking the automaton.
+    fn walk(automaton: &Automaton, text: &[u8]) -> Vec<(usize, u16)> {
+        let mut state = automaton.start;
+        let mut hits = Vec::new();
+        for (index, byte) in text.iter().enumerate() {
+            state = automaton.rows[state as usize][usize::from(*byte)];
+            if let Some(outputs) = automaton.outputs.get(state as usize) {
+                let found = &outputs.outputs[..usize::from(outputs.count)];
+                hits.extend(found.iter().map(|output| (index + 1, output.signature)));
+            }
+        }
+        hits
+    }
+
+    #[test]
+    fn nothing_to_look_for_accepts_nothing() {
+        let automaton = compile(&[]).unwrap();
+        assert_eq!(walk(&automaton, b"anything"), []);
+    }
+
+    #[test]
+    fn every_occurrence_is_reported_at_its_last_byte() {
+        let needles = [needle("sipcli", false, 0, 0), needle("sip", false, 1, 1), needle("CLI", true, 2, 2)];
+        let automaton = compile(&needles).unwrap();
+        let mut hits = walk(&automaton, b"xsipcli sipsip");
+        hits.sort_unstable();
+        assert_eq!(hits, [(4, 1), (7, 0), (7, 2), (11, 1), (14, 1)]);
+        assert_eq!(walk(&automaton, b"SIPCLi"), [(6, 2)]);
+    }
+
+    #[test]
+    fn literals_need_one_state_a_byte_like_aho_corasick() {
+        let automaton = compile(&[needle("friendly-scanner", false, 0, 0)]).unwrap();
+        assert_eq!(automaton.rows.len(), "friendly-scanner".len() + 1);
+        assert_eq!(automaton.outputs.len(), 1);
+    }
+
+    #[test]
+    fn of_equal_signatures_of_a_group_the_first_is_told() {
+        let automaton = compile(&[needle("abc", false, 0, 4), needle("bc", false, 0, 2)]).unwrap();
+        assert_eq!(walk(&automaton, b"abc"), [(3, 2)]);
+    }
+
+    #[test]
+    fn too_many_different_ends_are_refused() {
+        let text = "abcdefghijkl";
+        let needles: Vec<Needle> =
+            (0..12).map(|from| needle(text.split_at(from).1, false, from as u16, from as u16)).collect();
+        assert_eq!(compile(&needles), Err(AutomatonError::TooManyOutputs));
+    }
+}

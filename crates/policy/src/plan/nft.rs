@@ -1,0 +1,166 @@
+//! The stateful part of a policy as one nftables table of our own, as text for `nft -f`.
+//!
+//! The table is replaced whole in one transaction. Rules that search for text are left out: the gate has decided them
+//! (see [`super::gate`]). Each rule carries its line in the policy file, so that `nft list table inet ringfence` can be
+//! read next to it.
+
+mod expression;
+
+use std::fmt::Write as _;
+
+use crate::plan::gate::Unenforceable;
+use crate::ruleset::{Chain, ChainId, ChainPolicy, Family, Match, Rule, RuleSet, Target};
+
+/// The one table that Ringfence owns.
+pub const TABLE: &str = "ringfence";
+
+/// Whether the table is to act.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    Enforce,
+    /// Count and log, but let everything through.
+    Observe,
+}
+
+/// What each built-in chain is hooked to.
+const HOOKS: [(&str, &str); 3] = [("INPUT", "input"), ("FORWARD", "forward"), ("OUTPUT", "output")];
+
+/// The whole table, beginning with the removal of its former self.
+///
+/// # Errors
+///
+/// Every rule that nftables cannot express exactly.
+pub fn render(sets: &[RuleSet], mode: Mode) -> Result<String, Vec<Unenforceable>> {
+    let mut out = Renderer { mode, body: String::new(), sets: Vec::new(), errors: Vec::new() };
+    for set in sets {
+        for (id, chain) in (0..).map(ChainId).zip(&set.chains) {
+            out.chain(set, id, chain);
+        }
+    }
+    for (builtin, hook) in HOOKS {
+        out.base(sets, builtin, hook);
+    }
+    if !out.errors.is_empty() {
+        out.errors.sort_by_key(|error| error.line);
+        return Err(out.errors);
+    }
+    let mut text = format!("{}table inet {TABLE} {{\n", removal());
+    for set in &out.sets {
+        text.push_str(set);
+    }
+    text.push_str(&out.body);
+    text.push_str("}\n");
+    Ok(text)
+}
+
+/// Removes the table, whether or not it is there (adding first makes the removal succeed).
+pub fn removal() -> String {
+    format!("add table inet {TABLE}\ndelete table inet {TABLE}\n")
+}
+
+struct Renderer {
+    mode: Mode,
+    body: String,
+    /// Definitions of the sets that rate limits per address use.
+    sets: Vec<String>,
+    errors: Vec<Unenforceable>,
+}
+
+impl Renderer {
+    /// A hooked chain that hands each family to its own rules and then applies their policy.
+    fn base(&mut self, sets: &[RuleSet], builtin: &str, hook: &str) {
+        let wanted: Vec<(&RuleSet, ChainId, &Chain)> = sets
+            .iter()
+            .filter_map(|set| set.chain(builtin).map(|(id, chain)| (set, id, chain)))
+            .filter(|(_, _, chain)| !chain.rules.is_empty() || chain.policy == Some(ChainPolicy::Drop))
+            .collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let _ = writeln!(
+            self.body,
+            "\tchain {hook} {{\n\t\ttype filter hook {hook} priority filter; policy accept;"
+        );
+        for (set, id, chain) in wanted {
+            let family = match set.family {
+                Family::Ipv4 => "ipv4",
+                Family::Ipv6 => "ipv6",
+            };
+            let _ = writeln!(self.body, "\t\tmeta nfproto {family} jump {}", name(set, id));
+            if chain.policy == Some(ChainPolicy::Drop) {
+                let verdict = self.terminal("drop");
+                let _ = writeln!(
+                    self.body,
+                    "\t\tmeta nfproto {family} counter {verdict} comment \"line {}: policy of {builtin}\"",
+                    chain.line.0
+                );
+            }
+        }
+        self.body.push_str("\t}\n");
+    }
+
+    fn chain(&mut self, set: &RuleSet, id: ChainId, chain: &Chain) {
+        let _ = writeln!(self.body, "\tchain {} {{", name(set, id));
+        for rule in &chain.rules {
+            self.rule(set, rule);
+        }
+        self.body.push_str("\t}\n");
+    }
+
+    fn rule(&mut self, set: &RuleSet, rule: &Rule) {
+        if rule.matches.iter().any(|one| matches!(one, Match::Text(_))) {
+            let _ = writeln!(self.body, "\t\t# line {}: in the gate", rule.line.0);
+            return;
+        }
+        let alternatives = match expression::matches(set, rule, &mut self.sets) {
+            Ok(alternatives) => alternatives,
+            Err(error) => return self.errors.push(error),
+        };
+        let target = match self.target(set, rule) {
+            Ok(target) => target,
+            Err(error) => return self.errors.push(error),
+        };
+        for expressions in alternatives {
+            let _ = writeln!(self.body, "\t\t{expressions}counter {target}comment \"line {}\"", rule.line.0);
+        }
+    }
+
+    fn terminal(&self, verdict: &'static str) -> &'static str {
+        match self.mode {
+            Mode::Enforce => verdict,
+            Mode::Observe => "accept",
+        }
+    }
+
+    /// The statement, with a blank behind it.
+    fn target(&self, set: &RuleSet, rule: &Rule) -> Result<String, Unenforceable> {
+        Ok(match &rule.target {
+            Target::Accept => "accept ".to_owned(),
+            Target::Continue => String::new(),
+            Target::Drop => format!("{} ", self.terminal("drop")),
+            Target::Goto(chain) => format!("goto {} ", name(set, *chain)),
+            Target::Jump(chain) => format!("jump {} ", name(set, *chain)),
+            Target::Log(log) => expression::log(rule, log)?,
+            Target::Nflog(nflog) => expression::nflog(rule, nflog)?,
+            Target::Reject(with) => match self.mode {
+                Mode::Enforce => format!("reject with {} ", expression::reject(*with)),
+                Mode::Observe => "accept ".to_owned(),
+            },
+            Target::Return => "return ".to_owned(),
+        })
+    }
+}
+
+/// A chain's name in our table. iptables allows bytes that nft does not, so its number makes it unique.
+fn name(set: &RuleSet, id: ChainId) -> String {
+    let family = match set.family {
+        Family::Ipv4 => "v4",
+        Family::Ipv6 => "v6",
+    };
+    let readable: String = set.by_id(id).map_or("", |chain| &chain.name).chars().map(plain).collect();
+    format!("{family}_{}_{readable}", id.0)
+}
+
+fn plain(letter: char) -> char {
+    if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' }
+}

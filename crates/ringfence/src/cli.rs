@@ -1,0 +1,107 @@
+//! What may be typed: the definitions from which help, man pages and completions are made.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// A SIP firewall: drops scanners in the kernel, before the PBX sees them
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say whether a policy is right, and if not, where and why
+    Check(CheckArgs),
+    /// Guard this host until stopped
+    Run(RunArgs),
+    /// Stop the daemon; the gate goes on, unless `--clean` is given
+    Stop(StopArgs),
+    /// Make the daemon read its policy again
+    Reload(DaemonArgs),
+    /// Show what is guarded, what was dropped, and whether the kernel agrees
+    Status(StatusArgs),
+}
+
+/// How something is shown.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line, for programs
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// A TOML policy, or a file that iptables-save or ip6tables-save wrote
+    pub(crate) policy: PathBuf,
+    /// How the answer is shown
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// A TOML policy, or a file that iptables-save or ip6tables-save wrote
+    #[arg(long, value_name = "POLICY", default_value = "/etc/ringfence/policy.toml")]
+    pub(crate) policy: PathBuf,
+    /// Guard this interface only; may be given several times [default: all]
+    #[arg(long = "interface", value_name = "IF")]
+    pub(crate) interfaces: Vec<String>,
+    /// Judge, count and log, but let everything through
+    #[arg(long)]
+    pub(crate) observe: bool,
+    /// Where events are kept
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/ringfence")]
+    pub(crate) state_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// Where the kernel keeps the gate alive; on a bpf file system, which is mounted if there is none
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/ringfence")]
+    pub(crate) pin_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct DaemonArgs {
+    /// Where the daemon's control socket is
+    #[arg(long, value_name = "DIR", default_value = "/run/ringfence")]
+    pub(crate) run_dir: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StopArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// Take everything off: the gate, its pins, the nftables table. Works without a daemon, too
+    #[arg(long)]
+    pub(crate) clean: bool,
+    /// The pins to remove, where the run directory does not tell them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pin_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// How the answer is shown
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,21 @@
+//! One file per command.
+
+pub(crate) mod check;
+pub(crate) mod reload;
+pub(crate) mod run;
+pub(crate) mod status;
+pub(crate) mod stop;
+
+use std::fs;
+use std::path::Path;
+
+use policy::Policy;
+
+use crate::exit::Exit;
+
+/// Reads and checks a policy file.
+pub(crate) fn read_policy(path: &Path) -> Result<Policy, Exit> {
+    let bytes =
+        fs::read(path).map_err(|error| Exit::No(format!("cannot read {}: {error}", path.display())))?;
+    Policy::parse(&path.display().to_string(), bytes).map_err(Exit::Policy)
+}

@@ -1,0 +1,72 @@
+//! `ringfence status`
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::cli::{Format, StatusArgs};
+use crate::daemon::control;
+use crate::exit::Exit;
+
+/// Shows what the daemon knows, after it has read the kernel back. Exit status 1 if not everything is enforced.
+pub(crate) fn run(args: &StatusArgs) -> Result<ExitCode, Exit> {
+    let status = control::ask(&args.daemon.run_dir, &json!({ "command": "status" }))?;
+    let mut out = io::stdout().lock();
+    match args.format {
+        Format::Json => writeln!(out, "{status}")?,
+        Format::Text => write!(out, "{}", text(&status))?,
+    }
+    let enforced = status.get("enforced") == Some(&Value::Bool(true));
+    let observing = status.get("observe") == Some(&Value::Bool(true));
+    Ok(if enforced || observing { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn text(status: &Value) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    let at = |path: &str| status.pointer(path);
+    let word = |path: &str| at(path).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let number = |path: &str| at(path).and_then(Value::as_u64).unwrap_or(0);
+    let verdict = match (at("/observe"), at("/enforced")) {
+        (Some(Value::Bool(true)), _) => "observing: nothing is dropped",
+        (_, Some(Value::Bool(true))) => "yes, just read back from the kernel",
+        _ => "NO",
+    };
+    let _ = writeln!(text, "enforced    {verdict}");
+    for fault in at("/faults").and_then(Value::as_array).into_iter().flatten() {
+        let _ = writeln!(text, "            ! {}", fault.as_str().unwrap_or_default());
+    }
+    let interfaces: Vec<String> = at("/interfaces")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|one| {
+            let field = |name: &str| one.get(name).and_then(Value::as_str).unwrap_or("?");
+            format!("{} ({})", field("name"), field("mode"))
+        })
+        .collect();
+    let _ = writeln!(text, "interfaces  {}", interfaces.join(", "));
+    let _ = writeln!(text, "policy      {}, loaded {}", word("/policy/path"), word("/policy/loaded_at"));
+    let _ = writeln!(
+        text,
+        "packets     {} passed, {} dropped by the gate; {} dropped and {} rejected by nftables",
+        number("/packets/accept"),
+        number("/packets/drop"),
+        number("/packets/nftables/drop"),
+        number("/packets/nftables/reject")
+    );
+    for (reason, count) in at("/packets/by_reason").and_then(Value::as_object).into_iter().flatten() {
+        if count.as_u64().unwrap_or(0) > 0 {
+            let _ = writeln!(text, "            {count:>12} {reason}");
+        }
+    }
+    let _ = writeln!(
+        text,
+        "events      {} delivered, {} lost, {} log lines suppressed",
+        number("/events/delivered"),
+        number("/events/lost"),
+        number("/events/suppressed")
+    );
+    text
+}

@@ -1,0 +1,197 @@
+//! What `run` does until it is stopped: keeps a policy in force, tells what the gate drops, answers commands.
+
+/// The control socket's protocol, for both ends.
+pub(crate) mod control;
+/// A policy, put in force on this machine.
+mod force;
+/// The run directory.
+pub(crate) mod instance;
+/// From the gate's events to log lines and JSON.
+mod report;
+/// The control socket's server.
+mod server;
+/// What `status` shows.
+mod status;
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use self::control::SOCKET;
+use self::force::{Events, InForce};
+use self::instance::{Instance, Lock};
+use self::report::Reporter;
+use self::server::Request;
+use crate::cli::RunArgs;
+use crate::command::read_policy;
+use crate::exit::{Exit, draw};
+
+/// How often what is buffered is written.
+const FLUSH: Duration = Duration::from_secs(1);
+/// How often the kernel is compared with the policy.
+const VERIFY: Duration = Duration::from_secs(30);
+/// Events that are handled before anything else gets a turn.
+const BATCH: usize = 1024;
+
+/// A daemon with its policy in force.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    args: RunArgs,
+    force: InForce,
+    reporter: Reporter,
+    listener: std::os::unix::net::UnixListener,
+    /// The faults that were last told.
+    told: Vec<String>,
+    _lock: Lock,
+}
+
+impl Daemon {
+    /// Puts the policy in force. If anything fails, the machine is left as it was.
+    pub(crate) fn start(args: &RunArgs) -> Result<Self, Exit> {
+        let policy = read_policy(&args.policy)?;
+        let plan = force::plan(&policy, args.observe)?;
+        host::machine::check()?;
+        let interfaces = host::machine::select(&args.interfaces)?;
+        let run_dir = &args.daemon.run_dir;
+        let lock = Instance::lock(run_dir)?;
+        let reporter = Reporter::open(&args.state_dir)?;
+        let listener = server::listen(&run_dir.join(SOCKET))?;
+        let started = InForce::first(&policy, plan, &interfaces, args)
+            .and_then(|force| Instance { pin_dir: args.pin_dir.clone() }.write(run_dir).map(|()| force));
+        match started {
+            Ok(force) => {
+                say(&draw(policy.warnings()));
+                Ok(Self { args: args.clone(), force, reporter, listener, told: Vec::new(), _lock: lock })
+            }
+            Err(reason) => {
+                if !host::gate::is_pinned(&args.pin_dir) {
+                    let _ = Instance::forget(run_dir);
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// Serves until a signal or `stop` ends it. The gate and the nftables table stay.
+    pub(crate) async fn serve(mut self) -> Result<(), Exit> {
+        let failed = |error: io::Error| Exit::System(format!("cannot watch the gate: {error}"));
+        let mut events = watch(self.force.take_events()?).map_err(failed)?;
+        let (sender, mut requests) = mpsc::channel(16);
+        tokio::spawn(server::serve(self.listener.try_clone().map_err(failed)?, sender));
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+        let mut flush = interval(FLUSH);
+        let mut verify = interval(VERIFY);
+        flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        verify.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        say(&format!("{}\n", self.force.ready()));
+        host::notify::notify("READY=1");
+        loop {
+            tokio::select! {
+                ready = events.readable_mut() => {
+                    let mut ready = ready.map_err(failed)?;
+                    let handled = self.reporter.drain(ready.get_inner_mut(), &self.force, BATCH);
+                    if handled < BATCH {
+                        ready.clear_ready();
+                    }
+                }
+                Some(request) = requests.recv() => {
+                    if self.answer(request, &mut events).await? {
+                        break;
+                    }
+                }
+                _ = hangup.recv() => {
+                    let answer = self.reload(&mut events)?;
+                    say(&format!("{}\n", answer.get("message").and_then(Value::as_str).unwrap_or_default()));
+                }
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = flush.tick() => self.reporter.flush(),
+                _ = verify.tick() => self.verify(),
+            }
+        }
+        host::notify::notify("STOPPING=1");
+        self.reporter.drain(events.get_mut(), &self.force, usize::MAX);
+        self.reporter.flush();
+        let socket = self.args.daemon.run_dir.join(SOCKET);
+        let _ = std::fs::remove_file(socket);
+        say("stopped; the gate goes on with its last policy, `ringfence stop --clean` takes it off\n");
+        Ok(())
+    }
+
+    /// Answers one request; whether it was the last one.
+    async fn answer(&mut self, request: Request, events: &mut AsyncFd<Events>) -> Result<bool, Exit> {
+        let command = request.body.get("command").and_then(Value::as_str).unwrap_or_default();
+        let (answer, last) = match command {
+            "status" => (status::status(&self.force, &self.reporter, &self.args), false),
+            "reload" => (self.reload(events)?, false),
+            "stop" => (json!({ "ok": true, "pid": std::process::id() }), true),
+            other => (json!({ "ok": false, "message": format!("no command `{other}`") }), false),
+        };
+        request.answer(answer).await;
+        Ok(last)
+    }
+
+    /// Reads the policy again. A wrong one changes nothing.
+    fn reload(&mut self, events: &mut AsyncFd<Events>) -> Result<Value, Exit> {
+        host::notify::notify("RELOADING=1");
+        let answer = match self.next_policy() {
+            Ok(()) => {
+                self.reporter.drain(events.get_mut(), &self.force, usize::MAX);
+                *events = watch(self.force.take_events()?)
+                    .map_err(|error| Exit::System(format!("cannot watch the gate: {error}")))?;
+                json!({ "ok": true, "message": format!("reloaded {}", self.args.policy.display()) })
+            }
+            Err(Exit::Policy(mistakes)) => {
+                let message = format!("{} is wrong; the policy in force stays", self.args.policy.display());
+                json!({ "ok": false, "message": message, "details": draw(&mistakes) })
+            }
+            Err(Exit::No(text) | Exit::System(text)) => {
+                json!({ "ok": false, "message": format!("{text}; the policy in force stays") })
+            }
+            Err(Exit::Silent) => json!({ "ok": false, "message": "nothing was done" }),
+        };
+        host::notify::notify("READY=1");
+        Ok(answer)
+    }
+
+    fn next_policy(&mut self) -> Result<(), Exit> {
+        let policy = read_policy(&self.args.policy)?;
+        let plan = force::plan(&policy, self.args.observe)?;
+        let interfaces = host::machine::select(&self.args.interfaces)?;
+        self.force.next(&policy, plan, &interfaces, &self.args)
+    }
+
+    /// Compares the kernel with the policy; a new difference is told once.
+    fn verify(&mut self) {
+        let faults = self.force.faults();
+        if faults != self.told {
+            for fault in &faults {
+                say(&format!("warning: not enforced: {fault}\n"));
+                self.reporter.alarm(fault);
+            }
+            self.told = faults;
+        }
+        host::notify::notify("WATCHDOG=1");
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe; the ring buffer owns its descriptor as long as it is watched"
+)]
+fn watch(events: Events) -> io::Result<AsyncFd<Events>> {
+    AsyncFd::with_interest(events, Interest::READABLE)
+}
+
+/// A line for the terminal or systemd's journal. A closed stderr stops nothing.
+fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,44 @@
+//! The control socket: one JSON object in, one JSON object out.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::exit::Exit;
+
+/// Its name in the run directory.
+pub(crate) const SOCKET: &str = "control.sock";
+/// A longer request is nonsense.
+pub(crate) const MAX_REQUEST: usize = 64 << 10;
+/// A longer answer is nonsense, too.
+const MAX_ANSWER: u64 = 16 << 20;
+/// A daemon that says nothing for this long hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks the daemon of `run_dir`.
+pub(crate) fn ask(run_dir: &Path, request: &Value) -> Result<Value, Exit> {
+    let path = run_dir.join(SOCKET);
+    let stream = UnixStream::connect(&path).map_err(|error| {
+        let nobody = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+        if nobody {
+            Exit::System(format!(
+                "no daemon answers at {}; start one with `ringfence run`, or name its `--run-dir`",
+                path.display()
+            ))
+        } else {
+            Exit::io("connect to", &path)(error)
+        }
+    })?;
+    exchange(stream, request).map_err(Exit::io("talk to the daemon at", &path))
+}
+
+fn exchange(mut stream: UnixStream, request: &Value) -> io::Result<Value> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("{request}\n").as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream.take(MAX_ANSWER)).read_line(&mut line)?;
+    Ok(serde_json::from_str(&line)?)
+}

@@ -1,0 +1,138 @@
+//! A policy in force: the gate's generation and the nftables table that belong together.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use host::gate::{Gate, Guarded};
+use host::machine::Interface;
+use policy::Policy;
+use policy::plan::Plan;
+use policy::plan::nft::Mode;
+use sha2::{Digest as _, Sha256};
+
+use crate::cli::RunArgs;
+use crate::exit::Exit;
+
+/// The gate's ring buffer.
+pub(crate) type Events = host::gate::Events;
+
+/// Events that one CPU may report in a second: enough to see every attacker, too few to keep the daemon busy.
+const EVENTS_PER_SECOND: u32 = 5_000;
+
+/// Plans `policy` for this daemon.
+pub(crate) fn plan(policy: &Policy, observe: bool) -> Result<Plan, Exit> {
+    let mode = if observe { Mode::Observe } else { Mode::Enforce };
+    let mut plan = Plan::new(policy, mode).map_err(Exit::Policy)?;
+    plan.gate.tables.config.events_per_second = EVENTS_PER_SECOND;
+    if let Some(head) = hash(policy).first_chunk() {
+        plan.gate.tables.config.policy = *head;
+    }
+    Ok(plan)
+}
+
+fn hash(policy: &Policy) -> [u8; 32] {
+    Sha256::digest(policy.source().text()).into()
+}
+
+/// What stands now.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    pub(crate) plan: Plan,
+    pub(crate) policy_path: PathBuf,
+    pub(crate) policy_hash: [u8; 32],
+    pub(crate) loaded_at: SystemTime,
+    pub(crate) observe: bool,
+    gate: Gate,
+    /// The table right after it was applied, as the kernel told it.
+    nft: Option<[u8; 32]>,
+}
+
+impl InForce {
+    /// Puts the first policy of a daemon in force. Links that a former daemon left are switched without a gap.
+    pub(crate) fn first(
+        policy: &Policy,
+        plan: Plan,
+        interfaces: &[Interface],
+        args: &RunArgs,
+    ) -> Result<Self, Exit> {
+        let was_pinned = host::gate::is_pinned(&args.pin_dir);
+        let done = put(policy, plan, interfaces, args);
+        if done.is_err() && !was_pinned {
+            // Nothing was there before, so nothing may be there now.
+            let _ = host::gate::remove(&args.pin_dir);
+        }
+        done
+    }
+
+    /// Replaces the policy in force. If that fails, the one before stays.
+    pub(crate) fn next(
+        &mut self,
+        policy: &Policy,
+        plan: Plan,
+        interfaces: &[Interface],
+        args: &RunArgs,
+    ) -> Result<(), Exit> {
+        *self = put(policy, plan, interfaces, args)?;
+        Ok(())
+    }
+
+    /// The ring buffer of this generation; can be taken once.
+    pub(crate) fn take_events(&mut self) -> Result<Events, Exit> {
+        Ok(self.gate.take_events()?)
+    }
+
+    /// Where the gate stands.
+    pub(crate) fn guarded(&self) -> &[Guarded] {
+        self.gate.guarded()
+    }
+
+    /// The gate, for its counters.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Reads the kernel back and says what is not as it should be.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<String> = self.gate.faults().iter().map(ToString::to_string).collect();
+        match host::nft::fingerprint() {
+            Ok(found) if found == self.nft => {}
+            Ok(Some(_)) => faults.push("the nftables table was changed by somebody else".to_owned()),
+            Ok(None) => faults.push("the nftables table is gone".to_owned()),
+            Err(error) => faults.push(format!("the nftables table cannot be read: {error}")),
+        }
+        faults
+    }
+
+    /// The line that `run` prints when enforcement is in force.
+    pub(crate) fn ready(&self) -> String {
+        let interfaces: Vec<String> =
+            self.guarded().iter().map(|one| format!("{} ({})", one.interface, one.mode)).collect();
+        let observing = if self.observe { ", observing only" } else { "" };
+        format!("ready: {}{observing}", interfaces.join(", "))
+    }
+}
+
+/// Loads a generation, applies the table, switches or attaches the links.
+fn put(policy: &Policy, plan: Plan, interfaces: &[Interface], args: &RunArgs) -> Result<InForce, Exit> {
+    host::nft::check(&plan.nft)?;
+    let mut gate = Gate::load(&plan.gate.tables, &args.pin_dir)?;
+    let before = host::nft::list()?;
+    host::nft::apply(&plan.nft)?;
+    if let Err(error) = gate.attach(interfaces, &plan.gate.interfaces) {
+        let restored = match before {
+            Some(table) => host::nft::apply(&format!("{}{table}", policy::plan::nft::removal())),
+            None => host::nft::remove(),
+        };
+        drop(restored);
+        return Err(error.into());
+    }
+    Ok(InForce {
+        nft: host::nft::fingerprint()?,
+        plan,
+        policy_path: args.policy.clone(),
+        policy_hash: hash(policy),
+        loaded_at: SystemTime::now(),
+        observe: args.observe,
+        gate,
+    })
+}

@@ -1,0 +1,101 @@
+//! What `status` shows.
+
+use gate::layout::{MAX_BANS, MAX_GROUPS, MAX_RULES};
+use gate::{Reason, Verdict};
+use host::nft::CounterVerdict;
+use policy::plan::automaton::MAX_STATES;
+use serde_json::{Map, Value, json};
+
+use super::force::InForce;
+use super::report::{Reporter, timestamp};
+use crate::cli::RunArgs;
+
+/// The whole status. `enforced` is true only if the kernel was read back just now and agrees.
+pub(super) fn status(force: &InForce, reporter: &Reporter, args: &RunArgs) -> Value {
+    let mut faults = force.faults();
+    let interfaces: Vec<Value> = force
+        .guarded()
+        .iter()
+        .map(|one| json!({ "name": one.interface, "mode": one.mode.to_string(), "adopted": one.adopted }))
+        .collect();
+    let packets = packets(force).unwrap_or_else(|error| {
+        faults.push(error);
+        Value::Null
+    });
+    let lost = force.gate().lost_events().unwrap_or(0);
+    let tables = &force.plan.gate.tables;
+    let table = |used: usize, limit: usize| json!({ "used": used, "limit": limit });
+    json!({
+        "type": "status",
+        "pid": std::process::id(),
+        "enforced": faults.is_empty() && !force.observe,
+        "observe": force.observe,
+        "faults": faults,
+        "interfaces": interfaces,
+        "policy": {
+            "path": force.policy_path.display().to_string(),
+            "hash": hex(&force.policy_hash),
+            "loaded_at": timestamp(force.loaded_at),
+        },
+        "packets": packets,
+        "bans": { "active": 0, "capacity": MAX_BANS },
+        "events": {
+            "delivered": reporter.delivered(),
+            "lost": lost,
+            "suppressed": reporter.suppressed(),
+            "unwritten": reporter.unwritten(),
+            "file": args.state_dir.join("events.jsonl").display().to_string(),
+        },
+        "engine": {
+            "automaton-states": table(tables.automaton.len(), MAX_STATES),
+            "gate-rules": table(tables.rules.len(), MAX_RULES as usize),
+            "signatures": table(force.plan.gate.signatures.len(), usize::from(u16::MAX)),
+            "signature-groups": table(groups(force), MAX_GROUPS),
+        },
+    })
+}
+
+fn groups(force: &InForce) -> usize {
+    let rules = &force.plan.gate.tables.rules;
+    let with_text = rules.iter().filter(|rule| rule.checks & gate::layout::check::SIGNATURE != 0);
+    with_text.map(|rule| rule.group as usize + 1).max().unwrap_or(0)
+}
+
+/// What the gate and nftables counted. The counters of the gate go on over restarts.
+fn packets(force: &InForce) -> Result<Value, String> {
+    let counts = force.gate().counts().map_err(|error| error.to_string())?;
+    let sum = |verdict: Verdict| -> u64 {
+        counts.iter().filter(|(reason, _)| reason.verdict() == verdict).map(|(_, count)| count.packets).sum()
+    };
+    let by_reason: Map<String, Value> = counts
+        .iter()
+        .map(|(reason, count): &(Reason, _)| (reason.as_str().to_owned(), json!(count.packets)))
+        .collect();
+    let counters = host::nft::counters().map_err(|error| error.to_string())?;
+    let nft = |verdict: CounterVerdict| -> u64 {
+        counters.iter().filter(|counter| counter.verdict == verdict).map(|counter| counter.packets).sum()
+    };
+    let by_rule: Vec<Value> = counters
+        .iter()
+        .map(|counter| json!({ "rule": counter.comment, "packets": counter.packets, "bytes": counter.bytes }))
+        .collect();
+    Ok(json!({
+        "accept": sum(Verdict::Pass),
+        "drop": sum(Verdict::Drop),
+        "by_reason": by_reason,
+        "nftables": {
+            "accept": nft(CounterVerdict::Accept),
+            "drop": nft(CounterVerdict::Drop),
+            "reject": nft(CounterVerdict::Reject),
+            "by_rule": by_rule,
+        },
+    }))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

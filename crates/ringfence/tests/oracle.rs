@@ -1,0 +1,11 @@
+//! The kernel is the oracle: the same packets through Linux' netfilter and through ours, packet by packet.
+//!
+//! Needs root; makes network namespaces of its own and removes them, also when a test fails.
+
+mod oracle {
+    mod conntrack;
+    mod namespace;
+    mod nflog;
+    mod packets;
+    mod random;
+}

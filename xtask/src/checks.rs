@@ -1,0 +1,82 @@
+//! Every check and every test, in the order in which a mistake shows soonest.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::install::{self, is_root};
+use crate::step::{Steps, cargo, run};
+use crate::{bpf, target_dir};
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Install nothing; what is missing makes its step fail
+    #[arg(long)]
+    no_install: bool,
+    /// Only the tests themselves, without format, lint, documentation and licence checks
+    #[arg(long)]
+    tests_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CiArgs {
+    #[command(flatten)]
+    test: TestArgs,
+    /// Only look the dependencies up in the RustSec advisory database, which needs the network
+    #[arg(long)]
+    advisories: bool,
+}
+
+pub(crate) fn ci(args: &CiArgs) -> Result<()> {
+    if !args.advisories {
+        return test(&args.test);
+    }
+    let mut steps = Steps::default();
+    steps.run("cargo commands", install::cargo_commands)?;
+    steps.command("advisories", cargo(["deny", "check", "advisories"]))?;
+    steps.summary();
+    Ok(())
+}
+
+pub(crate) fn test(args: &TestArgs) -> Result<()> {
+    let mut steps = Steps::default();
+    if !args.no_install {
+        let missing = steps.run("packages", install::packages)?;
+        steps.note(missing);
+    }
+    if !args.tests_only {
+        if !args.no_install {
+            steps.run("cargo commands", install::cargo_commands)?;
+        }
+        lint(&mut steps)?;
+    }
+    steps.run("kernel object", bpf::check)?;
+    steps.command("release build", cargo(["build", "--release", "--package", "ringfence"]))?;
+    steps.run("tests", tests)?;
+    if !is_root() {
+        steps.note(Some("without root, what needs a network namespace was skipped".to_owned()));
+    }
+    steps.summary();
+    Ok(())
+}
+
+fn lint(steps: &mut Steps) -> Result<()> {
+    steps.command("format", cargo(["fmt", "--all", "--check"]))?;
+    steps.command("clippy", cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    let mut doc = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    doc.env("RUSTDOCFLAGS", "-Dwarnings");
+    steps.command("documentation", doc)?;
+    // The advisory database is not asked here: the same commit must not pass today and fail tomorrow.
+    let deny = cargo(["deny", "--offline", "check", "bans", "licenses", "sources"]);
+    steps.command("dependencies", deny)
+}
+
+/// Runs the tests. As root nothing may be skipped; without root the tests say themselves what they skip.
+fn tests() -> Result<()> {
+    let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
+    // What users get is what the lab tests.
+    command.env("RINGFENCE_BIN", target_dir().join("release/ringfence"));
+    if is_root() {
+        command.env(lab::skip::NO_SKIP, "1");
+    }
+    run(command)
+}
