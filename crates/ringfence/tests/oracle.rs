@@ -8,4 +8,5 @@ mod oracle {
     mod nflog;
     mod packets;
     mod random;
+    mod rules;
 }
