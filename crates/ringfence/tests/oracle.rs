@@ -4,8 +4,10 @@
 
 mod oracle {
     mod conntrack;
+    mod generate;
     mod namespace;
     mod nflog;
     mod packets;
     mod random;
+    mod rules;
 }
