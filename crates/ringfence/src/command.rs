@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod reload;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod stop;

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Run(args) => command::run::run(&args),
         Command::Stop(args) => command::stop::run(&args),
         Command::Reload(args) => command::reload::run(&args),
+        Command::Replay(args) => command::replay::run(&args),
         Command::Status(args) => command::status::run(&args),
     };
     done.unwrap_or_else(Exit::tell)
