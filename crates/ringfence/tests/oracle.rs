@@ -4,9 +4,12 @@
 
 mod oracle {
     mod conntrack;
+    mod generate;
     mod namespace;
     mod nflog;
     mod packets;
     mod random;
     mod rules;
+    mod user_chains;
+    mod ways;
 }
