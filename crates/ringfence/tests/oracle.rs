@@ -10,5 +10,6 @@ mod oracle {
     mod packets;
     mod random;
     mod rules;
+    mod user_chains;
     mod ways;
 }
