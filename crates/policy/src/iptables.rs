@@ -29,6 +29,8 @@ pub struct IptablesFile {
     pub ipv6: Option<RuleSet>,
     /// Places where the file stands but hardly does what its author meant.
     pub warnings: Vec<Diagnostic>,
+    /// Comment lines behind the last rule of a table, which belong to no rule.
+    pub closing_comments: Vec<String>,
     source: Arc<Source>,
 }
 
@@ -55,8 +57,15 @@ pub fn parse(name: &str, text: &str) -> Result<IptablesFile, Vec<Diagnostic>> {
 /// The same for a source at hand.
 pub fn parse_source(source: Arc<Source>) -> Result<IptablesFile, Vec<Diagnostic>> {
     let mut errors = Vec::new();
-    let mut file = IptablesFile { ipv4: None, ipv6: None, warnings: Vec::new(), source: Arc::clone(&source) };
-    let blocks = blocks(&source, &mut errors, &mut file.warnings);
+    let mut file = IptablesFile {
+        ipv4: None,
+        ipv6: None,
+        warnings: Vec::new(),
+        closing_comments: Vec::new(),
+        source: Arc::clone(&source),
+    };
+    let (blocks, closing_comments) = blocks(&source, &mut errors, &mut file.warnings);
+    file.closing_comments = closing_comments;
     let mut seen: Vec<(&str, Family, usize)> = Vec::new();
     for block in &blocks {
         let family = block.family(source.name());
@@ -112,18 +121,19 @@ fn is_counters(text: &str) -> bool {
 /// Longest line that iptables-restore reads in one piece.
 const MAX_LINE: usize = 10_238;
 
-/// Splits the file into tables.
+/// Splits the file into tables; the second half are comments that no rule follows.
 fn blocks<'a>(
     source: &'a Arc<Source>,
     errors: &mut Vec<Diagnostic>,
     warnings: &mut Vec<Diagnostic>,
-) -> Vec<Block<'a>> {
+) -> (Vec<Block<'a>>, Vec<String>) {
     let mut splitter = Splitter {
         source,
         blocks: Vec::new(),
         open: false,
         signed: None,
         comments: Vec::new(),
+        closing: Vec::new(),
         errors,
         warnings,
     };
@@ -135,7 +145,8 @@ fn blocks<'a>(
         let message = "lines end in carriage return and line feed";
         splitter.warnings.push(Diagnostic::new(source, at..at + 1, message).with_help(help).into_warning());
     }
-    splitter.blocks
+    splitter.closing.append(&mut splitter.comments);
+    (splitter.blocks, splitter.closing)
 }
 
 struct Splitter<'a, 'd> {
@@ -147,6 +158,8 @@ struct Splitter<'a, 'd> {
     signed: Option<Family>,
     /// Comments since the last line that was none.
     comments: Vec<String>,
+    /// Comments behind the last rule of a table.
+    closing: Vec<String>,
     errors: &'d mut Vec<Diagnostic>,
     warnings: &'d mut Vec<Diagnostic>,
 }
@@ -172,7 +185,7 @@ impl<'a> Splitter<'a, '_> {
                 );
             }
             self.open = false;
-            self.comments.clear();
+            self.closing.append(&mut self.comments);
             if let Some(block) = self.blocks.last_mut() {
                 block.committed = true;
             }

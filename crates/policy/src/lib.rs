@@ -7,6 +7,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod convert;
 pub mod diagnostic;
 pub mod iptables;
 pub mod plan;

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use policy::diagnostic::Style;
-use policy::iptables;
+use policy::iptables::{self, IptablesFile};
+use policy::ruleset::{ChainPolicy, HashLimit, HashRate, Limit, Match, Rate, RateUnit, Target};
 
 struct Case {
     mark: char,
@@ -67,6 +68,77 @@ fn the_tool_agrees() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What the kernel holds after a file was loaded is what we understood: the saved table, read again, is the same table.
+#[test]
+fn the_kernel_holds_what_we_read() {
+    if !tool_works() {
+        eprintln!("SKIPPED: needs root, unshare and iptables-legacy-restore");
+        return;
+    }
+    let mut wrong = Vec::new();
+    for case in cases().into_iter().filter(|case| case.mark == '+') {
+        let saved = save(&case.dump(), case.v6);
+        let (ours, theirs) = (iptables::parse("case", &case.dump()), iptables::parse("saved", &saved));
+        let (Ok(ours), Ok(theirs)) = (ours, theirs) else {
+            wrong.push(format!("{} {}: cannot be read back:\n{saved}", case.place, case.rule));
+            continue;
+        };
+        let (ours, theirs) = (rules_of(&ours, case.v6), rules_of(&theirs, case.v6));
+        if ours != theirs {
+            wrong.push(format!("{} {}:\nours  {ours:?}\nsaved {theirs:?}\n{saved}", case.place, case.rule));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+type NamedChain = (String, Option<ChainPolicy>, Vec<(Vec<Match>, Target)>);
+
+/// Chains by name, so that their order does not count.
+fn rules_of(file: &IptablesFile, v6: bool) -> Vec<NamedChain> {
+    let rules = if v6 { &file.ipv6 } else { &file.ipv4 };
+    let chains = rules.as_ref().unwrap().chains.iter();
+    let mut chains: Vec<_> = chains
+        .map(|chain| {
+            let rules = chain
+                .rules
+                .iter()
+                .map(|rule| (rule.matches.iter().map(rounded).collect(), rule.target.clone()))
+                .collect();
+            (chain.name.clone(), chain.policy, rules)
+        })
+        .collect();
+    chains.sort_by(|a, b| a.0.cmp(&b.0));
+    chains
+}
+
+/// Rates as the kernel has them: in whole parts of a second between two packets, or in 16 bytes.
+fn rounded(condition: &Match) -> Match {
+    if let Match::Limit(limit) = condition {
+        let interval = 10_000 * limit.rate.unit.seconds() / u64::from(limit.rate.amount);
+        let amount = u32::try_from(interval).unwrap();
+        return Match::Limit(Limit { rate: Rate { amount, unit: RateUnit::Second }, ..*limit });
+    }
+    if let Match::HashLimit(limit @ HashLimit { rate: HashRate::Bytes(bytes), .. }) = condition {
+        return Match::HashLimit(HashLimit { rate: HashRate::Bytes(bytes & !15), ..limit.clone() });
+    }
+    condition.clone()
+}
+
+/// The table as the tool saves it right after loading.
+fn save(dump: &str, v6: bool) -> String {
+    let tool = if v6 { "ip6tables-legacy" } else { "iptables-legacy" };
+    let command = format!("{tool}-restore && {tool}-save");
+    let mut child = Command::new("unshare")
+        .args(["-n", "sh", "-c", &command])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(dump.as_bytes()).unwrap();
+    String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned()
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Judge the packets of captures as the policy would
     Replay(ReplayArgs),
+    /// Turn a rule file of iptables-save into a TOML policy, on stdout
+    Convert(ConvertArgs),
     /// Guard this host until stopped
     Run(RunArgs),
     /// Stop the daemon; the gate goes on, unless `--clean` is given
@@ -38,6 +40,12 @@ pub(crate) enum Format {
     Text,
     /// One JSON object a line, for programs
     Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConvertArgs {
+    /// A file that iptables-save or ip6tables-save wrote
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod check;
+pub(crate) mod convert;
 pub(crate) mod reload;
 pub(crate) mod replay;
 pub(crate) mod run;

@@ -19,4 +19,5 @@ mod oracle {
     mod packets;
     mod random;
     mod rules;
+    mod ways;
 }

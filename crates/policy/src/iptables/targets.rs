@@ -168,7 +168,12 @@ fn nflog(jump: &Jump, context: &mut Context<'_>) -> Option<Nflog> {
         }
     };
     let prefix = prefix(jump.option("--nflog-prefix"), NFLOG_PREFIX, context)?;
-    Some(Nflog { group: group?.unwrap_or(0), prefix, size: size?, threshold: threshold? })
+    Some(Nflog {
+        group: group?.unwrap_or(0),
+        prefix,
+        size: size?,
+        threshold: threshold?.filter(|count| *count > 0),
+    })
 }
 
 fn reject(jump: &Jump, draft: &Draft, context: &mut Context<'_>) -> Option<RejectWith> {

@@ -73,7 +73,7 @@ pub(super) fn hashlimit(instance: &Instance, context: &mut Context<'_>) -> Optio
         gc_interval: gc_interval?,
     };
     if limit.credits(HZ).is_none() {
-        let help = "the kernel or iptables refuses it: a byte burst may not be below the rate, a byte rate not below 16b/s or above 4gb/s";
+        let help = "the kernel or iptables refuses it: a byte burst may not be below the rate, a byte rate not below 16b/s";
         context.error(&span, "this rate and burst cannot be counted", help);
         return None;
     }
@@ -165,6 +165,9 @@ fn hash_rate(text: &str) -> Result<HashRate, BadValue> {
     }
 }
 
+/// Highest byte rate: beyond it iptables' rounding is coarser than one part in fifty.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// A number of bytes with `k` (1024) or `m` (1024²) behind it; `whole` is for the message.
 fn byte_amount(text: &str, whole: &str) -> Result<u64, BadValue> {
     let (digits, factor) = match (text.strip_suffix('k'), text.strip_suffix('m')) {
@@ -174,11 +177,11 @@ fn byte_amount(text: &str, whole: &str) -> Result<u64, BadValue> {
     };
     let decimal = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let bytes = digits.parse::<u64>().ok().filter(|_| decimal).and_then(|amount| amount.checked_mul(factor));
-    bytes.filter(|bytes| *bytes <= u64::from(u32::MAX)).map_or_else(
+    bytes.filter(|bytes| *bytes <= MOST_BYTES).map_or_else(
         || {
             bad_with_help(
                 format!("`{whole}` is not a number of bytes"),
-                "write `512kb/s`, `10mb/s` or `4000b/s`, up to 4095mb/s",
+                "write `512kb/s`, `10mb/s` or `4000b/s`, up to 1024mb/s",
             )
         },
         Ok,

@@ -11,7 +11,8 @@ pub(super) fn ports(instance: &Instance, context: &mut Context<'_>) -> Vec<Match
     if instance.has("--syn") && instance.has("--tcp-flags") {
         context.plain_error(&instance.span, "`--syn` and `--tcp-flags` in one `-m tcp`");
     }
-    for given in &instance.given {
+    // In the order in which the kernel's modules look, whatever the order of the options.
+    for given in instance.extension.options().iter().filter_map(|spec| instance.option(spec.names.first()?)) {
         let negated = given.negated;
         let (text, span) = given.argument();
         let found = match given.spec.names.first() {
@@ -33,7 +34,13 @@ pub(super) fn ports(instance: &Instance, context: &mut Context<'_>) -> Vec<Match
         };
         matches.extend(found);
     }
-    if instance.given.is_empty() {
+    // Every port is no condition, but for the header that must be there.
+    let all = 0..=u16::MAX;
+    matches.retain(|condition| {
+        *condition != Match::SourcePort { negated: false, ports: all.clone() }
+            && *condition != Match::DestinationPort { negated: false, ports: all.clone() }
+    });
+    if matches.is_empty() {
         matches.push(Match::WholeHeader);
     }
     matches
