@@ -214,6 +214,30 @@ impl<'a> Packet<'a> {
         Self { in_interface: input, out_interface: output, ..self }
     }
 
+    /// The same packet with other content of the same layout.
+    pub(crate) fn with_bytes<'b>(self, bytes: &'b [u8]) -> Packet<'b>
+    where
+        'a: 'b,
+    {
+        Packet { bytes, ..self }
+    }
+
+    /// The content as it is when FORWARD's rules see it, one hop further (`ip_decrease_ttl`); `None` when it has no hop left.
+    pub(crate) fn routed(&self) -> Option<Vec<u8>> {
+        let mut bytes = self.bytes.to_vec();
+        let ttl = bytes.get_mut(if self.is_ipv4() { 8 } else { 7 })?;
+        *ttl = ttl.checked_sub(1).filter(|&left| left > 0)?;
+        if self.is_ipv4()
+            && let Some(field) = bytes.get_mut(10..12)
+            && let &mut [high, low] = field
+        {
+            let sum = u32::from(u16::from_be_bytes([high, low])) + 0x0100;
+            let folded = (sum + u32::from(sum >= 0xffff)) & 0xffff;
+            field.copy_from_slice(&u16::try_from(folded).unwrap_or_default().to_be_bytes());
+        }
+        Some(bytes)
+    }
+
     /// The same packet, some of whose bytes are not known (zeros stand for them): its checksums say nothing.
     #[must_use]
     pub fn with_gaps(self, has_gaps: bool) -> Self {

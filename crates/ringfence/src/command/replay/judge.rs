@@ -233,6 +233,7 @@ impl<'a> Judge<'a> {
             Why::ConntrackFull => (Reason::ConntrackFull, None),
             Why::Fragment(Refusal::Timeout) => (Reason::FragmentTimeout, None),
             Why::Fragment(_) => (Reason::Fragment, None),
+            Why::HopLimit => (Reason::HopLimit, None),
             Why::Malformed(_) => (Reason::Malformed, None),
             Why::Rules { hook, cause, via } => self.rules(family, *hook, *cause, via, verdict),
         };
