@@ -20,5 +20,4 @@ mod oracle {
     mod random;
     mod rules;
     mod user_chains;
-    mod ways;
 }
