@@ -24,7 +24,7 @@ impl Plan {
     ///
     /// Every rule that cannot be enforced exactly, with its line. Replay can judge such a policy, `run` refuses it.
     pub fn new(policy: &Policy, mode: Mode) -> Result<Self, Vec<Diagnostic>> {
-        let gate = gate::plan(policy.sets());
+        let gate = gate::plan(policy.sets(), policy.networks());
         let nft = nft::render(policy.sets(), mode);
         match (gate, nft) {
             (Ok(mut gate), Ok(nft)) => {

@@ -5,7 +5,8 @@
 //! pieces of a scattered buffer depends on the driver and is not modelled.
 
 use memchr::memmem::Finder;
-use policy::ruleset::Text;
+use policy::ruleset::{HeaderText, Text};
+use policy::signature::Matcher;
 
 use super::conditions::{Held, Subject};
 
@@ -42,6 +43,28 @@ impl Searcher {
         }
         let end = found.map(|at| self.from + at + self.finder.needle().len());
         Held::from(end.is_some_and(|end| end <= self.to) != self.negated)
+    }
+}
+
+/// A signature on a header, searched for as the gate does.
+#[derive(Debug)]
+pub(super) struct HeaderSearcher {
+    /// `None` for a pattern that the gate refuses as well; no policy has one.
+    matcher: Option<Matcher>,
+}
+
+impl HeaderSearcher {
+    pub(super) fn new(header: &HeaderText) -> Self {
+        Self { matcher: Matcher::new(header).ok() }
+    }
+
+    pub(super) fn holds(&self, subject: &mut Subject<'_>) -> Held {
+        let bytes = subject.packet().bytes();
+        let found = self.matcher.as_ref().is_some_and(|matcher| matcher.is_in(bytes));
+        if !found {
+            subject.doubt_if_cut();
+        }
+        Held::from(found)
     }
 }
 
