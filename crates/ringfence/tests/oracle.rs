@@ -1,14 +1,12 @@
 //! The kernel is the oracle: the same packets through Linux' netfilter and through ours, packet by packet.
 //!
 //! Needs root; makes network namespaces of its own and removes them, also when a test fails.
-
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
-    clippy::unwrap_used,
-    reason = "a test says what it did, and fails loudly"
+    reason = "helpers of tests: what goes wrong here fails the test"
 )]
 
 mod oracle {
@@ -19,5 +17,5 @@ mod oracle {
     mod packets;
     mod random;
     mod rules;
-    mod user_chains;
+    mod ways;
 }

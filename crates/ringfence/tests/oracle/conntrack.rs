@@ -87,19 +87,20 @@ fn history(logged: &[Logged]) {
     for entry in logged.iter().filter(|entry| ends(entry) == last) {
         let packet = Packet::parse(&entry.datagram, entry.datagram.len()).expect("a datagram");
         let from = packet.source();
-        match packet.transport() {
-            Transport::Tcp(tcp) => eprintln!(
-                "{} {from} flags {:02x} seq {} ack {} win {} len {} {:?}",
-                entry.prefix,
-                tcp.flags,
-                tcp.sequence.cast_signed(),
-                tcp.acknowledgement.cast_signed(),
-                tcp.window,
-                tcp.data.len(),
-                tcp.options.unwrap_or_default()
-            ),
-            other => eprintln!("{} {from} > {} {other:?}", entry.prefix, packet.destination()),
-        }
+        let Transport::Tcp(tcp) = packet.transport() else {
+            eprintln!("{} {from} > {} {:?}", entry.prefix, packet.destination(), packet.transport());
+            continue;
+        };
+        eprintln!(
+            "{} {from} flags {:02x} seq {} ack {} win {} len {} {:?}",
+            entry.prefix,
+            tcp.flags,
+            tcp.sequence.cast_signed(),
+            tcp.acknowledgement.cast_signed(),
+            tcp.window,
+            tcp.data.len(),
+            tcp.options.unwrap_or_default()
+        );
     }
 }
 
@@ -341,7 +342,7 @@ fn datagram(random: &mut Random, source: IpAddr, destination: IpAddr, sent: &[Ve
     };
     let doomed = random.one_in(10);
     let ping = if v4 { 1 } else { 58 };
-    let sum = Some(if v4 { 2 } else { 2 });
+    let sum = Some(2);
     match random.below(8) {
         0..3 => {
             let data = vec![b'u'; random.below(40) as usize];
