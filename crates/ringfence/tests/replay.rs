@@ -1,6 +1,6 @@
 //! `ringfence replay` as it is called: the shipped sample, and what can go wrong.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(clippy::expect_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
