@@ -7,7 +7,6 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
-    clippy::unwrap_used,
     reason = "a test says what it did, and fails loudly"
 )]
 

@@ -89,8 +89,8 @@ fn history(logged: &[Logged]) {
     for entry in logged.iter().filter(|entry| ends(entry) == last) {
         let packet = Packet::parse(&entry.datagram, entry.datagram.len()).expect("a datagram");
         let from = packet.source();
-        match packet.transport() {
-            Transport::Tcp(tcp) => eprintln!(
+        if let Transport::Tcp(tcp) = packet.transport() {
+            eprintln!(
                 "{} {from} flags {:02x} seq {} ack {} win {} len {} {:?}",
                 entry.prefix,
                 tcp.flags,
@@ -99,8 +99,10 @@ fn history(logged: &[Logged]) {
                 tcp.window,
                 tcp.data.len(),
                 tcp.options.unwrap_or_default()
-            ),
-            other => eprintln!("{} {from} > {} {other:?}", entry.prefix, packet.destination()),
+            );
+        } else {
+            let other = packet.transport();
+            eprintln!("{} {from} > {} {other:?}", entry.prefix, packet.destination());
         }
     }
 }
@@ -346,7 +348,7 @@ fn datagram(random: &mut Random, source: IpAddr, destination: IpAddr, sent: &[Ve
     };
     let doomed = random.one_in(10);
     let ping = if v4 { 1 } else { 58 };
-    let sum = Some(if v4 { 2 } else { 2 });
+    let sum = Some(2);
     match random.below(8) {
         0..3 => {
             let data = vec![b'u'; random.below(40) as usize];

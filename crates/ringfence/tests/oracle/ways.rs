@@ -134,7 +134,7 @@ fn conditions(v4: bool, random: &mut Random) -> (String, &'static str) {
         "" => {}
         protocol => parts.push(format!("-p {protocol}")),
     }
-    if protocol != "" && protocol != "udplite" && !random.one_in(4) {
+    if !protocol.is_empty() && protocol != "udplite" && !random.one_in(4) {
         parts.push(transport(protocol, v4, random));
     }
     if matches!(protocol, "udp" | "tcp" | "sctp" | "udplite") && random.one_in(4) {
