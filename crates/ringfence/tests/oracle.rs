@@ -18,5 +18,5 @@ mod oracle {
     mod packets;
     mod random;
     mod rules;
-    mod ways;
+    mod user_chains;
 }

@@ -6,7 +6,8 @@
 //! its driver and is not modelled.
 
 use memchr::memmem::Finder;
-use policy::ruleset::{Text, TextAlgorithm};
+use policy::ruleset::{HeaderText, Text, TextAlgorithm, capital};
+use policy::signature::Matcher;
 
 use super::conditions::{Held, Subject};
 
@@ -63,25 +64,24 @@ impl Searcher {
     }
 }
 
-/// The kernel's `toupper`: ASCII and Latin-1, where `ß` and `ÿ` are small letters too and come out as other characters.
-fn capital(byte: u8) -> u8 {
-    match byte {
-        b'a'..=b'z' | 0xdf..=0xf6 | 0xf8..=0xff => byte - 0x20,
-        _ => byte,
-    }
+/// A signature on a header, searched for as the gate does.
+#[derive(Debug)]
+pub(super) struct HeaderSearcher {
+    /// `None` for a pattern that the gate refuses as well; no policy has one.
+    matcher: Option<Matcher>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl HeaderSearcher {
+    pub(super) fn new(header: &HeaderText) -> Self {
+        Self { matcher: Matcher::new(header).ok() }
+    }
 
-    #[test]
-    fn capitals_are_the_kernels() {
-        assert_eq!(capital(b'a'), b'A');
-        assert_eq!(capital(b'{'), b'{');
-        assert_eq!(capital(0xe9), 0xc9);
-        assert_eq!(capital(0xf7), 0xf7);
-        assert_eq!(capital(0xff), 0xdf);
-        assert_eq!(capital(0xdf), 0xbf);
+    pub(super) fn holds(&self, subject: &mut Subject<'_>) -> Held {
+        let bytes = subject.packet().bytes();
+        let found = self.matcher.as_ref().is_some_and(|matcher| matcher.is_in(bytes));
+        if !found {
+            subject.doubt_if_cut();
+        }
+        Held::from(found)
     }
 }
