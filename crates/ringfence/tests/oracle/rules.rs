@@ -39,13 +39,19 @@ struct Seen {
     accepted: bool,
 }
 
-/// Loads the rules, sends the packets, and compares.
+/// What was compared: the recording, and which of its frames the kernel accepted.
+struct Agreed {
+    recording: tempfile::TempDir,
+    frames: Vec<(u64, bool)>,
+}
+
+/// Loads the rules, sends the packets, and compares. `None` when both sides refuse the rules.
 fn compare(
     network: &Network,
     family: Family,
     rules: &str,
     packets: &[(Side, Vec<u8>)],
-) -> Result<usize, String> {
+) -> Result<Option<Agreed>, String> {
     let tools = Tools::of(family);
     let file = match policy::iptables::parse(name(family), rules) {
         Ok(file) => file,
@@ -54,7 +60,7 @@ fn compare(
             let theirs = network.host_with_input(tools.restore, &[], rules);
             network.host_with_input(tools.restore, &[], generate::EMPTY)?;
             let ours = errors.first().expect("an error");
-            return if theirs.is_err() { Ok(0) } else { Err(format!("only we refuse it: {ours}")) };
+            return if theirs.is_err() { Ok(None) } else { Err(format!("only we refuse it: {ours}")) };
         }
     };
     // Connections outlive the rules that asked for them.
@@ -77,7 +83,8 @@ fn compare(
     let directory = wire.stop();
     let counters = network.host(tools.save, &["-c", "-t", "filter"]);
     network.host_with_input(tools.restore, &[], generate::EMPTY)?;
-    judge(&file, family, &directory.path().join("out.pcap"), &seen, &counters)
+    let frames = judge(&file, family, &directory.path().join("out.pcap"), &seen, &counters)?;
+    Ok(Some(Agreed { recording: directory, frames }))
 }
 
 fn name(family: Family) -> &'static str {
@@ -107,13 +114,14 @@ fn judge(
     capture: &Path,
     seen: &[Seen],
     counters: &str,
-) -> Result<usize, String> {
+) -> Result<Vec<(u64, bool)>, String> {
     let set = file.family(family).ok_or("read for the other family")?;
     let mut stack: Stack<usize> = Stack::new([set], Settings::default());
     let mut reader = Reader::open(capture).expect("a capture");
     let mut frames: Vec<Vec<u8>> = Vec::new();
     let mut kernel = seen.iter();
-    let mut judged = 0;
+    let mut numbers: Vec<u64> = Vec::new();
+    let mut judged = Vec::new();
     while let Some(frame) = reader.next_frame() {
         let Payload::Ip { data, wire_len } = decode(&frame).payload else { continue };
         let Ok(packet) = Packet::parse(data, wire_len) else { continue };
@@ -132,6 +140,7 @@ fn judge(
         let packet = packet.with_interfaces(Some("left0"), Some(output));
         stack.push(&packet, way, frames.len(), frame.time);
         frames.push(packet.bytes().to_vec());
+        numbers.push(frame.number);
         while let Some(decided) = stack.judged() {
             let Why::Rules { hook: Hook::Input | Hook::Forward, .. } = &decided.fate.why else {
                 continue;
@@ -165,7 +174,7 @@ fn judge(
                     expected.datagram
                 ));
             }
-            judged += 1;
+            judged.extend(decided.tags.iter().map(|&tag| (numbers[tag], accepted)));
         }
     }
     if let Some(left) = kernel.next() {
@@ -240,8 +249,42 @@ fn the_articles_file_agrees_with_the_kernel() {
     let network = Network::up();
     let mut random = Random::seeded("article");
     let packets = generate::packets(&mut random, true, 6000);
-    let judged = compare(&network, Family::Ipv4, &rules, &packets).unwrap_or_else(|error| panic!("{error}"));
-    eprintln!("{judged} packets agree");
+    let agreed = compare(&network, Family::Ipv4, &rules, &packets).unwrap_or_else(|error| panic!("{error}"));
+    let agreed = agreed.expect("a good rule file");
+    command_line(&path, &agreed);
+    eprintln!("{} frames agree", agreed.frames.len());
+}
+
+/// `ringfence replay` says the same about every frame.
+fn command_line(policy: &Path, agreed: &Agreed) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ringfence"))
+        .args([
+            "replay",
+            "--format",
+            "json",
+            "--all",
+            "--local",
+            HOST_V4,
+            "--checksums",
+            "verify",
+            "--policy",
+        ])
+        .arg(policy)
+        .arg(agreed.recording.path().join("out.pcap"))
+        .output()
+        .expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let mut ours: BTreeMap<u64, bool> = BTreeMap::new();
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("json");
+        if line["type"] == "packet" {
+            ours.insert(line["frame"].as_u64().expect("a number"), line["verdict"] == "accept");
+        }
+    }
+    for (frame, accepted) in &agreed.frames {
+        assert_eq!(ours.get(frame), Some(accepted), "frame {frame}");
+    }
 }
 
 fn generated(test: &str, family: Family) {
@@ -256,12 +299,12 @@ fn generated(test: &str, family: Family) {
         let rules = generate::rules(&mut random, family);
         let packets = generate::packets(&mut random, family == Family::Ipv4, 300);
         match compare(&network, family, &rules, &packets) {
-            Ok(count) => judged += count,
+            Ok(agreed) => judged += agreed.map_or(0, |agreed| agreed.frames.len()),
             Err(error) => panic!("{error}\n{rules}"),
         }
         files += 1;
     }
-    eprintln!("{judged} packets in {files} rule files agree");
+    eprintln!("{judged} frames in {files} rule files agree");
 }
 
 #[test]
@@ -272,4 +315,68 @@ fn generated_ipv4_files_agree_with_the_kernel() {
 #[test]
 fn generated_ipv6_files_agree_with_the_kernel() {
     generated("generated_ipv6_files_agree_with_the_kernel", Family::Ipv6);
+}
+
+/// Rates that refill while packets come, which the kernel counts in ticks of its own clock.
+const RATES: &str = "*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -m limit --limit 20/second --limit-burst 5
+-A INPUT -m hashlimit --hashlimit-upto 30/second --hashlimit-burst 5 --hashlimit-mode srcip --hashlimit-name rate
+-A INPUT -m recent --name seen --rcheck --seconds 1 --hitcount 10
+-A INPUT -m recent --name seen --set
+-A INPUT -m state --state NEW
+COMMIT
+";
+
+#[test]
+fn rates_agree_with_the_kernel_within_a_margin() {
+    let test = "rates_agree_with_the_kernel_within_a_margin";
+    if !lab::skip::ready(test, &["ip", "tcpdump", "iptables-legacy-restore"]) {
+        return;
+    }
+    let network = Network::up();
+    let wire = Recorder::start(&network, "left0");
+    network.host_with_input("iptables-legacy-restore", &[], RATES).expect("rules");
+    let left = network.port(Side::Left);
+    let mut random = Random::seeded(test);
+    for _ in 0..400 {
+        for (_, datagram) in generate::packets(&mut random, true, 1) {
+            left.send(&datagram);
+        }
+        std::thread::sleep(Duration::from_millis(u64::from(random.below(12))));
+    }
+    let directory = wire.stop();
+    let saved = network.host("iptables-legacy-save", &["-c", "-t", "filter"]);
+    let file = policy::iptables::parse("iptables", RATES).expect("rules");
+    let set = file.family(Family::Ipv4).expect("rules");
+    let mut stack: Stack<()> = Stack::new([set], Settings::default());
+    let mut reader = Reader::open(&directory.path().join("out.pcap")).expect("a capture");
+    while let Some(frame) = reader.next_frame() {
+        let Payload::Ip { data, wire_len } = decode(&frame).payload else { continue };
+        let Ok(packet) = Packet::parse(data, wire_len) else { continue };
+        let way = if packet.source() == HOST_V4.parse::<std::net::IpAddr>().expect("host") {
+            Way::Output
+        } else if packet.destination() == HOST_V4.parse::<std::net::IpAddr>().expect("host") {
+            Way::Input
+        } else {
+            Way::Forward
+        };
+        stack.push(&packet, way, (), frame.time);
+    }
+    let (input, _) = set.chain("INPUT").expect("INPUT");
+    let ours: Vec<u64> =
+        stack.rules().counters(Family::Ipv4, input).iter().map(|counter| counter.packets).collect();
+    let theirs: Vec<u64> = saved
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix('[')?.split_once("] -A INPUT")?.0.split_once(':')?.0.parse().ok()
+        })
+        .collect();
+    eprintln!("packets counted by each rule: kernel {theirs:?}, here {ours:?}");
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert!(ours.abs_diff(*theirs) <= 3 + theirs / 20, "the clocks differ by more than a tick or two");
+    }
 }

@@ -29,6 +29,8 @@ pub(super) struct Judge<'a> {
     /// What was decided about packets that the machine sent to itself, for the copies that it received.
     sent_to_self: VecDeque<(Vec<u8>, record::Packet)>,
     problems: Vec<String>,
+    /// Problems that were not kept.
+    suppressed: u64,
     unsupported: BTreeMap<(Rc<str>, u16), u64>,
     capture: Rc<str>,
 }
@@ -41,6 +43,9 @@ struct Ticket {
     /// A copy to come has this content.
     copy: Option<Vec<u8>>,
 }
+
+/// Problems told of each capture; the rest is counted.
+const MAX_PROBLEMS: usize = 50;
 
 /// Packets to itself whose second copy is awaited; the oldest makes room.
 const MAX_COPIES: usize = 64;
@@ -63,6 +68,7 @@ impl<'a> Judge<'a> {
             decided: VecDeque::new(),
             sent_to_self: VecDeque::new(),
             problems: Vec::new(),
+            suppressed: 0,
             unsupported: BTreeMap::new(),
             capture: Rc::from(""),
         }
@@ -115,7 +121,7 @@ impl<'a> Judge<'a> {
                 self.plain(place(protocol, source, destination), Decision::Accept, Reason::NotIp);
             }
             Payload::Cut => {
-                self.problems.push(format!("{capture}: frame {}: the link header is cut off", frame.number));
+                self.tell(format!("{capture}: frame {}: the link header is cut off", frame.number));
             }
             Payload::Unsupported(link) => {
                 *self.unsupported.entry((Rc::clone(&self.capture), link)).or_default() += 1;
@@ -137,18 +143,30 @@ impl<'a> Judge<'a> {
 
     /// Something that the reader could not read.
     pub(super) fn problem(&mut self, capture: &str, problem: Problem) {
-        self.problems.push(format!("{capture}: frame {}: {}", problem.frame, problem.what));
+        self.tell(format!("{capture}: frame {}: {}", problem.frame, problem.what));
     }
 
     /// What could not be judged, or not surely, since the last call.
     pub(super) fn take_problems(&mut self) -> Vec<String> {
         let mut problems = std::mem::take(&mut self.problems);
+        let suppressed = std::mem::take(&mut self.suppressed);
+        if suppressed > 0 {
+            problems.push(format!("{}: {suppressed} more problems like these", self.capture));
+        }
         for ((capture, link), count) in std::mem::take(&mut self.unsupported) {
             problems.push(format!(
                 "{capture}: link type {link} is not supported; {count} frames were not judged"
             ));
         }
         problems
+    }
+
+    fn tell(&mut self, problem: String) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(problem);
+        } else {
+            self.suppressed += 1;
+        }
     }
 
     fn plain(&mut self, place: Place, verdict: Decision, reason: Reason) {
@@ -210,7 +228,7 @@ impl<'a> Judge<'a> {
         while let Some(Judged { tags, fate }) = self.stack.judged() {
             for Ticket { place, family, copy } in tags {
                 if fate.uncertain {
-                    self.problems.push(format!(
+                    self.tell(format!(
                         "{}: frame {}: the capture kept only part of it, and a rule looks beyond",
                         place.capture, place.frame
                     ));
