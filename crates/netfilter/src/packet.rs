@@ -50,6 +50,7 @@ pub struct Packet<'a> {
     fragment: Option<Fragment>,
     fragment_header: Option<FragmentHeader>,
     has_gaps: bool,
+    seams: &'a [usize],
     in_interface: Option<&'a str>,
     out_interface: Option<&'a str>,
 }
@@ -170,6 +171,7 @@ impl<'a> Packet<'a> {
             fragment: (fragment.more || fragment.offset > 0).then_some(fragment),
             fragment_header: None,
             has_gaps: false,
+            seams: &[],
             in_interface: None,
             out_interface: None,
         })
@@ -200,6 +202,7 @@ impl<'a> Packet<'a> {
             fragment: walk.fragment,
             fragment_header: walk.fragment_header,
             has_gaps: false,
+            seams: &[],
             in_interface: None,
             out_interface: None,
         })
@@ -211,10 +214,45 @@ impl<'a> Packet<'a> {
         Self { in_interface: input, out_interface: output, ..self }
     }
 
+    /// The same packet with other content of the same layout.
+    pub(crate) fn with_bytes<'b>(self, bytes: &'b [u8]) -> Packet<'b>
+    where
+        'a: 'b,
+    {
+        Packet { bytes, ..self }
+    }
+
+    /// The content as it is when FORWARD's rules see it, one hop further (`ip_decrease_ttl`); `None` when it has no hop left.
+    pub(crate) fn routed(&self) -> Option<Vec<u8>> {
+        let mut bytes = self.bytes.to_vec();
+        let ttl = bytes.get_mut(if self.is_ipv4() { 8 } else { 7 })?;
+        *ttl = ttl.checked_sub(1).filter(|&left| left > 0)?;
+        if self.is_ipv4()
+            && let Some(field) = bytes.get_mut(10..12)
+            && let &mut [high, low] = field
+        {
+            let sum = u32::from(u16::from_be_bytes([high, low])) + 0x0100;
+            let folded = (sum + u32::from(sum >= 0xffff)) & 0xffff;
+            field.copy_from_slice(&u16::try_from(folded).unwrap_or_default().to_be_bytes());
+        }
+        Some(bytes)
+    }
+
     /// The same packet, some of whose bytes are not known (zeros stand for them): its checksums say nothing.
     #[must_use]
     pub fn with_gaps(self, has_gaps: bool) -> Self {
         Self { has_gaps, ..self }
+    }
+
+    /// The same packet, reassembled from fragments that begin at these offsets (the first excepted), ascending.
+    #[must_use]
+    pub fn with_seams(self, seams: &'a [usize]) -> Self {
+        Self { seams, ..self }
+    }
+
+    /// Where the fragments meet that the kernel holds this datagram in; empty when it is in one piece.
+    pub fn seams(&self) -> &'a [usize] {
+        self.seams
     }
 
     /// The whole datagram from its network header to the end that its length names; link padding is not part of it. A

@@ -34,6 +34,8 @@ pub enum Why {
     ConntrackFull,
     /// Its fragments did not come together.
     Fragment(Refusal),
+    /// It was to be forwarded and has no hop left (TTL).
+    HopLimit,
     /// Discarded on arrival.
     Malformed(Malformed),
     /// The filter table decided, in the chain of `hook`; `via` are the rules whose jumps led there.
@@ -126,8 +128,11 @@ impl<T> Stack<T> {
             Gathered::Whole(datagram) => {
                 let fate = match Packet::parse(&datagram.bytes, datagram.bytes.len()) {
                     Ok(whole) => {
+                        // Without connection tracking the kernel joins the pieces where it can.
+                        let seams = if self.tracks(&whole) { datagram.seams.as_slice() } else { &[] };
                         let whole = whole
                             .with_gaps(datagram.has_gaps)
+                            .with_seams(seams)
                             .with_interfaces(packet.in_interface(), packet.out_interface());
                         self.judge(&whole, way, now)
                     }
@@ -193,7 +198,10 @@ impl<T> Stack<T> {
         let mut fate = match way {
             Way::Input => self.chain(Hook::Input, packet, state, now),
             Way::Output => self.chain(Hook::Output, packet, state, now),
-            Way::Forward => self.chain(Hook::Forward, packet, state, now),
+            Way::Forward => match packet.routed() {
+                Some(bytes) => self.chain(Hook::Forward, &packet.with_bytes(&bytes), state, now),
+                None => Fate::dropped(Why::HopLimit, state),
+            },
             Way::Loopback => {
                 let sent = self.chain(Hook::Output, packet, state, now);
                 if sent.verdict == Verdict::Accept {

@@ -8,7 +8,7 @@
 mod build;
 mod family;
 mod lines;
-mod names;
+pub(crate) mod names;
 mod registry;
 mod rule;
 mod table;

@@ -13,5 +13,7 @@ pub mod iptables;
 pub mod plan;
 mod policy;
 pub mod ruleset;
+pub mod signature;
+pub mod toml;
 
 pub use policy::{Language, Policy};

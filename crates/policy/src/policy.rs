@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::iptables;
-use crate::ruleset::{Family, RuleSet};
+use crate::ruleset::{Family, Networks, RuleSet};
+use crate::toml;
 
 /// The language of a policy file, told by its content.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +30,7 @@ pub struct Policy {
     source: Arc<Source>,
     language: Language,
     sets: Vec<RuleSet>,
+    networks: Networks,
     warnings: Vec<Diagnostic>,
 }
 
@@ -41,15 +43,18 @@ impl Policy {
     pub fn parse(name: &str, bytes: Vec<u8>) -> Result<Self, Vec<Diagnostic>> {
         let source = Source::from_bytes(name, bytes).map_err(|mistake| vec![mistake])?;
         let language = Language::of(source.text());
-        let file = match language {
-            Language::Iptables => iptables::parse_source(Arc::clone(&source))?,
-            Language::Toml => {
-                return Err(vec![Diagnostic::new(&source, 0..0, "this is not what iptables-save writes")]);
+        match language {
+            Language::Iptables => {
+                let file = iptables::parse_source(Arc::clone(&source))?;
+                let sets = [file.ipv4, file.ipv6].into_iter().flatten().collect();
+                let (networks, warnings) = (Networks::default(), file.warnings);
+                Ok(Self { source, language, sets, networks, warnings })
             }
-        };
-        let warnings = file.warnings.clone();
-        let sets = [file.ipv4, file.ipv6].into_iter().flatten().collect();
-        Ok(Self { source, language, sets, warnings })
+            Language::Toml => {
+                let toml::TomlPolicy { sets, networks, warnings } = toml::parse(&source)?;
+                Ok(Self { source, language, sets: sets.into(), networks, warnings })
+            }
+        }
     }
 
     pub fn source(&self) -> &Arc<Source> {
@@ -68,6 +73,11 @@ impl Policy {
     /// The rule set that judges packets of this family; without one everything of the family is accepted.
     pub fn set(&self, family: Family) -> Option<&RuleSet> {
         self.sets.iter().find(|set| set.family == family)
+    }
+
+    /// Networks that the rule sets accept or drop before they look at anything else.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
     }
 
     /// Places where the policy stands but hardly does what its author meant.

@@ -5,11 +5,13 @@
 //! chains have a policy, loops are refused (`Netfilter` refuses them too).
 
 mod credits;
+mod header;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 pub use credits::{HASHLIMIT_SCALE, HashCredits, LIMIT_SCALE, LimitCredits};
+pub use header::{HeaderPattern, HeaderText, LONGEST_PATTERN, PatternMistake};
 
 /// The address family that a rule set judges.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -27,6 +29,26 @@ pub struct ChainId(pub usize);
 /// Where a rule was written: 1-based line in the policy file.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Line(pub usize);
+
+impl Line {
+    /// Nowhere: what the file leaves to its default.
+    pub const SHIPPED: Self = Self(0);
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if *self == Self::SHIPPED { f.write_str("default") } else { write!(f, "line {}", self.0) }
+    }
+}
+
+/// Networks whose packets are judged before anything else, by their source.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Networks {
+    /// Never searched for signatures and never blocked; the rule sets decide.
+    pub trusted: Vec<Network>,
+    /// Dropped, whatever they are for, unless they are trusted. The rule sets say so too.
+    pub blocked: Vec<Network>,
+}
 
 /// One family's filter.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -87,6 +109,8 @@ pub struct Rule {
     pub line: Line,
     /// Comment lines above it in the file and `-m comment` texts, in order, without their marks.
     pub comments: Vec<String>,
+    /// What the policy calls it: a signature (logs say so too) or a service.
+    pub name: Option<String>,
     /// Conditions, in the order in which the kernel evaluates them (that order shows in `limit` and `recent`).
     pub matches: Vec<Match>,
     /// What happens when all of them hold.
@@ -162,6 +186,8 @@ pub enum Match {
     Protocol { negated: bool, protocol: u8 },
     /// `-s`.
     Source { negated: bool, network: Network },
+    /// The source is in one of the networks. For iptables that would be a rule for each.
+    SourceIn { negated: bool, networks: Vec<Network> },
     /// `-d`.
     Destination { negated: bool, network: Network },
     /// `-i`.
@@ -187,6 +213,8 @@ pub enum Match {
     State { negated: bool, states: States },
     /// `-m string`.
     Text(Text),
+    /// Text in the value of a named header. iptables has no such match.
+    Header(HeaderText),
     /// `-m icmp --icmp-type` / `-m icmp6 --icmpv6-type`; type 255 of IPv4 (`any`) is stored as `types: 0..=255`.
     Icmp { negated: bool, types: RangeInclusive<u8>, codes: RangeInclusive<u8> },
     /// `-m limit`.
@@ -287,6 +315,15 @@ pub struct Text {
     pub icase: bool,
 }
 
+/// The kernel's `toupper` (lib/ctype.c), by which `--icase` compares: ASCII and Latin-1, where `ß` and `ÿ` count as small
+/// letters, too, and come out as other characters.
+pub fn capital(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' | 0xdf..=0xf6 | 0xf8..=0xff => byte - 0x20,
+        _ => byte,
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum TextAlgorithm {
     BoyerMoore,
@@ -378,4 +415,19 @@ pub enum RecentAction {
     Remove,
     Set,
     Update,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capitals_are_the_kernels() {
+        assert_eq!(capital(b'a'), b'A');
+        assert_eq!(capital(b'{'), b'{');
+        assert_eq!(capital(0xe9), 0xc9);
+        assert_eq!(capital(0xf7), 0xf7);
+        assert_eq!(capital(0xff), 0xdf);
+        assert_eq!(capital(0xdf), 0xbf);
+    }
 }

@@ -6,7 +6,7 @@ use super::conditions::{Held, Subject, plain};
 use super::hashlimit::{HashTables, Meter};
 use super::limit::Bucket;
 use super::recent::{ListId, RecentLists};
-use super::text::Searcher;
+use super::text::{HeaderSearcher, Searcher};
 use super::{Counter, Hook, Settings};
 
 /// One family's table.
@@ -39,6 +39,7 @@ enum Condition {
     /// Looks at the packet only.
     Plain(Match),
     Text(Box<Searcher>),
+    Header(Box<HeaderSearcher>),
     Limit(Bucket),
     HashLimit(Meter),
     Recent(Recent, ListId),
@@ -63,11 +64,13 @@ impl Compiled {
         }
         let mut condition = |rule: &Match| match rule {
             Match::Text(text) => Condition::Text(Box::new(Searcher::new(text))),
+            Match::Header(header) => Condition::Header(Box::new(HeaderSearcher::new(header))),
             Match::Limit(limit) => Condition::Limit(Bucket::new(limit, settings)),
             Match::HashLimit(limit) => Condition::HashLimit(hash_tables.meter(limit, rules.family)),
             Match::Recent(list) => Condition::Recent(list.clone(), recent.list(list)),
             Match::Protocol { .. }
             | Match::Source { .. }
+            | Match::SourceIn { .. }
             | Match::Destination { .. }
             | Match::InInterface { .. }
             | Match::OutInterface { .. }
@@ -141,6 +144,7 @@ impl Rule {
             let held = match condition {
                 Condition::Plain(rule) => plain(rule, subject),
                 Condition::Text(searcher) => searcher.holds(subject),
+                Condition::Header(searcher) => searcher.holds(subject),
                 Condition::Limit(bucket) => Held::from(bucket.takes(subject.jiffies())),
                 Condition::HashLimit(meter) => hash_tables.holds(meter, subject),
                 Condition::Recent(rule, list) => Held::from(recent.holds(rule, *list, subject)),

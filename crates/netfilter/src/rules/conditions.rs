@@ -87,6 +87,9 @@ pub(super) fn plain(rule: &Match, subject: &mut Subject<'_>) -> Held {
     match rule {
         Match::Protocol { negated, protocol } => has_protocol(*protocol, *negated, subject),
         Match::Source { negated, network } => xor(network.contains(packet.source()), *negated),
+        Match::SourceIn { negated, networks } => {
+            xor(networks.iter().any(|network| network.contains(packet.source())), *negated)
+        }
         Match::Destination { negated, network } => xor(network.contains(packet.destination()), *negated),
         // A packet that did not come in, or will not go out, has the empty name there.
         Match::InInterface { negated, name } => {
@@ -122,7 +125,9 @@ pub(super) fn plain(rule: &Match, subject: &mut Subject<'_>) -> Held {
             let inside = usize::from(*length.start()) <= len && len <= usize::from(*length.end());
             xor(inside, *negated)
         }
-        Match::Text(_) | Match::Limit(_) | Match::HashLimit(_) | Match::Recent(_) => Held::No,
+        Match::Text(_) | Match::Header(_) | Match::Limit(_) | Match::HashLimit(_) | Match::Recent(_) => {
+            Held::No
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! `-m string` (`net/netfilter/xt_string.c`, `lib/ts_bm.c`, `lib/ts_kmp.c`).
 //!
 //! The search runs from the network header to the end of the datagram. Only the first occurrence counts, and since Linux 6.7
-//! (earlier in stable kernels) it must end at or before `--to`. Both algorithms find the same: what Boyer-Moore misses across the
-//! pieces of a scattered buffer depends on the driver and is not modelled.
+//! (earlier in stable kernels) it must end at or before `--to`. Boyer-Moore begins anew in each piece of a scattered buffer, so it
+//! misses a text that fragments divide (`bm_find`), which Knuth-Morris-Pratt finds. How a network card scatters a packet depends on
+//! its driver and is not modelled.
 
 use memchr::memmem::Finder;
-use policy::ruleset::Text;
+use policy::ruleset::{HeaderText, Text, TextAlgorithm, capital};
+use policy::signature::Matcher;
 
 use super::conditions::{Held, Subject};
 
@@ -15,6 +17,8 @@ pub(super) struct Searcher {
     finder: Finder<'static>,
     negated: bool,
     ignore_case: bool,
+    /// Boyer-Moore.
+    piecewise: bool,
     from: usize,
     to: usize,
 }
@@ -29,41 +33,55 @@ impl Searcher {
             finder: Finder::new(&pattern).into_owned(),
             negated: text.negated,
             ignore_case: text.icase,
+            piecewise: text.algorithm == TextAlgorithm::BoyerMoore,
             from: usize::from(text.from),
             to: usize::from(text.to),
         }
     }
 
     pub(super) fn holds(&self, subject: &mut Subject<'_>) -> Held {
+        let seams = if self.piecewise { subject.packet().seams() } else { &[] };
         let bytes = subject.bytes(self.ignore_case, capital);
-        let found = bytes.get(self.from..).and_then(|rest| self.finder.find(rest));
+        let found = self.first(bytes, seams);
         if found.is_none() && bytes.len() < self.to {
             subject.doubt_if_cut();
         }
-        let end = found.map(|at| self.from + at + self.finder.needle().len());
+        let end = found.map(|at| at + self.finder.needle().len());
         Held::from(end.is_some_and(|end| end <= self.to) != self.negated)
     }
-}
 
-/// The kernel's `toupper`: ASCII and Latin-1, where `ß` and `ÿ` are small letters too and come out as other characters.
-fn capital(byte: u8) -> u8 {
-    match byte {
-        b'a'..=b'z' | 0xdf..=0xf6 | 0xf8..=0xff => byte - 0x20,
-        _ => byte,
+    /// Where the first occurrence begins that lies in one piece.
+    fn first(&self, bytes: &[u8], seams: &[usize]) -> Option<usize> {
+        let mut start = 0;
+        for end in seams.iter().copied().chain([bytes.len()]) {
+            let from = start.max(self.from);
+            if let Some(at) = bytes.get(from..end).and_then(|piece| self.finder.find(piece)) {
+                return Some(from + at);
+            }
+            start = end;
+        }
+        None
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A signature on a header, searched for as the gate does.
+#[derive(Debug)]
+pub(super) struct HeaderSearcher {
+    /// `None` for a pattern that the gate refuses as well; no policy has one.
+    matcher: Option<Matcher>,
+}
 
-    #[test]
-    fn capitals_are_the_kernels() {
-        assert_eq!(capital(b'a'), b'A');
-        assert_eq!(capital(b'{'), b'{');
-        assert_eq!(capital(0xe9), 0xc9);
-        assert_eq!(capital(0xf7), 0xf7);
-        assert_eq!(capital(0xff), 0xdf);
-        assert_eq!(capital(0xdf), 0xbf);
+impl HeaderSearcher {
+    pub(super) fn new(header: &HeaderText) -> Self {
+        Self { matcher: Matcher::new(header).ok() }
+    }
+
+    pub(super) fn holds(&self, subject: &mut Subject<'_>) -> Held {
+        let bytes = subject.packet().bytes();
+        let found = self.matcher.as_ref().is_some_and(|matcher| matcher.is_in(bytes));
+        if !found {
+            subject.doubt_if_cut();
+        }
+        Held::from(found)
     }
 }

@@ -248,7 +248,7 @@ pub(crate) fn reject(name: &str, family: Family) -> Option<RejectWith> {
 }
 
 /// The names, for "did you mean" and for telling the family.
-pub(super) fn reject_types(family: Family) -> impl Iterator<Item = &'static str> {
+pub(crate) fn reject_types(family: Family) -> impl Iterator<Item = &'static str> {
     reject_names(family).iter().map(|(name, _, _)| *name)
 }
 
@@ -287,10 +287,10 @@ const LEVELS: &[(&str, u8)] = &[
     ("debug", 7),
 ];
 
-pub(super) fn log_level(name: &str) -> Option<u8> {
+pub(crate) fn log_level(name: &str) -> Option<u8> {
     LEVELS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level)
 }
 
-pub(super) fn log_levels() -> impl Iterator<Item = &'static str> {
+pub(crate) fn log_levels() -> impl Iterator<Item = &'static str> {
     LEVELS.iter().map(|(name, _)| *name)
 }

@@ -14,6 +14,8 @@ use regex_automata::util::start;
 use regex_automata::{Anchored, MatchKind};
 use regex_syntax::hir::Hir;
 
+use crate::ruleset::capital;
+
 /// 16 MiB of rows. A thousand scanner names take about 10,000 states.
 pub const MAX_STATES: usize = 16_384;
 
@@ -38,11 +40,9 @@ pub struct Automaton {
 /// Why the signatures do not fit.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AutomatonError {
-    /// More than [`MAX_STATES`].
-    #[error(
-        "the signatures need more than {MAX_STATES} automaton states; use fewer or simpler regular expressions"
-    )]
-    TooManyStates,
+    /// More than the bound, which is told.
+    #[error("the signatures need more than {0} automaton states; use fewer or simpler regular expressions")]
+    TooManyStates(usize),
     /// More than [`MAX_OUTPUTS`] signatures end at one byte.
     #[error("more than {MAX_OUTPUTS} signatures end at the same byte; remove the ones that contain another")]
     TooManyOutputs,
@@ -57,31 +57,45 @@ pub enum AutomatonError {
 ///
 /// [`AutomatonError`], when the signatures are too many or too complex.
 pub fn compile(needles: &[Needle]) -> Result<Automaton, AutomatonError> {
+    compile_within(needles, MAX_STATES)
+}
+
+/// The same with another bound than [`MAX_STATES`].
+///
+/// # Errors
+///
+/// [`AutomatonError`], when the signatures are too many or too complex.
+pub fn compile_within(needles: &[Needle], most: usize) -> Result<Automaton, AutomatonError> {
     if needles.is_empty() {
         return Ok(Automaton { rows: vec![[0; 256]], outputs: Vec::new(), start: 0 });
     }
-    let (rows, ends, start) = determinise(needles)?;
+    let (rows, ends, start) = determinise(needles, most)?;
     let classes = minimise(&rows, &ends);
+    if classes.iter().max().is_some_and(|class| *class as usize >= most) {
+        return Err(AutomatonError::TooManyStates(most));
+    }
     number(needles, &rows, &ends, start, &classes)
 }
 
 /// Rows of 256, the signatures that end in each state, and the start.
 type Raw = (Vec<Vec<u32>>, Vec<Vec<usize>>, usize);
 
-fn determinise(needles: &[Needle]) -> Result<Raw, AutomatonError> {
+fn determinise(needles: &[Needle], most: usize) -> Result<Raw, AutomatonError> {
     let library = |error: &dyn std::fmt::Display| AutomatonError::Library(error.to_string());
     let patterns: Vec<&Hir> = needles.iter().map(|needle| &needle.pattern).collect();
     let nfa = thompson::Compiler::new()
         .configure(thompson::Config::new().utf8(false).shrink(false).nfa_size_limit(Some(64 << 20)))
         .build_many_from_hir(&patterns)
         .map_err(|error| library(&error))?;
+    // Twins (a state and its "just matched" variant) double the number before they are merged.
+    let row_size = size_of::<u32>() << nfa.byte_classes().stride2();
     let config = dense::Config::new()
         .match_kind(MatchKind::All)
         .start_kind(regex_automata::dfa::StartKind::Unanchored)
-        .dfa_size_limit(Some(64 << 20))
+        .dfa_size_limit(Some(2 * most.saturating_mul(row_size) + (1 << 20)))
         .determinize_size_limit(Some(256 << 20));
     let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).map_err(|error| {
-        if error.is_size_limit_exceeded() { AutomatonError::TooManyStates } else { library(&error) }
+        if error.is_size_limit_exceeded() { AutomatonError::TooManyStates(most) } else { library(&error) }
     })?;
     let start =
         dfa.start_state(&start::Config::new().anchored(Anchored::No)).map_err(|error| library(&error))?;
@@ -105,9 +119,8 @@ fn determinise(needles: &[Needle]) -> Result<Raw, AutomatonError> {
         let end = dfa.next_eoi_state(state);
         let count = if dfa.is_match_state(end) { dfa.match_len(end) } else { 0 };
         ends.push((0..count).map(|index| dfa.match_pattern(end, index).as_usize()).collect());
-        // Twins (a state and its "just matched" variant) double the number before they are merged.
-        if rows.len() > 2 * MAX_STATES {
-            return Err(AutomatonError::TooManyStates);
+        if rows.len() > 2 * most {
+            return Err(AutomatonError::TooManyStates(most));
         }
     }
     Ok((rows, ends, 0))
@@ -154,9 +167,6 @@ fn number(
     let mut representatives: BTreeMap<u32, usize> = BTreeMap::new();
     for (state, class) in classes.iter().enumerate() {
         representatives.entry(*class).or_insert(state);
-    }
-    if representatives.len() > MAX_STATES {
-        return Err(AutomatonError::TooManyStates);
     }
     let accepts = |state: &usize| ends.get(*state).is_some_and(|end| !end.is_empty());
     let (accepting, others): (Vec<_>, Vec<_>) = representatives.iter().partition(|(_, state)| accepts(state));
@@ -211,18 +221,15 @@ fn outputs(needles: &[Needle], ends: &[usize]) -> Result<Outputs, AutomatonError
     Ok(outputs)
 }
 
-/// A literal, with ASCII case folded where it is to be ignored.
+/// A literal; where case is to be ignored, every byte stands for all that the kernel holds for the same letter.
 pub fn literal(bytes: &[u8], ignore_case: bool) -> Hir {
+    use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange};
     if !ignore_case {
         return Hir::literal(bytes);
     }
     let one = |byte: &u8| {
-        use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange};
-        let (lower, upper) = (byte.to_ascii_lowercase(), byte.to_ascii_uppercase());
-        Hir::class(Class::Bytes(ClassBytes::new([
-            ClassBytesRange::new(lower, lower),
-            ClassBytesRange::new(upper, upper),
-        ])))
+        let same = (0..=u8::MAX).filter(|other| capital(*other) == capital(*byte));
+        Hir::class(Class::Bytes(ClassBytes::new(same.map(|other| ClassBytesRange::new(other, other)))))
     };
     Hir::concat(bytes.iter().map(one).collect())
 }

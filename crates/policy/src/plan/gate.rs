@@ -7,15 +7,17 @@
 //! proof fails is reported with its line; nothing is enforced by halves.
 
 mod condition;
+mod search;
 mod walk;
 
-use gate::layout::{self, Config, Output};
+use gate::Address;
+use gate::layout::{self, Config, NetworkKey};
 use gate::memory::GateTables;
 
 pub use condition::Condition;
 
-use crate::plan::automaton::{self, AutomatonError, Needle};
-use crate::ruleset::{Family, InterfaceName, Line, Log, Nflog, RuleSet, Text};
+use crate::plan::automaton::{self, AutomatonError};
+use crate::ruleset::{Family, InterfaceName, Line, Log, Network, Networks, Nflog, RuleSet};
 
 /// What the gate is to do, and what its numbers mean.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +37,7 @@ pub struct GatePlan {
 /// What a signature is called.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Signature {
-    /// The text searched for, with bytes that are not printable ASCII escaped as `\xNN`.
+    /// The policy's name for it, or else the text searched for, with bytes that are not printable ASCII escaped as `\xNN`.
     pub name: String,
     pub line: Line,
 }
@@ -56,7 +58,7 @@ pub enum Note {
 
 /// Why a rule cannot be enforced exactly.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("line {}: {message}", line.0)]
+#[error("{line}: {message}")]
 pub struct Unenforceable {
     pub line: Line,
     pub message: String,
@@ -69,13 +71,14 @@ impl Unenforceable {
     }
 }
 
-/// Plans the gate for all rule sets of a policy.
+/// Plans the gate for all rule sets of a policy. `networks` are those that the rule sets accept (trusted) or drop
+/// (blocked) before they look for signatures.
 ///
 /// # Errors
 ///
 /// Every rule that neither the gate nor nftables can enforce exactly.
-pub fn plan(sets: &[RuleSet]) -> Result<GatePlan, Vec<Unenforceable>> {
-    let mut drafts = walk::Drafts::default();
+pub fn plan(sets: &[RuleSet], networks: &Networks) -> Result<GatePlan, Vec<Unenforceable>> {
+    let mut drafts = walk::Drafts { networks: networks.clone(), ..walk::Drafts::default() };
     for set in sets {
         walk::input(set, &mut drafts);
         walk::refuse_text_elsewhere(set, &mut drafts);
@@ -92,19 +95,29 @@ pub fn plan(sets: &[RuleSet]) -> Result<GatePlan, Vec<Unenforceable>> {
 fn assemble(drafts: &walk::Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
     let mut plan = GatePlan::default();
     let mut needles = Vec::new();
-    for (index, (text, line)) in drafts.texts.iter().enumerate() {
+    for (index, (search, origin)) in drafts.searches.iter().enumerate() {
         for (group, members) in drafts.groups.iter().enumerate() {
             if members.contains(&index) {
-                needles.push(needle(text, index, group));
+                needles.push(search.needle(index, group));
             }
         }
-        plan.signatures.push(Signature { name: printable(&text.pattern), line: *line });
+        let name = origin.name.clone().unwrap_or_else(|| search.name());
+        plan.signatures.push(Signature { name, line: origin.line });
     }
     let automaton = automaton::compile(&needles).map_err(|error| {
-        let line = drafts.texts.last().map_or(Line(0), |(_, line)| *line);
+        let line = drafts.searches.last().map_or(Line::SHIPPED, |(_, origin)| origin.line);
         vec![Unenforceable::new(line, error.to_string(), advice(&error))]
     })?;
+    plan.tables.trusted = drafts.networks.trusted.iter().filter_map(key).collect();
+    plan.tables.blocked = drafts.networks.blocked.iter().filter_map(key).collect();
     let mut flags = 0;
+    for (list, flag) in
+        [(&plan.tables.trusted, layout::HAS_TRUSTED), (&plan.tables.blocked, layout::HAS_BLOCKED)]
+    {
+        if !list.is_empty() {
+            flags |= flag;
+        }
+    }
     for draft in &drafts.rules {
         let rule = draft.to_layout(&drafts.interfaces);
         if rule.checks & layout::check::SIGNATURE != 0 {
@@ -132,18 +145,14 @@ fn assemble(drafts: &walk::Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
     Ok(plan)
 }
 
-fn needle(text: &Text, signature: usize, group: usize) -> Needle {
-    let number = |value: usize| u16::try_from(value).unwrap_or(u16::MAX);
-    Needle {
-        pattern: automaton::literal(&text.pattern, text.icase),
-        output: Output {
-            signature: number(signature),
-            group: number(group),
-            length: number(text.pattern.len()),
-            from: text.from,
-            to: text.to,
-        },
-    }
+/// The key of a network in the kernel's prefix tries; `None` for a mask with holes, which no policy language with lists of
+/// networks can write.
+fn key(network: &Network) -> Option<(u8, NetworkKey)> {
+    /// Bits before an IPv4 address that is mapped into IPv6.
+    const MAPPED: u8 = 96;
+    let prefix = network.prefix()?;
+    let prefix = if network.address.is_ipv4() { prefix.checked_add(MAPPED)? } else { prefix };
+    Some((prefix, Address::from(network.address).0))
 }
 
 /// Marks the ports on which a text rule looks; returns the flag for "every port".
@@ -165,7 +174,7 @@ fn guard(condition: &Condition, ports: &mut Vec<(u16, u8)>) -> u32 {
 
 fn advice(error: &AutomatonError) -> &'static str {
     match error {
-        AutomatonError::TooManyStates => "split the policy, or shorten the texts",
+        AutomatonError::TooManyStates(_) => "split the policy, or shorten the texts",
         AutomatonError::TooManyOutputs => {
             "a packet that holds the longer text is found by the shorter one as well"
         }

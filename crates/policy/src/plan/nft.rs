@@ -126,8 +126,8 @@ impl Renderer {
                 let verdict = self.terminal("drop");
                 let _ = writeln!(
                     self.body,
-                    "\t\tmeta nfproto {family} counter {verdict} comment \"line {}: policy of {builtin}\"",
-                    chain.line.0
+                    "\t\tmeta nfproto {family} counter {verdict} comment \"{}: policy of {builtin}\"",
+                    chain.line
                 );
             }
         }
@@ -143,8 +143,8 @@ impl Renderer {
     }
 
     fn rule(&mut self, set: &RuleSet, rule: &Rule) {
-        if rule.matches.iter().any(|one| matches!(one, Match::Text(_))) {
-            let _ = writeln!(self.body, "\t\t# line {}: in the gate", rule.line.0);
+        if rule.matches.iter().any(|one| matches!(one, Match::Text(_) | Match::Header(_))) {
+            let _ = writeln!(self.body, "\t\t# {}: in the gate", origin(rule));
             return;
         }
         let alternatives = match expression::matches(set, rule, &mut self.sets) {
@@ -156,7 +156,7 @@ impl Renderer {
             Err(error) => return self.errors.push(error),
         };
         for expressions in alternatives {
-            let _ = writeln!(self.body, "\t\t{expressions}counter {target}comment \"line {}\"", rule.line.0);
+            let _ = writeln!(self.body, "\t\t{expressions}counter {target}comment \"{}\"", origin(rule));
         }
     }
 
@@ -183,6 +183,14 @@ impl Renderer {
             },
             Target::Return => "return ".to_owned(),
         })
+    }
+}
+
+/// Where a rule was written, and what it is called. Only TOML has names, of letters that need no quoting.
+fn origin(rule: &Rule) -> String {
+    match &rule.name {
+        Some(name) => format!("{}: {name}", rule.line),
+        None => rule.line.to_string(),
     }
 }
 

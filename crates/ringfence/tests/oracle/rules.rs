@@ -1,361 +1,275 @@
-//! Generated rule files: which rules each packet meets, in the kernel and here.
-//!
-//! Every rule jumps to a chain of its own that makes an NFLOG copy with the rule's number before it accepts, drops, refuses or
-//! returns. Each packet's way through the table is then the row of numbers behind the copy that INPUT makes first. What the
-//! host answers is copied in OUTPUT, for connection tracking.
+//! Rule files in the kernel and in our evaluator: the fate of every packet, and the counter of every rule.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
 
+use capture::Reader;
+use capture::link::{Payload, decode};
 use netfilter::packet::Packet;
-use netfilter::stack::{Settings, Stack, Way};
+use netfilter::rules::{Hook, Verdict};
+use netfilter::stack::{Settings, Stack, Way, Why};
+use policy::iptables::IptablesFile;
+use policy::ruleset::{Family, RuleSet};
 
-use super::namespace::{HOST_V4, HOST_V6, Network, Side};
+use super::generate::{self, Tools};
+use super::namespace::{HOST_MAC, HOST_V4, HOST_V6, Network, Side};
 use super::nflog::{Logged, Recorder};
-use super::packets::{Ip, TcpFields, icmp, tcp, udp};
 use super::random::Random;
 
-/// Rules in each of the generated chains.
-const RULES: usize = 30;
-const PACKETS: usize = 1500;
-
-#[test]
-fn generated_ipv4_rules() {
-    generated(true, "generated_ipv4_rules");
+/// Copies of what goes into and comes out of the filter table.
+fn probes() -> String {
+    let mut text = String::new();
+    for (table, prefix) in [("mangle", "before"), ("security", "after")] {
+        writeln!(text, "*{table}").expect("text");
+        for chain in ["INPUT", "FORWARD"] {
+            writeln!(text, "-A {chain} -j NFLOG --nflog-group 5 --nflog-threshold 1 --nflog-prefix {prefix}")
+                .expect("text");
+        }
+        writeln!(text, "COMMIT").expect("text");
+    }
+    text
 }
 
-#[test]
-fn generated_ipv6_rules() {
-    generated(false, "generated_ipv6_rules");
+/// What the kernel made of a datagram.
+#[derive(Debug)]
+struct Seen {
+    datagram: Vec<u8>,
+    accepted: bool,
 }
 
-fn generated(v4: bool, test: &str) {
-    if !rustix::process::getuid().is_root() {
-        eprintln!("SKIPPED: {test} needs root");
+/// Loads the rules, sends the packets, and compares.
+fn compare(
+    network: &Network,
+    family: Family,
+    rules: &str,
+    packets: &[(Side, Vec<u8>)],
+) -> Result<usize, String> {
+    let tools = Tools::of(family);
+    let file = match policy::iptables::parse(name(family), rules) {
+        Ok(file) => file,
+        Err(errors) => {
+            // What both refuse (a rate that overflows) is agreement, too.
+            let theirs = network.host_with_input(tools.restore, &[], rules);
+            network.host_with_input(tools.restore, &[], generate::EMPTY)?;
+            let ours = errors.first().expect("an error");
+            return if theirs.is_err() { Ok(0) } else { Err(format!("only we refuse it: {ours}")) };
+        }
+    };
+    // Connections outlive the rules that asked for them.
+    network.host("conntrack", &["-F"]);
+    // The rules come in last, so that their counters begin with our packets.
+    let wire = Recorder::start(network, "left0");
+    let copies = Recorder::start(network, "nflog:5");
+    network.host_with_input(tools.restore, &[], &format!("{}{rules}", probes()))?;
+    let (left, right) = (network.port(Side::Left), network.port(Side::Right));
+    for (number, (side, datagram)) in packets.iter().enumerate() {
+        match side {
+            Side::Left => left.send(datagram),
+            Side::Right => right.send(datagram),
+        }
+        if number % 32 == 31 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    let seen = pair(&copies.logged());
+    let directory = wire.stop();
+    let counters = network.host(tools.save, &["-c", "-t", "filter"]);
+    network.host_with_input(tools.restore, &[], generate::EMPTY)?;
+    judge(&file, family, &directory.path().join("out.pcap"), &seen, &counters)
+}
+
+fn name(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4 => "iptables",
+        Family::Ipv6 => "ip6tables",
+    }
+}
+
+/// A copy before, and one after if it was accepted.
+fn pair(logged: &[Logged]) -> Vec<Seen> {
+    let mut seen: Vec<Seen> = Vec::new();
+    for entry in logged {
+        if entry.prefix == "before" {
+            seen.push(Seen { datagram: entry.datagram.clone(), accepted: false });
+        } else {
+            let last = seen.iter_mut().rev().find(|seen| seen.datagram == entry.datagram);
+            last.expect("what comes out went in").accepted = true;
+        }
+    }
+    seen
+}
+
+fn judge(
+    file: &IptablesFile,
+    family: Family,
+    capture: &Path,
+    seen: &[Seen],
+    counters: &str,
+) -> Result<usize, String> {
+    let set = file.family(family).ok_or("read for the other family")?;
+    let mut stack: Stack<usize> = Stack::new([set], Settings::default());
+    let mut reader = Reader::open(capture).expect("a capture");
+    let mut frames: Vec<Vec<u8>> = Vec::new();
+    let mut kernel = seen.iter();
+    let mut judged = 0;
+    while let Some(frame) = reader.next_frame() {
+        let Payload::Ip { data, wire_len } = decode(&frame).payload else { continue };
+        let Ok(packet) = Packet::parse(data, wire_len) else { continue };
+        if packet.is_ipv4() != (family == Family::Ipv4) {
+            continue;
+        }
+        let ours = [HOST_V4, HOST_V6]
+            .iter()
+            .any(|host| packet.destination() == host.parse::<std::net::IpAddr>().expect("host"));
+        let way = match (frame.data.get(6..12) == Some(&HOST_MAC[..]), ours) {
+            (true, _) => Way::Output,
+            (false, true) => Way::Input,
+            (false, false) => Way::Forward,
+        };
+        let output = if way == Way::Forward { "right0" } else { "left0" };
+        let packet = packet.with_interfaces(Some("left0"), Some(output));
+        stack.push(&packet, way, frames.len(), frame.time);
+        frames.push(packet.bytes().to_vec());
+        while let Some(decided) = stack.judged() {
+            let Why::Rules { hook: Hook::Input | Hook::Forward, .. } = &decided.fate.why else {
+                continue;
+            };
+            let index = decided.tags[decided.tags.len() - 1];
+            let expected = kernel
+                .next()
+                .ok_or_else(|| format!("the kernel never saw frame {index}: {:02x?}", frames[index]))?;
+            let whole = decided.tags.len() == 1 && packet.fragment().is_none();
+            if whole && unrouted(&expected.datagram) != unrouted(&frames[index]) {
+                return Err(format!(
+                    "out of step at {index}:\nours   {:02x?}\nkernel {:02x?}",
+                    frames[index], expected.datagram
+                ));
+            }
+            if decided.tags.len() > 1 && data_end(&decided.tags, &frames) != expected.datagram.len() {
+                let pieces: Vec<_> =
+                    decided.tags.iter().map(|&tag| format!("{:02x?}", frames[tag])).collect();
+                return Err(format!(
+                    "another datagram:\n{:02x?}\nfrom\n{}",
+                    expected.datagram,
+                    pieces.join("\n")
+                ));
+            }
+            let accepted = decided.fate.verdict == Verdict::Accept;
+            if accepted != expected.accepted {
+                return Err(format!(
+                    "frame {index}: the kernel {} it, we say {:?}\n{:02x?}",
+                    if expected.accepted { "accepted" } else { "dropped" },
+                    decided.fate,
+                    expected.datagram
+                ));
+            }
+            judged += 1;
+        }
+    }
+    if let Some(left) = kernel.next() {
+        return Err(format!("we never saw {:02x?}", left.datagram));
+    }
+    same_counters(set, &stack, counters)?;
+    Ok(judged)
+}
+
+/// How long the datagram of these fragments is.
+fn data_end(tags: &[usize], frames: &[Vec<u8>]) -> usize {
+    let ends = tags.iter().map(|&tag| {
+        let packet = Packet::parse(&frames[tag], frames[tag].len()).expect("parsed before");
+        let header = packet.fragment_header().map_or(packet.transport_offset(), |header| header.at);
+        let data = packet.fragment_header().map_or(header, |header| header.at + 8);
+        header + packet.fragment().expect("a fragment").offset + packet.total_len() - data
+    });
+    ends.max().expect("fragments")
+}
+
+/// Without what forwarding changes.
+fn unrouted(datagram: &[u8]) -> Vec<u8> {
+    let mut datagram = datagram.to_vec();
+    if datagram[0] >> 4 == 4 {
+        datagram[8] = 0;
+        datagram[10..12].fill(0);
+    } else {
+        datagram[7] = 0;
+    }
+    datagram
+}
+
+/// `[packets:bytes] -A CHAIN …` of `iptables-save -c` against ours. OUTPUT is left out: what the kernel answers may be held
+/// back by its own limits after the rules.
+fn same_counters(set: &RuleSet, stack: &Stack<usize>, saved: &str) -> Result<(), String> {
+    let mut kernel: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+    for line in saved.lines().filter(|line| line.starts_with('[')) {
+        let (counter, rule) = line.trim_start_matches('[').split_once("] ").expect("a counter");
+        kernel.entry(rule.split(' ').nth(1).expect("a chain")).or_default().push((counter, rule));
+    }
+    for (name, rules) in kernel {
+        let (id, chain) = set.chain(name).ok_or_else(|| format!("no chain {name}"))?;
+        let ours = stack.rules().counters(set.family, id);
+        assert_eq!(ours.len(), rules.len(), "{name}");
+        if name == "OUTPUT" {
+            continue;
+        }
+        for ((theirs, rule), (ours, at)) in rules.iter().zip(ours.iter().zip(&chain.rules)) {
+            let ours = format!("{}:{}", ours.packets, ours.bytes);
+            if ours != *theirs {
+                return Err(format!(
+                    "line {}: the kernel counts {theirs}, we count {ours}: {rule}",
+                    at.line.0
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The article's own rule file.
+#[test]
+fn the_articles_file_agrees_with_the_kernel() {
+    let test = "the_articles_file_agrees_with_the_kernel";
+    if !lab::skip::ready(test, &["ip", "tcpdump", "iptables-legacy-restore", "conntrack"]) {
         return;
     }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/article/iptables");
+    let Ok(rules) = std::fs::read_to_string(&path) else {
+        return lab::skip::skip(test, "the article's rule file is not here");
+    };
+    let network = Network::up();
+    let mut random = Random::seeded("article");
+    let packets = generate::packets(&mut random, true, 6000);
+    let judged = compare(&network, Family::Ipv4, &rules, &packets).unwrap_or_else(|error| panic!("{error}"));
+    eprintln!("{judged} packets agree");
+}
+
+fn generated(test: &str, family: Family) {
+    if !lab::skip::ready(test, &["ip", "tcpdump", Tools::of(family).restore, "conntrack"]) {
+        return;
+    }
+    let network = Network::up();
     let mut random = Random::seeded(test);
-    for _ in 0..4 {
-        let network = Network::up();
-        let rules = rule_file(v4, &mut random);
-        let tool = if v4 { "iptables-legacy-restore" } else { "ip6tables-legacy-restore" };
-        network.host_with_input(tool, &[], &rules).unwrap_or_else(|error| panic!("{error}\n{rules}"));
-        let recorder = Recorder::start(&network, "nflog:5");
-        let port = network.port(Side::Left);
-        for number in 0..PACKETS {
-            port.send(&datagram(v4, &mut random));
-            // Slow enough for tcpdump to keep up.
-            if number % 16 == 15 {
-                std::thread::sleep(std::time::Duration::from_millis(2));
-            }
+    let (mut files, mut judged) = (0, 0);
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < Duration::from_secs(25) {
+        let rules = generate::rules(&mut random, family);
+        let packets = generate::packets(&mut random, family == Family::Ipv4, 300);
+        match compare(&network, family, &rules, &packets) {
+            Ok(count) => judged += count,
+            Err(error) => panic!("{error}\n{rules}"),
         }
-        // The kernel keeps the last copies back for up to a second.
-        std::thread::sleep(std::time::Duration::from_millis(1300));
-        compare(&rules, &recorder.logged());
+        files += 1;
     }
+    eprintln!("{judged} packets in {files} rule files agree");
 }
 
-/// The kernel's records against ours.
-fn compare(rules: &str, logged: &[Logged]) {
-    let file = policy::iptables::parse("generated", rules)
-        .unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{rules}"));
-    let sets: Vec<_> = file.ipv4.iter().chain(&file.ipv6).collect();
-    let mut stack = Stack::new(sets, Settings::default());
-    let mut packets = 0;
-    let mut hits = 0;
-    let mut records = logged.iter().peekable();
-    while let Some(first) = records.next() {
-        let way = match first.prefix.as_str() {
-            "in" => Way::Input,
-            "out" => Way::Output,
-            other => panic!("a record {other} before its packet"),
-        };
-        let mut kernel = vec![first.prefix.as_str()];
-        while let Some(next) = records.next_if(|next| !matches!(next.prefix.as_str(), "in" | "out")) {
-            kernel.push(&next.prefix);
-        }
-        let packet = Packet::parse(&first.datagram, first.datagram.len()).expect("a datagram");
-        let packet = packet.with_interfaces(Some("left0"), Some("left0"));
-        stack.push(&packet, way, packets, first.time);
-        let judged = stack.judged().expect("judged at once");
-        let ours: Vec<&str> = judged.fate.logs.iter().map(|log| log.prefix.as_str()).collect();
-        assert_eq!(ours, kernel, "packet {packets}, {:?}\n{:02x?}\n{rules}", judged.fate, first.datagram);
-        packets += 1;
-        hits += kernel.len() - 1;
-    }
-    assert!(packets >= PACKETS * 9 / 10, "{packets} of {PACKETS} packets arrived");
-    eprintln!("{packets} packets met {hits} rules alike");
+#[test]
+fn generated_ipv4_files_agree_with_the_kernel() {
+    generated("generated_ipv4_files_agree_with_the_kernel", Family::Ipv4);
 }
 
-/// INPUT and three user chains full of random rules.
-fn rule_file(v4: bool, random: &mut Random) -> String {
-    let header = if v4 { "iptables" } else { "ip6tables" };
-    let mut head = format!("# Generated by {header}-save\n*filter\n:S1 - [0:0]\n:S2 - [0:0]\n:S3 - [0:0]\n");
-    let mut body = String::from(
-        "-A OUTPUT -j NFLOG --nflog-group 5 --nflog-prefix out\n-A INPUT -j NFLOG --nflog-group 5 --nflog-prefix in\n",
-    );
-    let mut number = 0;
-    for (chain, calls) in [("INPUT", &["S1", "S2"][..]), ("S1", &["S2", "S3"]), ("S2", &["S3"]), ("S3", &[])]
-    {
-        for _ in 0..RULES {
-            let (conditions, protocol) = conditions(v4, random);
-            if !calls.is_empty() && random.one_in(8) {
-                let how = random.pick(&["-j", "-j", "-g"]);
-                writeln!(body, "-A {chain} {conditions} {how} {}", random.pick(calls)).expect("writes");
-                continue;
-            }
-            number += 1;
-            let verdict = match random.below(24) {
-                0 => "-j ACCEPT".to_owned(),
-                1 => "-j DROP".to_owned(),
-                2 if protocol == "tcp" => "-j REJECT --reject-with tcp-reset".to_owned(),
-                2 => "-j REJECT".to_owned(),
-                _ => "-j RETURN".to_owned(),
-            };
-            let needs = if verdict.contains("tcp-reset") { "-p tcp " } else { "" };
-            writeln!(head, ":R{number} - [0:0]").expect("writes");
-            writeln!(body, "-A R{number} -j NFLOG --nflog-group 5 --nflog-size 1 --nflog-prefix {number}\n-A R{number} {needs}{verdict}")
-                .expect("writes");
-            writeln!(body, "-A {chain} {conditions} -j R{number}").expect("writes");
-        }
-    }
-    format!("{head}{body}COMMIT\n")
-}
-
-/// One to three conditions, and the protocol that they ask for.
-fn conditions(v4: bool, random: &mut Random) -> (String, &'static str) {
-    let ping = if v4 { "icmp" } else { "ipv6-icmp" };
-    let protocol = random.pick(&["", "", "udp", "udp", "tcp", "tcp", "sctp", "udplite", ping]);
-    let mut parts = Vec::new();
-    match protocol {
-        "" if random.one_in(4) => {
-            parts.push(format!("{}-p {}", not(random), random.pick(&["udp", "tcp", "47", ping])))
-        }
-        "" => {}
-        protocol => parts.push(format!("-p {protocol}")),
-    }
-    if protocol != "" && protocol != "udplite" && !random.one_in(4) {
-        parts.push(transport(protocol, v4, random));
-    }
-    if matches!(protocol, "udp" | "tcp" | "sctp" | "udplite") && random.one_in(4) {
-        let side = random.pick(&["--dports", "--sports", "--ports"]);
-        parts.push(format!(
-            "-m multiport {}{side} {}",
-            not(random),
-            random.pick(&["1001", "1000,1003", "1001:1002", "1003,5060:5061"])
-        ));
-    }
-    for _ in 0..=random.below(2) {
-        let condition = general(v4, random);
-        // iptables takes its own options once.
-        let option = |text: &str| text.trim_start_matches("! ").split(' ').next().map(str::to_owned);
-        if option(&condition) == Some("-m".to_owned())
-            || parts.iter().all(|part| option(part) != option(&condition))
-        {
-            parts.push(condition);
-        }
-    }
-    (parts.join(" "), protocol)
-}
-
-fn transport(protocol: &str, v4: bool, random: &mut Random) -> String {
-    let ports = ["1000", "1001:1002", ":1001", "1002:", "5060", "0:65535"];
-    let not = not(random);
-    match (protocol, random.below(6)) {
-        ("icmp", _) => format!(
-            "{not}--icmp-type {}",
-            random.pick(&["8", "0", "3/1", "3", "any", "echo-request", "11/0"])
-        ),
-        ("ipv6-icmp", _) => format!(
-            "{not}--icmpv6-type {}",
-            random.pick(&["128", "129", "1/3", "1", "133", "echo-request", "3/0"])
-        ),
-        ("tcp", 0) => format!("{not}--syn"),
-        ("tcp", 1 | 2) => {
-            let flags = random.pick(&[
-                "SYN,ACK SYN",
-                "ALL NONE",
-                "ALL ALL",
-                "FIN,RST RST",
-                "SYN,ACK,PSH ACK,PSH",
-                "URG URG",
-            ]);
-            format!("{not}--tcp-flags {flags}")
-        }
-        ("tcp", 3) => format!("{not}--tcp-option {}", random.pick(&[2, 3, 4, 8, 30])),
-        (_, 4) if v4 || protocol != "sctp" => format!("-m {protocol}"),
-        (_, 5) => format!("{not}--sport {}", random.pick(&ports)),
-        _ => format!("{not}--dport {}", random.pick(&ports)),
-    }
-}
-
-fn not(random: &mut Random) -> &'static str {
-    if random.one_in(3) { "! " } else { "" }
-}
-
-fn general(v4: bool, random: &mut Random) -> String {
-    let not = not(random);
-    let networks: &[&str] = if v4 {
-        &[
-            "10.1.0.1",
-            "10.1.0.0/30",
-            "10.1.0.4/255.255.255.252",
-            "0.0.0.3/0.0.0.3",
-            "0.0.0.0/0",
-            "10.1.0.0/16",
-        ]
-    } else {
-        &[
-            "2001:db8:1::1",
-            "2001:db8:1::/126",
-            "::3/::3",
-            "::/0",
-            "2001:db8:1::4/ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffc",
-        ]
-    };
-    match random.below(13) {
-        0 => format!("{not}-s {}", random.pick(networks)),
-        1 => format!("{not}-d {}", random.pick(&[networks[0], if v4 { HOST_V4 } else { HOST_V6 }])),
-        2 => format!("{not}-i {}", random.pick(&["left0", "left+", "eth0", "l+", "lo"])),
-        3 => format!(
-            "-m state {not}--state {}",
-            random.pick(&["NEW", "ESTABLISHED,RELATED", "INVALID", "INVALID,NEW", "UNTRACKED"])
-        ),
-        4..=6 => text(not, random),
-        7 => format!("-m length {not}--length {}", random.pick(&["0:50", "60", "48:70", "100:"])),
-        8 if v4 => format!(
-            "-m iprange {not}--src-range {}",
-            random.pick(&["10.1.0.1-10.1.0.3", "10.1.0.5", "10.0.0.0-10.1.0.2"])
-        ),
-        8 => format!(
-            "-m iprange {not}--src-range {}",
-            random.pick(&["2001:db8:1::1-2001:db8:1::3", "2001:db8:1::5"])
-        ),
-        // No time enters here: what the bursts hold is all there is within the test.
-        9 => format!("-m limit --limit 1/hour --limit-burst {}", 1 + random.below(30)),
-        10 => hashlimit(v4, random),
-        11 => recent(v4, not, random),
-        _ if v4 => format!("{not}-f"),
-        _ => "-i left+".to_owned(),
-    }
-}
-
-fn text(not: &str, random: &mut Random) -> String {
-    let algorithm = random.pick(&["bm", "kmp"]);
-    let pattern = random.pick(&[
-        "--string ab",
-        "--string abca",
-        "--string ABCB",
-        "--hex-string \"|6162|c\"",
-        "--hex-string |03e9|",
-    ]);
-    let icase = random.pick(&["", " --icase"]);
-    let (from, to) = (random.below(70), 30 + random.below(80));
-    let range = match random.below(4) {
-        0 => String::new(),
-        1 => format!(" --from {from}"),
-        2 => format!(" --to {to}"),
-        _ => format!(" --from {from} --to {}", from.max(to)),
-    };
-    format!("-m string --algo {algorithm} {not}{pattern}{icase}{range}")
-}
-
-fn hashlimit(v4: bool, random: &mut Random) -> String {
-    let direction = random.pick(&["--hashlimit-above", "--hashlimit-upto"]);
-    let mode = random.pick(&[
-        "",
-        "--hashlimit-mode srcip",
-        "--hashlimit-mode srcip,dstport",
-        "--hashlimit-mode srcport,dstip",
-    ]);
-    let mask = if v4 {
-        random.pick(&["", "--hashlimit-srcmask 30"])
-    } else {
-        random.pick(&["", "--hashlimit-srcmask 126"])
-    };
-    let (burst, name) = (1 + random.below(30), random.next());
-    format!(
-        "-m hashlimit --hashlimit-name h{name:x} {direction} 1/min --hashlimit-burst {burst} {mode} {mask}"
-    )
-}
-
-fn recent(v4: bool, not: &str, random: &mut Random) -> String {
-    let list = random.pick(&["A", "B", "C"]);
-    let side = random.pick(&["", "--rsource", "--rdest"]);
-    let masks: [&str; 2] = if v4 {
-        ["", "--mask 255.255.255.252"]
-    } else {
-        ["", "--mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffc"]
-    };
-    let mask = random.pick(&masks);
-    let action = match random.below(5) {
-        0 | 1 => "--set".to_owned(),
-        2 => "--remove".to_owned(),
-        _ => {
-            let what = random.pick(&["--rcheck", "--update"]);
-            let seconds = random.pick(&["", "--seconds 600", "--seconds 600 --reap"]);
-            let ttl = random.pick(&["", "", "--rttl"]);
-            format!("{what} {seconds} {ttl} --hitcount {}", random.below(12))
-        }
-    };
-    format!("-m recent --name {list} {not}{action} {side} {mask}")
-}
-
-/// A packet to the host, of a kind that some rule looks for.
-fn datagram(v4: bool, random: &mut Random) -> Vec<u8> {
-    let last = 1 + random.below(7);
-    let source: IpAddr =
-        if v4 { format!("10.1.0.{last}") } else { format!("2001:db8:1::{last}") }.parse().expect("address");
-    let destination: IpAddr = if v4 { HOST_V4 } else { HOST_V6 }.parse().expect("address");
-    let ip = |protocol| Ip { ttl: if last == 3 { 63 } else { 64 }, ..Ip::new(source, destination, protocol) };
-    let port = |random: &mut Random| random.pick(&[1000_u16, 1001, 1002, 1003, 5060]);
-    let data: Vec<u8> = (0..random.below(60)).map(|_| random.pick(b"abcABC")).collect();
-    let ports = (port(random), port(random));
-    let ping = if v4 { 1 } else { 58 };
-    match random.below(12) {
-        0..4 => ip(17).datagram(udp(ports.0, ports.1, &data), Some(6)),
-        4..8 => {
-            let flags = random.pick(&[2, 2, 18, 16, 17, 4, 24, 0, 63, 32]);
-            let options = random.pick(&[
-                &[][..],
-                &[2, 4, 5, 180],
-                &[1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0],
-                &[4, 2, 3, 3, 7, 0],
-                &[8, 0, 2, 2],
-            ]);
-            let fields = TcpFields {
-                source: ports.0,
-                destination: ports.1,
-                sequence: 7,
-                flags,
-                window: 500,
-                options: options.to_vec(),
-                ..TcpFields::default()
-            };
-            ip(6).datagram(tcp(&fields, &data), Some(16))
-        }
-        8 | 9 => {
-            let kinds: &[u8] = if v4 { &[8, 0, 3, 11, 13] } else { &[128, 129, 1, 3, 140] };
-            ip(ping).datagram(
-                icmp(random.pick(kinds), u8::try_from(random.below(4)).expect("small"), [0, 1, 0, 1], &data),
-                Some(2),
-            )
-        }
-        10 => {
-            let number = random.pick(&[132, 136, 47, 50]);
-            let mut bytes = [ports.0, ports.1, 8, 0].map(u16::to_be_bytes).concat();
-            bytes.extend([0; 8]);
-            bytes.extend(data);
-            ip(number).datagram(bytes, None)
-        }
-        // Headers that are not all there.
-        _ => {
-            let number = random.pick(&[6, 17, 132, 136, ping]);
-            let len = random.below(20) as usize;
-            ip(number).datagram(
-                vec![3, 233, 3, 232, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0][..len].to_vec(),
-                None,
-            )
-        }
-    }
+#[test]
+fn generated_ipv6_files_agree_with_the_kernel() {
+    generated("generated_ipv6_files_agree_with_the_kernel", Family::Ipv6);
 }

@@ -82,7 +82,10 @@ impl<'a> Shape<'a> {
             | Match::InInterface { .. }
             | Match::State { .. }
             | Match::DestinationPort { .. }
-            | Match::Icmp { .. } => return Err("the TOML has no such condition, nor a negated one"),
+            | Match::Icmp { .. }
+            // Only the TOML itself has these.
+            | Match::SourceIn { .. }
+            | Match::Header(_) => return Err("the TOML has no such condition, nor a negated one"),
         }
         Ok(())
     }

@@ -198,6 +198,7 @@ impl Filter<'_> {
         let comments: Vec<String> = comments.iter().cloned().chain(parsed.comments).collect();
         let rules_of = |matches| Rule {
             line: Line(line.number),
+            name: None,
             comments: comments.clone(),
             matches,
             target: parsed.target.clone(),

@@ -65,7 +65,9 @@ impl Condition {
             | Match::TcpOption { .. }
             | Match::Multiport { .. }
             | Match::State { .. }
+            | Match::SourceIn { .. }
             | Match::Text(_)
+            | Match::Header(_)
             | Match::Icmp { .. }
             | Match::Limit(_)
             | Match::HashLimit(_)

@@ -3,8 +3,11 @@
 use gate::layout::{MAX_GROUPS, MAX_NOTES, MAX_RULES, Rule as LayoutRule, action};
 
 use super::condition::{Added, Condition};
+use super::search::Search;
 use super::{Note, Unenforceable};
-use crate::ruleset::{Chain, ChainId, Family, InterfaceName, Line, Match, Rule, RuleSet, Target, Text};
+use crate::ruleset::{
+    Chain, ChainId, Family, InterfaceName, Line, Match, Network, Networks, Rule, RuleSet, Target,
+};
 
 /// One condition-and-action, before it gets the kernel's layout.
 pub(super) struct Draft {
@@ -39,13 +42,21 @@ impl Draft {
     }
 }
 
+/// Where a signature was written first, and what it is called.
+pub(super) struct Origin {
+    pub(super) line: Line,
+    pub(super) name: Option<String>,
+}
+
 /// Everything that the walks collect.
 #[derive(Default)]
 pub(super) struct Drafts {
     pub(super) rules: Vec<Draft>,
-    /// Every distinct text with the first rule that has it.
-    pub(super) texts: Vec<(Text, Line)>,
-    /// Sets of texts (indexes), one of which a rule looks for.
+    /// Every distinct signature with the first rule that has it.
+    pub(super) searches: Vec<(Search, Origin)>,
+    /// Networks that the gate judges before it looks for signatures.
+    pub(super) networks: Networks,
+    /// Sets of signatures (indexes), one of which a rule looks for.
     pub(super) groups: Vec<Vec<usize>>,
     pub(super) notes: Vec<Note>,
     pub(super) interfaces: Vec<InterfaceName>,
@@ -80,18 +91,23 @@ impl Drafts {
         self.errors.push(Unenforceable::new(rule.line, format!("`-m string` {why}"), help));
     }
 
-    fn group(&mut self, texts: &[(&Text, Line)]) -> usize {
-        let mut members: Vec<usize> = texts.iter().map(|(text, line)| self.text(text, *line)).collect();
+    fn group(&mut self, rules: &[Rule]) -> usize {
+        let mut members: Vec<usize> = rules
+            .iter()
+            .flat_map(|rule| searches(rule).map(move |one| (one, rule)))
+            .map(|(one, rule)| self.search(one, rule))
+            .collect();
         members.sort_unstable();
+        members.dedup();
         position_or_push(&mut self.groups, members)
     }
 
-    fn text(&mut self, text: &Text, line: Line) -> usize {
-        if let Some(index) = self.texts.iter().position(|(other, _)| other == text) {
+    fn search(&mut self, search: Search, rule: &Rule) -> usize {
+        if let Some(index) = self.searches.iter().position(|(other, _)| *other == search) {
             return index;
         }
-        self.texts.push((text.clone(), line));
-        self.texts.len() - 1
+        self.searches.push((search, Origin { line: rule.line, name: rule.name.clone() }));
+        self.searches.len() - 1
     }
 
     fn push(&mut self, family: Family, line: Line, condition: &Condition, action: Action) {
@@ -147,7 +163,7 @@ pub(super) fn refuse_text_elsewhere(set: &RuleSet, drafts: &mut Drafts) {
     for name in ["FORWARD", "OUTPUT"] {
         let Some((id, _)) = set.chain(name) else { continue };
         for chain in reachable(set, id) {
-            for rule in chain.rules.iter().filter(|rule| texts(rule).next().is_some()) {
+            for rule in chain.rules.iter().filter(|rule| searches(rule).next().is_some()) {
                 drafts.refuse(
                     rule,
                     &format!("is reached from {name}; the gate searches what comes in for this host"),
@@ -175,13 +191,13 @@ fn reachable(set: &RuleSet, start: ChainId) -> Vec<&Chain> {
     ids.into_iter().filter_map(|id| set.by_id(id)).collect()
 }
 
-fn texts(rule: &Rule) -> impl Iterator<Item = &Text> {
-    rule.matches.iter().filter_map(|one| if let Match::Text(text) = one { Some(text) } else { None })
+fn searches(rule: &Rule) -> impl Iterator<Item = Search> {
+    rule.matches.iter().filter_map(Search::of)
 }
 
 /// The rule without its text conditions: what must be equal for rules to share a group.
-fn without_texts(rule: &Rule) -> Vec<&Match> {
-    rule.matches.iter().filter(|one| !matches!(one, Match::Text(_))).collect()
+fn without_searches(rule: &Rule) -> Vec<&Match> {
+    rule.matches.iter().filter(|one| Search::of(one).is_none()).collect()
 }
 
 impl Walk<'_> {
@@ -197,20 +213,23 @@ impl Walk<'_> {
 
     /// A rule, or a run of rules that differ in their text only.
     fn rules(&mut self, run: &[Rule], rule: &Rule, outer: &Condition, state: &mut State, base: bool) {
+        if self.is_about_known_networks(rule) {
+            return;
+        }
         let (conditions, exactly) = conditions(rule, outer);
         let exactly = exactly && !state.uncertain;
-        let own_text = texts(rule).next().is_some();
+        let own_text = searches(rule).next().is_some();
         if !own_text && outer.group.is_none() {
             return self.plain(rule, &conditions, exactly, state, base);
         }
-        if own_text && (outer.group.is_some() || texts(rule).count() > 1) {
+        if own_text && (outer.group.is_some() || searches(rule).count() > 1) {
             return self.drafts.refuse(
                 rule,
                 "stands together with another one; the gate searches for one text of several, not for several at once",
                 "use one `-m string` per rule, and no text rules in a chain that a text rule jumps to",
             );
         }
-        if texts(rule).any(|text| text.negated) {
+        if searches(rule).any(|search| search.is_negated()) {
             return self.drafts.refuse(
                 rule,
                 "is negated; the gate acts on what it finds",
@@ -224,17 +243,21 @@ impl Walk<'_> {
                 "leave `limit`, `state`, `recent` and the like out of rules that search for text",
             );
         }
-        let group = if own_text {
-            let all: Vec<(&Text, Line)> =
-                run.iter().flat_map(|rule| texts(rule).map(|text| (text, rule.line))).collect();
-            Some(self.drafts.group(&all))
-        } else {
-            outer.group
-        };
+        let group = if own_text { Some(self.drafts.group(run)) } else { outer.group };
         for mut condition in conditions {
             condition.group = group;
             self.act(rule, &condition, state);
         }
+    }
+
+    /// A rule for packets that never come as far as the walk: their source is trusted or blocked.
+    fn is_about_known_networks(&self, rule: &Rule) -> bool {
+        let Networks { trusted, blocked } = &self.drafts.networks;
+        let known = |network: &Network| trusted.contains(network) || blocked.contains(network);
+        rule.matches.iter().any(|one| {
+            matches!(one, Match::Source { negated: false, network } if known(network))
+                || matches!(one, Match::SourceIn { negated: false, networks } if networks.iter().all(known))
+        })
     }
 
     /// What a rule does with packets in which the text was found.
@@ -293,7 +316,7 @@ impl Walk<'_> {
         let Some(chain) = self.set.by_id(next) else { return };
         let has_text = reachable(self.set, next)
             .iter()
-            .any(|chain| chain.rules.iter().any(|rule| texts(rule).next().is_some()));
+            .any(|chain| chain.rules.iter().any(|rule| searches(rule).next().is_some()));
         if !exactly && has_text {
             return self.drafts.refuse(
                 rule,
@@ -339,9 +362,10 @@ impl Walk<'_> {
 /// The first rule and those behind it that differ from it only in the text that they search for.
 fn same_run(rules: &[Rule]) -> &[Rule] {
     let Some(first) = rules.first() else { return &[] };
-    let single = |rule: &Rule| texts(rule).count() == 1 && !texts(rule).any(|text| text.negated);
+    let single =
+        |rule: &Rule| searches(rule).count() == 1 && !searches(rule).any(|search| search.is_negated());
     let alike = |rule: &&Rule| {
-        single(rule) && rule.target == first.target && without_texts(rule) == without_texts(first)
+        single(rule) && rule.target == first.target && without_searches(rule) == without_searches(first)
     };
     let count = if single(first) { rules.iter().take_while(alike).count() } else { 1 };
     rules.get(..count.max(1)).unwrap_or_default()
@@ -351,7 +375,7 @@ fn same_run(rules: &[Rule]) -> &[Rule] {
 fn conditions(rule: &Rule, outer: &Condition) -> (Vec<Condition>, bool) {
     let mut alternatives = vec![outer.clone()];
     let mut exactly = true;
-    for one in rule.matches.iter().filter(|one| !matches!(one, Match::Text(_))) {
+    for one in rule.matches.iter().filter(|one| Search::of(one).is_none()) {
         let mut next = Vec::new();
         for condition in &alternatives {
             match condition.and(one) {

@@ -60,6 +60,11 @@ fn expression(
         Match::WholeHeader => String::new(),
         Match::Multiport { negated, side, ports } => return multiport(rule, *negated, *side, ports),
         Match::State { negated, states } => state(rule, *negated, *states)?,
+        Match::SourceIn { negated, networks } => {
+            let all: Vec<String> = networks.iter().map(network).collect();
+            format!("{} saddr {}{{ {} }} ", ip(set), not(*negated), all.join(", "))
+        }
+        Match::Header(_) => return Err(cannot(rule, "header", "nftables cannot search for text")),
         Match::Text(_) => return Err(cannot(rule, "--string", "nftables cannot search for text")),
         Match::Icmp { negated, types, codes } => return icmp(set, rule, *negated, types, codes),
         Match::Limit(limit) => format!("limit rate {} burst {} packets ", rate(limit.rate), limit.burst),
@@ -104,6 +109,11 @@ fn ip(set: &RuleSet) -> &'static str {
         Family::Ipv4 => "ip",
         Family::Ipv6 => "ip6",
     }
+}
+
+/// `ADDRESS/PREFIX`; lists of networks are written without masks, so there are no holes.
+fn network(network: &Network) -> String {
+    format!("{}/{}", network.address, network.prefix().unwrap_or_default())
 }
 
 fn address(set: &RuleSet, side: &str, negated: bool, network: &Network) -> String {

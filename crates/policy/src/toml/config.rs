@@ -1,0 +1,309 @@
+//! The policy, checked: nothing optional is left, and everything in it has an effect.
+
+mod services;
+mod signatures;
+
+use std::ops::RangeInclusive;
+
+use super::defaults;
+use super::file::{self, File};
+use super::reader::{Reader, Spanned, listed};
+use super::values;
+use crate::diagnostic::nearest;
+use crate::iptables::names;
+use crate::ruleset::{Family, HeaderText, InterfaceName, Line, Network, Networks, Rate, RejectWith, Text};
+
+/// Everything that a policy says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    pub default: (Action, Place),
+    pub refuse_with: RejectWith,
+    pub forward: (Action, Place),
+    pub icmp: (Icmp, Place),
+    pub services: Vec<Service>,
+    pub trusted: (Vec<Network>, Place),
+    pub blocked: (Vec<Network>, Place),
+    pub signatures: Vec<Signature>,
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// The networks that are judged before anything else.
+    pub fn networks(&self) -> Networks {
+        Networks { trusted: self.trusted.0.clone(), blocked: self.blocked.0.clone() }
+    }
+}
+
+/// Where something is written. Takes no part in comparisons: equal policies may be laid out differently.
+#[derive(Clone, Copy, Debug)]
+pub struct Place(pub Line);
+
+impl Place {
+    /// Nowhere: a default.
+    pub const SHIPPED: Self = Self(Line::SHIPPED);
+}
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
+
+/// What happens to packets that nothing allows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    Accept,
+    Drop,
+    Refuse,
+}
+
+/// Which ICMP messages are taken in, beside those that belong to known connections.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Icmp {
+    Accept,
+    /// What `default` does, beside what IPv6 cannot do without.
+    Default,
+    Drop,
+    /// Errors, and what IPv6 cannot do without; the rest is up to `default`.
+    Essential,
+}
+
+/// A value for each family.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Ipv<T> {
+    pub(super) v4: T,
+    pub(super) v6: T,
+}
+
+impl<T> Ipv<T> {
+    pub(super) fn of(self, family: Family) -> T {
+        match family {
+            Family::Ipv4 => self.v4,
+            Family::Ipv6 => self.v6,
+        }
+    }
+}
+
+/// Ports that are open, and to whom.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Service {
+    pub name: String,
+    pub place: Place,
+    pub tcp: Vec<RangeInclusive<u16>>,
+    pub udp: Vec<RangeInclusive<u16>>,
+    pub from: Sources,
+    /// Empty for every interface.
+    pub interfaces: Vec<InterfaceName>,
+    /// Its packets are searched for signatures.
+    pub inspect: bool,
+    /// New connections of one source, with the burst.
+    pub limit: Option<(Rate, u32, Place)>,
+}
+
+/// Who may use a service.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Sources {
+    Anyone,
+    Networks(Vec<Network>),
+}
+
+/// Something that no packet to an inspected service may have in it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Signature {
+    /// As logs call it.
+    pub name: String,
+    pub place: Place,
+    pub search: Search,
+    /// Of the log line; empty for no line.
+    pub log_prefix: String,
+}
+
+/// Where a signature is searched for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Search {
+    Packet(Text),
+    Header(HeaderText),
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogConfig {
+    /// syslog level 0-7.
+    pub level: u8,
+    /// Prefix of lines about what `default` does not let in, if they are wanted.
+    pub refused: Option<(String, Place)>,
+}
+
+/// Checks what is written and fills in what is not. Mistakes go to `reader`; the result counts only without them.
+pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
+    let prefix = file.log.signatures.as_ref().and_then(|text| log_prefix(text, reader));
+    let prefix = prefix.unwrap_or_else(|| defaults::SIGNATURE_LOG.to_owned());
+    let trusted = networks(file.trust.as_ref(), "trust", reader);
+    let blocked = networks(file.block.as_ref(), "block", reader);
+    blocked_in_trusted(&file, reader);
+    let services = services::check(file.services, &file.limits, reader);
+    let signatures = signatures::check(file.signatures, &prefix, reader);
+    inspected(&services, &signatures, file.log.signatures.as_ref(), reader);
+    Config {
+        default: action(file.default.as_ref(), "default", defaults::DEFAULT, reader),
+        refuse_with: refuse_with(file.refuse_with.as_ref(), reader),
+        forward: action(file.forward.as_ref(), "forward", defaults::FORWARD, reader),
+        icmp: icmp(file.icmp.as_ref(), reader),
+        services,
+        trusted,
+        blocked,
+        signatures,
+        log: log(&file.log, reader),
+    }
+}
+
+fn place(span: &std::ops::Range<usize>, reader: &Reader<'_>) -> Place {
+    Place(reader.line(span))
+}
+
+/// One of some words.
+fn word<T: Copy>(
+    written: Option<&Spanned<String>>,
+    key: &str,
+    known: &[(&str, T)],
+    reader: &mut Reader<'_>,
+) -> Option<(T, Place)> {
+    let written = written?;
+    let found = known.iter().find(|(name, _)| *name == written.value);
+    if found.is_none() {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        let near = nearest(&written.value, names.iter().copied());
+        let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+        let help = format!("{near}it is one of {}", listed(&names));
+        reader.error(&written.span, format!("`{key}` cannot be `{}`", written.value), help);
+    }
+    found.map(|(_, value)| (*value, place(&written.span, reader)))
+}
+
+fn action(
+    written: Option<&Spanned<String>>,
+    key: &str,
+    default: Action,
+    reader: &mut Reader<'_>,
+) -> (Action, Place) {
+    const ACTIONS: [(&str, Action); 3] =
+        [("refuse", Action::Refuse), ("drop", Action::Drop), ("accept", Action::Accept)];
+    word(written, key, &ACTIONS, reader).unwrap_or((default, Place::SHIPPED))
+}
+
+fn icmp(written: Option<&Spanned<String>>, reader: &mut Reader<'_>) -> (Icmp, Place) {
+    const KINDS: [(&str, Icmp); 4] = [
+        ("accept", Icmp::Accept),
+        ("essential", Icmp::Essential),
+        ("default", Icmp::Default),
+        ("drop", Icmp::Drop),
+    ];
+    word(written, "icmp", &KINDS, reader).unwrap_or((defaults::ICMP, Place::SHIPPED))
+}
+
+fn refuse_with(written: Option<&Spanned<String>>, reader: &mut Reader<'_>) -> RejectWith {
+    let known: Vec<(&str, RejectWith)> = [Family::Ipv4, Family::Ipv6]
+        .into_iter()
+        .flat_map(|family| {
+            names::reject_types(family)
+                .filter_map(move |name| names::reject(name, family).map(|with| (name, with)))
+        })
+        .filter(|(name, _)| *name != "tcp-reset")
+        .chain([("tcp-reset", RejectWith::TcpReset)])
+        .collect();
+    word(written, "refuse-with", &known, reader).map_or(defaults::REFUSE_WITH, |(with, _)| with)
+}
+
+fn log_prefix(text: &Spanned<String>, reader: &mut Reader<'_>) -> Option<String> {
+    reader.value(&text.span, values::log_prefix(&text.value)).map(|prefix| prefix.value)
+}
+
+fn log(file: &file::Log, reader: &mut Reader<'_>) -> LogConfig {
+    let levels: Vec<(&str, u8)> =
+        names::log_levels().filter_map(|name| names::log_level(name).map(|level| (name, level))).collect();
+    let level = word(file.level.as_ref(), "level", &levels, reader);
+    let refused = file.refused.as_ref().and_then(|refused| {
+        let text = Spanned { value: refused.value.clone()?, span: refused.span.clone() };
+        log_prefix(&text, reader).map(|prefix| (prefix, place(&refused.span, reader)))
+    });
+    LogConfig {
+        level: level.map_or(defaults::LOG_LEVEL, |(level, _)| level),
+        refused: match file.refused {
+            Some(_) => refused,
+            None => defaults::REFUSED_LOG.map(|prefix| (prefix.to_owned(), Place::SHIPPED)),
+        },
+    }
+}
+
+/// A list of networks without those that lie in another of it: nftables wants each address once.
+fn networks(written: Option<&file::Networks>, key: &str, reader: &mut Reader<'_>) -> (Vec<Network>, Place) {
+    let Some(written) = written else { return (Vec::new(), Place::SHIPPED) };
+    let bound = gate::layout::MAX_NETWORKS as usize;
+    if written.value.len() > bound {
+        let message = format!("{} networks; `{key}` has room for {bound}", written.value.len());
+        reader.error(&written.span, message, "join neighbours to wider networks");
+    }
+    (distinct(&written.value, reader), place(&written.span, reader))
+}
+
+/// The widest networks only; a repetition is worth a warning.
+fn distinct(written: &[Spanned<Network>], reader: &mut Reader<'_>) -> Vec<Network> {
+    let mut sorted: Vec<&Spanned<Network>> = written.iter().collect();
+    sorted.sort_by_key(|one| (one.value.address, one.value.prefix(), one.span.start));
+    let mut kept: Vec<&Spanned<Network>> = Vec::new();
+    for one in sorted {
+        // Sorted like this, a network can only lie in the last one that was kept.
+        match kept.last() {
+            Some(wider) if wider.value.contains(one.value.address) => {
+                let message = "this network is in the list already";
+                let help = format!("line {} has it, or a wider one", reader.line(&wider.span).0);
+                reader.warn(&one.span, message, help);
+            }
+            Some(_) | None => kept.push(one),
+        }
+    }
+    kept.into_iter().map(|one| one.value).collect()
+}
+
+/// Trust goes first, so that an exception can be made from a blocked network; the other way round has no effect.
+fn blocked_in_trusted(file: &File, reader: &mut Reader<'_>) {
+    let (Some(trust), Some(block)) = (&file.trust, &file.block) else { return };
+    let mut trusted: Vec<&Spanned<Network>> = trust.value.iter().collect();
+    trusted.sort_by_key(|one| (one.value.address, one.value.prefix()));
+    for blocked in &block.value {
+        let around = |one: &&&Spanned<Network>| {
+            one.value.contains(blocked.value.address) && one.value.prefix() <= blocked.value.prefix()
+        };
+        if let Some(wider) = trusted.iter().find(around) {
+            let line = reader.line(&wider.span).0;
+            let help = format!(
+                "trusted networks are never blocked; narrow the one in line {line}, or take this one out"
+            );
+            reader.error(&blocked.span, "this network is trusted as well", help);
+        }
+    }
+}
+
+/// Signatures without a service to search, and services without a signature to search for.
+fn inspected(
+    services: &[Service],
+    signatures: &[Signature],
+    log: Option<&Spanned<String>>,
+    reader: &mut Reader<'_>,
+) {
+    let inspects = services.iter().any(|service| service.inspect);
+    if let (false, Some(Signature { place: Place(line), .. })) = (inspects, signatures.first())
+        && *line != Line::SHIPPED
+    {
+        let text = reader.source().text();
+        let start: usize = text.split_inclusive('\n').take(line.0.saturating_sub(1)).map(str::len).sum();
+        let end = start + text.get(start..).and_then(|rest| rest.lines().next()).map_or(0, str::len);
+        let help = "add `inspect = true` to the services whose packets are to be searched";
+        reader.warn(&(start..end), "no service is searched for signatures", help);
+    }
+    if let (true, Some(prefix)) = (signatures.is_empty(), log) {
+        reader.warn(&prefix.span, "there are no signatures to log", "leave it out, or add `[[signatures]]`");
+    }
+}
