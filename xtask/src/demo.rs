@@ -79,12 +79,12 @@ fn asterisk_files() -> Result<()> {
     Ok(())
 }
 
-/// What Ringfence logged about the packets that it dropped.
+/// What Ringfence wrote to the system's log about the packets that it dropped.
 fn drop_log(guard: &Guard<'_>) {
-    const SHOWN: usize = 5;
-    let said = guard.said();
-    let lines: Vec<&str> = said.lines().filter(|line| line.contains("iptables-badsip: ")).collect();
-    println!("== what Ringfence logged: {} lines about dropped packets, the first {SHOWN}:", lines.len());
+    const SHOWN: usize = 6;
+    let log = guard.system_log();
+    let lines: Vec<&String> = log.iter().filter(|line| line.contains("iptables-badsip: ")).collect();
+    println!("== the system's log: {} lines about dropped packets, the first {SHOWN}", lines.len());
     for line in lines.iter().take(SHOWN) {
         println!("   {line}");
     }

@@ -22,14 +22,19 @@ pub(crate) fn packages() -> Result<Option<String>> {
     if lab::tools::find("apt-get").is_none() {
         return Ok(Some(format!("there is no apt-get; install these yourself: {list}")));
     }
-    // A list of packages as old as the machine's image names files that are no longer on the servers.
-    run(apt(&["update", "-qq"]))?;
-    let mut install = apt(&["install", "-qq", "-y", "--no-install-recommends"]);
-    install.args(&packages);
-    run(install)?;
+    apt_install(&packages)?;
     let left = lab::tools::missing();
     anyhow::ensure!(left.is_empty(), "still missing after the installation: {left:?}");
     Ok(None)
+}
+
+/// Installs Debian packages, as root.
+pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
+    // A list of packages as old as the machine's image names files that are no longer on the servers.
+    run(apt(&["update", "-qq"]))?;
+    let mut install = apt(&["install", "-qq", "-y", "--no-install-recommends"]);
+    install.args(packages);
+    run(install)
 }
 
 /// Makes sure of the cargo commands that the checks use.

@@ -25,6 +25,8 @@ pub struct Decoded<'a> {
     pub loopback: Option<bool>,
     /// The link header says that it was meant for another machine (seen in promiscuous mode).
     pub other_host: bool,
+    /// The link header addresses everybody or a group.
+    pub to_group: bool,
 }
 
 mod kind {
@@ -49,9 +51,18 @@ const LOOPBACK_HARDWARE: u16 = 772;
 
 /// Takes the link header off.
 pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
-    let plain = |payload| Decoded { payload, direction: frame.direction, loopback: None, other_host: false };
+    let plain = |payload| Decoded {
+        payload,
+        direction: frame.direction,
+        loopback: None,
+        other_host: false,
+        to_group: false,
+    };
     match frame.link {
-        kind::ETHERNET => plain(ethernet(frame)),
+        kind::ETHERNET => {
+            let to_group = frame.data.first().is_some_and(|first| first & 1 != 0);
+            Decoded { to_group, ..plain(ethernet(frame)) }
+        }
         kind::NULL | kind::LOOP => {
             let payload = match family(frame) {
                 Some(true) => ip(frame, 4),
@@ -132,6 +143,7 @@ fn cooked_parts<'a>(
         direction,
         loopback: Some(hardware == LOOPBACK_HARDWARE),
         other_host: packet_type == 3,
+        to_group: matches!(packet_type, 1 | 2),
     }
 }
 

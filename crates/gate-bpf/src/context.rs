@@ -3,10 +3,13 @@
 use aya_ebpf::helpers::generated::{
     bpf_fib_lookup, bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
-use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
 use aya_ebpf::{EbpfContext, bindings::bpf_fib_lookup as FibLookup};
 use gate::Frame;
 use gate::frame::{CHUNK, MAX_OFFSET};
+
+/// `BPF_FIB_LKUP_RET_NOT_FWDED` in include/uapi/linux/bpf.h.
+const NOT_FORWARDED: i64 = 4;
 
 /// Room for Ethernet, two VLAN tags, IPv4 options or a usual chain of IPv6 extension headers, and TCP.
 const HEADERS: u32 = 256;
@@ -35,6 +38,18 @@ pub struct Xdp(pub XdpContext);
 
 /// The context of a TC classifier.
 pub struct Tc(pub TcContext);
+
+/// The context of a cgroup's ingress program; it begins with the network header.
+pub struct Cgroup(pub SkBuffContext);
+
+impl Cgroup {
+    /// The packet's mark.
+    #[inline(always)]
+    pub fn mark(&self) -> u32 {
+        // SAFETY: the kernel gave us a valid `__sk_buff`; the field is readable for this program type.
+        unsafe { (*self.0.skb.skb).mark }
+    }
+}
 
 impl Tc {
     /// Makes all headers that the gate reads directly readable; they may lie in further pages of the buffer.
@@ -201,5 +216,59 @@ impl Context for Tc {
         unsafe {
             bpf_fib_lookup(self.0.as_ptr(), core::ptr::from_mut(lookup), size_of::<FibLookup>() as i32, 0)
         }
+    }
+}
+
+impl Frame for Cgroup {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.total_len()
+    }
+
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        read(self.data(), self.data_end(), offset)
+    }
+
+    #[inline(always)]
+    fn chunk(&self, offset: u32, count: u32) -> Option<[u8; CHUNK]> {
+        chunk(self, offset, count)
+    }
+}
+
+impl Context for Cgroup {
+    #[inline(always)]
+    fn data(&self) -> usize {
+        // SAFETY: the kernel gave us a valid `__sk_buff`; the field is readable for this program type.
+        opaque(unsafe { (*self.0.skb.skb).data } as usize)
+    }
+
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        // SAFETY: as above.
+        opaque(unsafe { (*self.0.skb.skb).data_end } as usize)
+    }
+
+    #[inline(always)]
+    fn total_len(&self) -> usize {
+        self.0.len() as usize
+    }
+
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.0.skb.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn copy(&self, offset: u32, to: *mut u8, length: u32) -> bool {
+        // SAFETY: callers pass a buffer of at least `length` bytes on their own stack; the verifier checks it again.
+        unsafe { bpf_skb_load_bytes(self.0.as_ptr(), offset, to.cast(), length) == 0 }
+    }
+
+    /// The packet is before a socket of this host; there is no route to ask for.
+    #[inline(always)]
+    fn route(&self, _lookup: &mut FibLookup) -> i64 {
+        NOT_FORWARDED
     }
 }

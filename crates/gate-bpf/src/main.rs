@@ -12,12 +12,13 @@ mod report;
 mod tables;
 
 use aya_ebpf::bindings::{TC_ACT_PIPE, TC_ACT_SHOT, xdp_action};
-use aya_ebpf::macros::{classifier, xdp};
-use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_ebpf::macros::{cgroup_skb, classifier, xdp};
+use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
+use gate::layout::{OBSERVE, REPORT_ALL, TAG_MASK};
 use gate::{Link, Tables, Verdict, judge};
 
-use crate::context::{Context, Tc, Xdp};
-use crate::maps::JUDGEMENT;
+use crate::context::{Cgroup, Context, Tc, Xdp};
+use crate::maps::{CONFIG, JUDGEMENT};
 use crate::tables::KernelTables;
 
 /// XDP: before the kernel has built anything around the packet.
@@ -39,6 +40,33 @@ pub fn ringfence_tc(ctx: TcContext) -> i32 {
     }
 }
 
+/// Between reassembly and the socket: a text that no single fragment holds is found here. nftables has marked the
+/// datagrams that came in fragments; a cgroup's hook sees the sockets of all network namespaces, so the mark also tells
+/// whose they are.
+#[cgroup_skb(ingress)]
+pub fn ringfence_sock(ctx: SkBuffContext) -> i32 {
+    const PASS: i32 = 1;
+    const DROP: i32 = 0;
+    let ctx = Cgroup(ctx);
+    let Some(config) = CONFIG.get(0) else { return PASS };
+    if config.tag == 0 || ctx.mark() & TAG_MASK != config.tag {
+        return PASS;
+    }
+    let tables = KernelTables::new(&ctx);
+    let Some(judgement) = JUDGEMENT.get_ptr_mut(0) else { return PASS };
+    // SAFETY: as in `decide`.
+    let judgement = unsafe { &mut *judgement };
+    judge(&ctx, &tables, Link::Ip, judgement);
+    if judgement.reason.verdict() == Verdict::Pass {
+        // Its fragments were counted and told when they came.
+        return PASS;
+    }
+    let observe = config.flags & OBSERVE != 0;
+    report::count(judgement.reason, ctx.total_len());
+    report::send(&ctx, judgement, &tables, observe);
+    if observe { PASS } else { DROP }
+}
+
 #[inline(always)]
 fn decide<C: Context>(ctx: &C) -> Verdict {
     let tables = KernelTables::new(ctx);
@@ -47,9 +75,10 @@ fn decide<C: Context>(ctx: &C) -> Verdict {
     let judgement = unsafe { &mut *judgement };
     let link = if tables.raw_ip() { Link::Ip } else { Link::Ethernet };
     judge(ctx, &tables, link, judgement);
-    let observe = tables.config().is_some_and(|config| config.flags & gate::layout::OBSERVE != 0);
+    let flags = tables.config().map_or(0, |config| config.flags);
+    let observe = flags & OBSERVE != 0;
     report::count(judgement.reason, ctx.total_len());
-    if judgement.reason.verdict() == Verdict::Drop || judgement.notes != 0 {
+    if judgement.reason.verdict() == Verdict::Drop || judgement.notes != 0 || flags & REPORT_ALL != 0 {
         report::send(ctx, judgement, &tables, observe);
     }
     if observe { Verdict::Pass } else { judgement.reason.verdict() }

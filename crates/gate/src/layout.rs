@@ -71,6 +71,9 @@ pub const HAS_BLOCKED: u32 = 16;
 /// [`Config::flags`]: some addresses are banned.
 pub const HAS_BANS: u32 = 32;
 
+/// [`Config::flags`]: tell user space about every packet, not only about those that are dropped or logged.
+pub const REPORT_ALL: u32 = 128;
+
 /// What one generation of the gate was told.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -87,9 +90,16 @@ pub struct Config {
     pub accepting: u32,
     /// Events that one CPU may send in one second.
     pub events_per_second: u32,
+    /// Bits under [`TAG_MASK`] of the packet mark, by which the last hook knows a datagram that was reassembled in our
+    /// network namespace; 0 when it has nothing to do.
+    pub tag: u32,
+    pub reserved: u32,
     /// First 8 bytes of the policy's SHA-256.
     pub policy: [u8; 8],
 }
+
+/// The part of a packet's mark that Ringfence takes, for reassembled datagrams only.
+pub const TAG_MASK: u32 = 0xff00_0000;
 
 /// Packets and bytes.
 #[repr(C)]
@@ -305,7 +315,7 @@ mod tests {
 
     #[test]
     fn nothing_has_padding() {
-        assert_eq!(size_of::<Config>(), 32);
+        assert_eq!(size_of::<Config>(), 40);
         assert_eq!(size_of::<Count>(), 16);
         assert_eq!(size_of::<Budget>(), 24);
         assert_eq!(size_of::<Interface>(), 16);

@@ -1,7 +1,7 @@
 //! The gate: what to do with one frame, decided without looking at any other.
 //!
 //! This crate is compiled twice: into the kernel program (`crates/gate-bpf`) and into the user-space tools. It is
-//! `no_std`, allocates nothing, reads no clock and cannot panic. [`judge`] is the whole decision; it sees the frame
+//! `no_std`, allocates nothing, reads no clock and cannot panic. [`judge()`] is the whole decision; it sees the frame
 //! through [`Frame`] and everything that was configured through [`Tables`].
 //!
 //! The gate only ever drops what the policy drops no matter what connection tracking says. Everything else goes on to

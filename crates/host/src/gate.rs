@@ -8,11 +8,12 @@ mod attach;
 mod fill;
 mod pins;
 mod readback;
+mod reassembly;
 
 use std::path::{Path, PathBuf};
 
 use aya::maps::{MapData, PerCpuArray, RingBuf};
-use aya::programs::{SchedClassifier, TestRunOptions, Xdp};
+use aya::programs::{CgroupSkb, SchedClassifier, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, TestRun as _};
 use gate::layout::{self, Budget, Count, map};
 use gate::memory::GateTables;
@@ -35,6 +36,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/gate.bpf.o");
 const XDP: &str = "ringfence_xdp";
 /// The TC program's name in the object.
 const TC: &str = "ringfence_tc";
+/// The cgroup program's name in the object.
+const SOCKET: &str = "ringfence_sock";
 
 /// Maps that outlive a generation.
 const KEPT: [&str; 4] = [map::COUNTS, map::BUDGET, map::BANS_V4, map::BANS_V6];
@@ -75,7 +78,17 @@ impl Gate {
     ) -> Result<(), Error> {
         fill::interfaces(&mut self.ebpf, interfaces, patterns)?;
         self.guarded = attach::attach(&mut self.ebpf, &self.pins, interfaces)?;
+        if self.searches_reassembled() {
+            reassembly::attach(&mut self.ebpf, &self.pins.reassembly())?;
+        } else {
+            reassembly::remove(&self.pins.reassembly())?;
+        }
         self.pins.keep_generation(&self.ebpf)
+    }
+
+    /// Whether datagrams are searched again when the kernel has put them together.
+    pub fn searches_reassembled(&self) -> bool {
+        self.tables.config.tag != 0
     }
 
     /// Where the gate stands now.
@@ -243,7 +256,8 @@ fn load_object(tables: &GateTables, pins: Option<&Pins>) -> Result<Ebpf, Error> 
 
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), Error> {
     program::<Xdp>(ebpf, XDP)?.load().map_err(Error::kernel("the XDP program"))?;
-    program::<SchedClassifier>(ebpf, TC)?.load().map_err(Error::kernel("the TC program"))
+    program::<SchedClassifier>(ebpf, TC)?.load().map_err(Error::kernel("the TC program"))?;
+    program::<CgroupSkb>(ebpf, SOCKET)?.load().map_err(Error::kernel("the cgroup program"))
 }
 
 fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Error>

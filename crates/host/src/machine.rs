@@ -116,6 +116,12 @@ pub fn select(named: &[String]) -> Result<Vec<Interface>, Error> {
     named.iter().map(find).collect()
 }
 
+/// The inode number of our network namespace: what tells it from others while it lives.
+pub fn namespace() -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata("/proc/self/ns/net").map_or(0, |metadata| metadata.ino())
+}
+
 /// Nanoseconds since boot, suspended time included: the clock of the gate.
 pub fn boot_time() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

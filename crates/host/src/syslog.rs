@@ -12,7 +12,8 @@ const BURST: u32 = 50;
 const RATE: u32 = 10;
 const SECOND: u64 = 1_000_000_000;
 
-/// A writer that never blocks: what the socket does not take at once is counted as suppressed.
+/// A writer that never blocks: what the socket does not take at once is counted as suppressed. Where there is no log
+/// daemon, lines go to stderr.
 #[derive(Debug)]
 pub struct Syslog {
     socket: Option<UnixDatagram>,
@@ -76,10 +77,11 @@ impl Syslog {
             match self.socket.as_ref().map(|socket| socket.send(record.as_bytes())) {
                 Some(Ok(_)) => return true,
                 Some(Err(_)) => self.socket = None,
-                None => return false,
+                None => break,
             }
         }
-        false
+        use std::io::Write as _;
+        self.socket.is_none() && writeln!(std::io::stderr(), "{text}").is_ok()
     }
 }
 

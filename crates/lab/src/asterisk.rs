@@ -1,7 +1,9 @@
 //! A real Asterisk 22 in the PBX's namespace.
 //!
 //! It runs in a `chroot` that all labs share. Its configuration, logs, database and sockets are the lab's own: they are bind
-//! mounts over the shared directories, in a mount namespace that ends with the process.
+//! mounts over the shared directories, in a mount namespace that ends with the process. That namespace is a slave of the
+//! machine's: what is mounted in it stays in it, and what the machine unmounts (the namespaces and pins of another lab that
+//! goes down) goes there too, or it would be kept alive.
 
 use std::fs;
 use std::net::IpAddr;
@@ -74,7 +76,7 @@ impl Asterisk {
             fs::write(&path, text).map_err(file("write", &path))?;
         }
         let mut command = lab.command(Node::Pbx, "unshare");
-        command.args(["--mount", "--uts", "--propagation", "private", "--", "sh", "-ec", ENTER, "sh"]);
+        command.args(["--mount", "--uts", "--propagation", "slave", "--", "sh", "-ec", ENTER, "sh"]);
         command.arg(&root).arg(&dir);
         let process = lab.spawn("asterisk", command)?;
         let mut asterisk = Self { dir, pid: process.id(), process: Some(process) };

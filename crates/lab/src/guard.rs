@@ -6,10 +6,28 @@ use std::time::Duration;
 use crate::error::{LabError, file};
 use crate::network::Lab;
 use crate::process::{Output, Process, run};
+use crate::system_log::SystemLog;
 use crate::topology::Node;
 
 const READY: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Gives the daemon a `/dev` with the lab's own `log` in it, in a mount namespace that ends with it: a machine without a
+/// system log has no `/dev/log`, and one with it should not find the lab's attackers there. Its arguments: a directory for
+/// the new `/dev`, the socket, and the command.
+const WITH_LOG: &str = r#"
+dev="$1" socket="$2"
+shift 2
+mount -t tmpfs tmpfs "$dev"
+for name in null zero full random urandom tty; do
+    touch "$dev/$name"
+    mount --bind "/dev/$name" "$dev/$name"
+done
+touch "$dev/log"
+mount --bind "$socket" "$dev/log"
+mount --rbind "$dev" /dev
+exec "$@"
+"#;
 
 /// A `ringfence` whose state, control socket and pins are all in the lab's own directory.
 #[derive(Debug)]
@@ -17,6 +35,7 @@ pub struct Guard<'lab> {
     lab: &'lab Lab,
     binary: PathBuf,
     process: Process,
+    log: SystemLog,
     ready: String,
 }
 
@@ -26,17 +45,29 @@ impl<'lab> Guard<'lab> {
     /// # Errors
     /// When it ends or is silent for 30 s; the error holds what it said.
     pub fn start(lab: &'lab Lab, binary: &Path, policy: &Path) -> Result<Self, LabError> {
+        Self::start_with(lab, binary, policy, &[])
+    }
+
+    /// As [`Guard::start`], with more options for `run`, such as `--observe`.
+    ///
+    /// # Errors
+    /// As [`Guard::start`].
+    pub fn start_with(lab: &'lab Lab, binary: &Path, policy: &Path, more: &[&str]) -> Result<Self, LabError> {
         let base = lab.dir().join("ringfence");
         std::fs::create_dir_all(&base).map_err(file("create", &base))?;
-        let program = binary.display().to_string();
-        let mut command = lab.command(Node::Pbx, &program);
-        command.arg("run").arg("--policy").arg(policy);
-        command.args(["--interface", Node::INTERFACE]).args(directories(lab));
+        let serial = lab.next();
+        let log = SystemLog::listen(&base.join(format!("log-{serial}")))?;
+        let dev = base.join(format!("dev-{serial}"));
+        std::fs::create_dir_all(&dev).map_err(file("create", &dev))?;
+        let mut command = lab.command(Node::Pbx, "unshare");
+        command.args(["--mount", "--propagation", "slave", "--", "sh", "-ec", WITH_LOG, "sh"]);
+        command.arg(&dev).arg(log.path()).arg(binary).arg("run").arg("--policy").arg(policy);
+        command.args(["--interface", Node::INTERFACE]).args(directories(lab)).args(more);
         let mut process = lab.spawn("ringfence", command)?;
         let Some(ready) = process.wait_for_line("ready", READY) else {
             return Err(LabError::NotReady { limit: READY, said: process.stderr() });
         };
-        Ok(Self { lab, binary: binary.to_owned(), process, ready })
+        Ok(Self { lab, binary: binary.to_owned(), process, log, ready })
     }
 
     /// The `ready` line.
@@ -51,10 +82,16 @@ impl<'lab> Guard<'lab> {
         &mut self.process
     }
 
-    /// What the daemon has printed so far.
+    /// What the daemon has written to the system's log so far, each line with its priority in front: `<30>ringfence: …`.
     #[must_use]
-    pub fn said(&self) -> String {
-        format!("{}{}", self.process.stdout(), self.process.stderr())
+    pub fn system_log(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
+    /// The daemon's `--state-dir`.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.lab.dir().join("ringfence/state")
     }
 
     /// Runs `ringfence <args>` against this daemon, in the same namespace.

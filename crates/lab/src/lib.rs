@@ -22,6 +22,7 @@ pub mod probe;
 mod process;
 pub mod skip;
 mod state;
+mod system_log;
 pub mod tools;
 mod topology;
 

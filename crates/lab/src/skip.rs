@@ -37,6 +37,11 @@ pub fn ready(test: &str, programs: &[&str]) -> bool {
 pub fn skip(test: &str, why: &str) {
     let strict = std::env::var(NO_SKIP).is_ok_and(|value| value == "1");
     assert!(!strict, "the test `{test}` may not be skipped here, but {why}");
+    note(test, why);
+}
+
+/// Says that a part of a test does not run here because its input is not part of the project, and why.
+pub fn note(test: &str, why: &str) {
     // `eprintln!` would be swallowed for a test that passes.
     writeln!(std::io::stderr(), "SKIPPED {test}: {why}").ok();
 }

@@ -136,7 +136,8 @@ pub(crate) fn host_batch(host: Node) -> String {
 }
 
 /// What to write below `/proc/sys/net` inside a node's namespace, before its links come up. Duplicate address detection would
-/// leave IPv6 addresses unusable for a second; a router that checks source addresses would stop the attacker from forging.
+/// leave IPv6 addresses unusable for a second; a router that checks source addresses would stop the attacker from forging; and
+/// the kernel sends only six ICMP errors in a row to one host, after which a refusal looks like a drop.
 pub(crate) fn settings(node: Node) -> &'static [(&'static str, &'static str)] {
     match node {
         Node::Net => &[
@@ -146,9 +147,12 @@ pub(crate) fn settings(node: Node) -> &'static [(&'static str, &'static str)] {
             ("ipv6/conf/all/forwarding", "1"),
             ("ipv6/conf/default/accept_dad", "0"),
         ],
-        Node::Attacker | Node::Phone | Node::Pbx => {
-            &[("ipv6/conf/default/accept_dad", "0"), ("ipv6/conf/default/accept_ra", "0")]
-        }
+        Node::Attacker | Node::Phone | Node::Pbx => &[
+            ("ipv4/icmp_ratelimit", "0"),
+            ("ipv6/icmp/ratelimit", "0"),
+            ("ipv6/conf/default/accept_dad", "0"),
+            ("ipv6/conf/default/accept_ra", "0"),
+        ],
     }
 }
 

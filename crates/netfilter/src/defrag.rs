@@ -58,6 +58,8 @@ pub enum Outcome<T> {
 pub struct Datagram<T> {
     /// From the network header on; parse it with [`Packet::parse`].
     pub bytes: Vec<u8>,
+    /// Where each fragment's data begins in `bytes`, the first excepted. The kernel keeps the fragments apart.
+    pub seams: Vec<usize>,
     /// Of every fragment in it, in the order of arrival.
     pub tags: Vec<T>,
     /// The capture had cut a fragment; zeros stand for what is missing.

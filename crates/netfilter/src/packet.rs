@@ -50,6 +50,7 @@ pub struct Packet<'a> {
     fragment: Option<Fragment>,
     fragment_header: Option<FragmentHeader>,
     has_gaps: bool,
+    seams: &'a [usize],
     in_interface: Option<&'a str>,
     out_interface: Option<&'a str>,
 }
@@ -170,6 +171,7 @@ impl<'a> Packet<'a> {
             fragment: (fragment.more || fragment.offset > 0).then_some(fragment),
             fragment_header: None,
             has_gaps: false,
+            seams: &[],
             in_interface: None,
             out_interface: None,
         })
@@ -200,6 +202,7 @@ impl<'a> Packet<'a> {
             fragment: walk.fragment,
             fragment_header: walk.fragment_header,
             has_gaps: false,
+            seams: &[],
             in_interface: None,
             out_interface: None,
         })
@@ -215,6 +218,17 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn with_gaps(self, has_gaps: bool) -> Self {
         Self { has_gaps, ..self }
+    }
+
+    /// The same packet, reassembled from fragments that begin at these offsets (the first excepted), ascending.
+    #[must_use]
+    pub fn with_seams(self, seams: &'a [usize]) -> Self {
+        Self { seams, ..self }
+    }
+
+    /// Where the fragments meet that the kernel holds this datagram in; empty when it is in one piece.
+    pub fn seams(&self) -> &'a [usize] {
+        self.seams
     }
 
     /// The whole datagram from its network header to the end that its length names; link padding is not part of it. A

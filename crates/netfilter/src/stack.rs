@@ -126,8 +126,11 @@ impl<T> Stack<T> {
             Gathered::Whole(datagram) => {
                 let fate = match Packet::parse(&datagram.bytes, datagram.bytes.len()) {
                     Ok(whole) => {
+                        // Without connection tracking the kernel joins the pieces where it can.
+                        let seams = if self.tracks(&whole) { datagram.seams.as_slice() } else { &[] };
                         let whole = whole
                             .with_gaps(datagram.has_gaps)
+                            .with_seams(seams)
                             .with_interfaces(packet.in_interface(), packet.out_interface());
                         self.judge(&whole, way, now)
                     }

@@ -5,7 +5,7 @@ pub mod gate;
 pub mod nft;
 
 use self::gate::{GatePlan, Unenforceable};
-use self::nft::Mode;
+use self::nft::{Mode, Tag};
 use crate::diagnostic::Diagnostic;
 use crate::policy::Policy;
 
@@ -18,19 +18,23 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans `policy`.
+    /// Plans `policy`. `tag` is what marks fragments in the namespace where it will be enforced.
     ///
     /// # Errors
     ///
     /// Every rule that cannot be enforced exactly, with its line. Replay can judge such a policy, `run` refuses it.
-    pub fn new(policy: &Policy, mode: Mode) -> Result<Self, Vec<Diagnostic>> {
+    pub fn new(policy: &Policy, mode: Mode, tag: Tag) -> Result<Self, Vec<Diagnostic>> {
         let gate = gate::plan(policy.sets(), policy.networks());
-        let nft = nft::render(policy.sets(), mode);
+        // Without a text to search for, fragments need no mark.
+        let searches = gate.as_ref().is_ok_and(|gate| !gate.signatures.is_empty());
+        let tag = if searches { tag } else { Tag::default() };
+        let nft = nft::render(policy.sets(), mode, tag);
         match (gate, nft) {
             (Ok(mut gate), Ok(nft)) => {
                 if mode == Mode::Observe {
                     gate.tables.config.flags |= ::gate::layout::OBSERVE;
                 }
+                gate.tables.config.tag = tag.bits();
                 Ok(Self { gate, nft })
             }
             (gate, nft) => {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::command::replay::LocalNetwork;
+
 /// A SIP firewall: drops scanners in the kernel, before the PBX sees them
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true, max_term_width = 100)]
@@ -16,6 +18,10 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Say whether a policy is right, and if not, where and why
     Check(CheckArgs),
+    /// Judge the packets of captures as the policy would
+    Replay(ReplayArgs),
+    /// Turn a rule file of iptables-save into a TOML policy, on stdout
+    Convert(ConvertArgs),
     /// Guard this host until stopped
     Run(RunArgs),
     /// Stop the daemon; the gate goes on, unless `--clean` is given
@@ -37,12 +43,69 @@ pub(crate) enum Format {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct ConvertArgs {
+    /// A file that iptables-save or ip6tables-save wrote
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct CheckArgs {
     /// A TOML policy, or a file that iptables-save or ip6tables-save wrote
     pub(crate) policy: PathBuf,
     /// How the answer is shown
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+/// Judge the packets of captures as the policy would
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_long_help = REPLAY_HELP)]
+pub(crate) struct ReplayArgs {
+    /// A TOML policy, or a file that iptables-save or ip6tables-save wrote
+    #[arg(long, value_name = "POLICY", default_value = "/etc/ringfence/policy.toml")]
+    pub(crate) policy: PathBuf,
+    /// An address or network of the guarded host; may be given several times [default: told from the SIP requests]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local: Vec<LocalNetwork>,
+    /// The interface of frames for which the capture names none
+    #[arg(long, value_name = "NAME")]
+    pub(crate) interface: Option<String>,
+    /// Whether a wrong UDP, TCP or ICMP checksum of an arriving packet makes it INVALID, as in the kernel
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub(crate) checksums: Checksums,
+    /// How the verdicts are shown
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Show the packets that are accepted, too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// pcap or pcapng files, plain or gzip
+    #[arg(required = true, value_name = "CAPTURE")]
+    pub(crate) captures: Vec<PathBuf>,
+}
+
+const REPLAY_HELP: &str = "\
+Captures are judged one after another. One that begins where the one before ended, or later, goes on with its connections; \
+one that begins earlier starts afresh.
+
+Packets to the local addresses, and broadcasts, go through INPUT; packets from them through OUTPUT. Packets between others go \
+through FORWARD where --local was given; else they are not judged.
+
+Reasons: signature (a rule that looks for text led to the verdict; `rule` is the text), rule (`rule` is its chain and line), \
+policy (the end of a chain), broken-header (a rule found a header that is not all there), malformed (Linux discards it on \
+arrival), fragment (its fragments contradict each other), fragment-timeout (they did not all come), conntrack-full, no-rules \
+(no filter for this family), not-ip, not-local.";
+
+/// What to do about transport checksums.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Checksums {
+    /// Verify, unless the capture shows that they were not there yet when it was made (local traffic, offload)
+    #[default]
+    Auto,
+    /// Verify them all
+    Verify,
+    /// Take them all for right
+    Ignore,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

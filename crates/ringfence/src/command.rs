@@ -1,7 +1,9 @@
 //! One file per command.
 
 pub(crate) mod check;
+pub(crate) mod convert;
 pub(crate) mod reload;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod stop;

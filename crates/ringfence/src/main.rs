@@ -20,9 +20,11 @@ mod exit;
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Check(args) => command::check::run(&args),
+        Command::Convert(args) => command::convert::run(&args),
         Command::Run(args) => command::run::run(&args),
         Command::Stop(args) => command::stop::run(&args),
         Command::Reload(args) => command::reload::run(&args),
+        Command::Replay(args) => command::replay::run(&args),
         Command::Status(args) => command::status::run(&args),
     };
     done.unwrap_or_else(Exit::tell)

@@ -4,8 +4,11 @@
 
 mod oracle {
     mod conntrack;
+    mod generate;
     mod namespace;
     mod nflog;
     mod packets;
     mod random;
+    mod rules;
+    mod ways;
 }

@@ -1,7 +1,8 @@
 //! What is pinned where.
 //!
 //! ```text
-//! PINS/v1/links/eth0.xdp     the link that keeps the program attached (or eth0.tc)
+//! PINS/v1/links/xdp-eth0     the link that keeps the program attached (or generic-eth0, tc-eth0)
+//! PINS/v1/links/cgroup-root  the link of the search in reassembled datagrams
 //! PINS/v1/maps/COUNTS        maps that outlive a generation
 //! PINS/v1/policy/CONFIG      maps of the generation in force, for whoever wants to look (bpftool)
 //! ```
@@ -72,6 +73,11 @@ impl Pins {
         };
         // bpffs has no names with a dot in them (`bpf_lookup` in kernel/bpf/inode.c), but VLAN devices do.
         self.version().join("links").join(format!("{kind}-{}", interface.replace('.', "@")))
+    }
+
+    /// The pin of the hook that searches reassembled datagrams.
+    pub(super) fn reassembly(&self) -> PathBuf {
+        self.version().join("links").join("cgroup-root")
     }
 
     /// Every pinned link: its path, interface and mode.

@@ -36,6 +36,8 @@ pub enum Fault {
     Detached { interface: String },
     /// Another program runs on the link.
     OtherProgram { interface: String },
+    /// Reassembled datagrams are not searched.
+    Reassembly,
     /// A table does not hold what was written.
     Table { name: &'static str },
 }
@@ -46,13 +48,17 @@ impl fmt::Display for Fault {
             Self::LinkGone { interface } => write!(f, "{interface}: the pinned link is gone"),
             Self::Detached { interface } => write!(f, "{interface}: the gate is no longer attached"),
             Self::OtherProgram { interface } => write!(f, "{interface}: the link runs another program"),
+            Self::Reassembly => write!(f, "reassembled datagrams are not searched: the hook is gone"),
             Self::Table { name } => write!(f, "the table {name} was changed by somebody else"),
         }
     }
 }
 
-pub(super) fn faults(ebpf: &Ebpf, _pins: &Pins, guarded: &[Guarded], tables: &GateTables) -> Vec<Fault> {
+pub(super) fn faults(ebpf: &Ebpf, pins: &Pins, guarded: &[Guarded], tables: &GateTables) -> Vec<Fault> {
     let mut faults: Vec<Fault> = guarded.iter().filter_map(|guarded| link_fault(ebpf, guarded)).collect();
+    if tables.config.tag != 0 && !super::reassembly::is_in_force(ebpf, &pins.reassembly()) {
+        faults.push(Fault::Reassembly);
+    }
     let config = |index: u32| (index == 0).then_some(tables.config);
     let rules = |index: u32| tables.rules.get(index as usize).copied();
     let rows = |index: u32| tables.automaton.get(index as usize).copied();

@@ -182,10 +182,14 @@ impl<T> Queue<T> {
         } else {
             finish_v6(&mut bytes, declared, congested);
         }
-        for part in self.parts.values() {
+        let mut seams = Vec::new();
+        for (&start, part) in &self.parts {
+            if start > 0 {
+                seams.push(bytes.len());
+            }
             bytes.extend_from_slice(part);
         }
-        Ok(Datagram { bytes, tags: self.tags, has_gaps: self.has_gaps })
+        Ok(Datagram { bytes, seams, tags: self.tags, has_gaps: self.has_gaps })
     }
 }
 

@@ -52,6 +52,16 @@ impl Compiled {
         recent: &mut RecentLists,
         settings: Settings,
     ) -> Self {
+        // Lists and tables are as their first rule makes them, in the order of the table that the tool gives to the kernel.
+        for rule in
+            loading_order(rules).into_iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.matches)
+        {
+            if let Match::HashLimit(limit) = rule {
+                hash_tables.meter(limit, rules.family);
+            } else if let Match::Recent(list) = rule {
+                recent.list(list);
+            }
+        }
         let mut condition = |rule: &Match| match rule {
             Match::Text(text) => Condition::Text(Box::new(Searcher::new(text))),
             Match::Header(header) => Condition::Header(Box::new(HeaderSearcher::new(header))),
@@ -107,6 +117,19 @@ impl Compiled {
         }?;
         self.chains.get(id.0).map(|chain| (id, chain))
     }
+}
+
+/// The chains as libiptc lays them out: the built-in ones in the order of their hooks, the others by name.
+fn loading_order(rules: &RuleSet) -> Vec<&policy::ruleset::Chain> {
+    let hook = |name: &str| match name {
+        "INPUT" => 0,
+        "FORWARD" => 1,
+        "OUTPUT" => 2,
+        _ => 3,
+    };
+    let mut chains: Vec<_> = rules.chains.iter().collect();
+    chains.sort_by(|a, b| (hook(&a.name), &a.name).cmp(&(hook(&b.name), &b.name)));
+    chains
 }
 
 impl Rule {

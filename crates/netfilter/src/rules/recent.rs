@@ -1,7 +1,7 @@
 //! `-m recent` (`net/netfilter/xt_recent.c`).
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use policy::ruleset::{Recent, RecentAction};
 
@@ -9,7 +9,8 @@ use super::Settings;
 use super::conditions::Subject;
 use crate::packet::Packet;
 
-/// All lists, by name; IPv4 and IPv6 rules of one name share one.
+/// All lists, by name; IPv4 and IPv6 rules of one name share one. Rules must be bound in the order in which the kernel sees
+/// them: the first makes the list.
 #[derive(Debug)]
 pub(super) struct RecentLists {
     lists: Vec<List>,
@@ -26,6 +27,8 @@ struct List {
     max: usize,
     /// Times kept of each address.
     stamps: usize,
+    /// The first rule's `--mask` holds for all rules of the list; for IPv4 in the upper 32 bits.
+    mask: u128,
     entries: HashMap<IpAddr, Entry>,
     /// Addresses by when they were last touched.
     order: BTreeMap<u64, IpAddr>,
@@ -50,7 +53,7 @@ impl RecentLists {
         Self { lists: Vec::new(), settings }
     }
 
-    /// Binds a rule to its list; the list keeps as many times as the most demanding of its rules needs.
+    /// Binds a rule to its list. The list keeps as many times as the most demanding of its rules needs.
     pub(super) fn list(&mut self, rule: &Recent) -> ListId {
         let configured = self.settings.recent_stamps;
         let stamps = match rule.hitcount {
@@ -69,6 +72,7 @@ impl RecentLists {
             name: rule.name.clone(),
             max: self.settings.recent_addresses.max(1),
             stamps,
+            mask: bits(rule.mask),
             entries: HashMap::new(),
             order: BTreeMap::new(),
             touches: 0,
@@ -81,7 +85,7 @@ impl RecentLists {
         let Some(list) = self.lists.get_mut(list.0) else { return false };
         let packet = subject.packet();
         let address = if rule.by_destination { packet.destination() } else { packet.source() };
-        let found = list.check(rule, masked(address, rule.mask), ttl(packet), subject.jiffies(), hz);
+        let found = list.check(rule, masked(address, list.mask), ttl(packet), subject.jiffies(), hz);
         found != rule.negated
     }
 }
@@ -186,10 +190,21 @@ fn ttl(packet: &Packet<'_>) -> u8 {
     packet.bytes().get(at).copied().unwrap_or(0)
 }
 
-fn masked(address: IpAddr, mask: IpAddr) -> IpAddr {
-    match (address, mask) {
-        (IpAddr::V4(address), IpAddr::V4(mask)) => IpAddr::V4(address & mask),
-        (IpAddr::V6(address), IpAddr::V6(mask)) => IpAddr::V6(address & mask),
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => address,
+/// The bytes of the kernel's `nf_inet_addr`: an IPv4 mask stands in the first four, and only the full one goes on behind them.
+fn bits(mask: IpAddr) -> u128 {
+    match mask {
+        IpAddr::V4(Ipv4Addr::BROADCAST) => u128::MAX,
+        IpAddr::V4(mask) => u128::from(mask.to_bits()) << 96,
+        IpAddr::V6(mask) => mask.to_bits(),
+    }
+}
+
+fn masked(address: IpAddr, mask: u128) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let upper = u32::try_from(mask >> 96).unwrap_or(u32::MAX);
+            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & upper))
+        }
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask)),
     }
 }

@@ -1,11 +1,12 @@
 //! `-m string` (`net/netfilter/xt_string.c`, `lib/ts_bm.c`, `lib/ts_kmp.c`).
 //!
 //! The search runs from the network header to the end of the datagram. Only the first occurrence counts, and since Linux 6.7
-//! (earlier in stable kernels) it must end at or before `--to`. Both algorithms find the same: what Boyer-Moore misses across the
-//! pieces of a scattered buffer depends on the driver and is not modelled.
+//! (earlier in stable kernels) it must end at or before `--to`. Boyer-Moore begins anew in each piece of a scattered buffer, so it
+//! misses a text that fragments divide (`bm_find`), which Knuth-Morris-Pratt finds. How a network card scatters a packet depends on
+//! its driver and is not modelled.
 
 use memchr::memmem::Finder;
-use policy::ruleset::{HeaderText, Text};
+use policy::ruleset::{HeaderText, Text, TextAlgorithm};
 use policy::signature::Matcher;
 
 use super::conditions::{Held, Subject};
@@ -16,6 +17,8 @@ pub(super) struct Searcher {
     finder: Finder<'static>,
     negated: bool,
     ignore_case: bool,
+    /// Boyer-Moore.
+    piecewise: bool,
     from: usize,
     to: usize,
 }
@@ -30,19 +33,34 @@ impl Searcher {
             finder: Finder::new(&pattern).into_owned(),
             negated: text.negated,
             ignore_case: text.icase,
+            piecewise: text.algorithm == TextAlgorithm::BoyerMoore,
             from: usize::from(text.from),
             to: usize::from(text.to),
         }
     }
 
     pub(super) fn holds(&self, subject: &mut Subject<'_>) -> Held {
+        let seams = if self.piecewise { subject.packet().seams() } else { &[] };
         let bytes = subject.bytes(self.ignore_case, capital);
-        let found = bytes.get(self.from..).and_then(|rest| self.finder.find(rest));
+        let found = self.first(bytes, seams);
         if found.is_none() && bytes.len() < self.to {
             subject.doubt_if_cut();
         }
-        let end = found.map(|at| self.from + at + self.finder.needle().len());
+        let end = found.map(|at| at + self.finder.needle().len());
         Held::from(end.is_some_and(|end| end <= self.to) != self.negated)
+    }
+
+    /// Where the first occurrence begins that lies in one piece.
+    fn first(&self, bytes: &[u8], seams: &[usize]) -> Option<usize> {
+        let mut start = 0;
+        for end in seams.iter().copied().chain([bytes.len()]) {
+            let from = start.max(self.from);
+            if let Some(at) = bytes.get(from..end).and_then(|piece| self.finder.find(piece)) {
+                return Some(from + at);
+            }
+            start = end;
+        }
+        None
     }
 }
 

@@ -134,6 +134,8 @@ fn assemble(drafts: &walk::Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
         start: automaton.start,
         accepting: u32::try_from(automaton.outputs.len()).unwrap_or(0),
         events_per_second: 0,
+        tag: 0,
+        reserved: 0,
         policy: [0; 8],
     };
     plan.tables.automaton = automaton.rows;

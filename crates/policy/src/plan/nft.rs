@@ -8,11 +8,32 @@ mod expression;
 
 use std::fmt::Write as _;
 
+use ::gate::layout::TAG_MASK;
+
 use crate::plan::gate::Unenforceable;
 use crate::ruleset::{Chain, ChainId, ChainPolicy, Family, Match, Rule, RuleSet, Target};
 
 /// The one table that Ringfence owns.
 pub const TABLE: &str = "ringfence";
+
+/// Where the gate finds what came in fragments: bits that our table puts into the mark of every fragment before the
+/// kernel reassembles, and that the datagram keeps. See [`::gate::layout::TAG_MASK`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tag(u32);
+
+impl Tag {
+    /// The tag of a network namespace, from its inode number. Two namespaces may share one; their gates then search
+    /// each other's fragments, too.
+    pub fn of_namespace(inode: u64) -> Self {
+        let bits = (inode ^ inode >> 8 ^ inode >> 16) % 255 + 1;
+        Self(u32::try_from(bits << 24).unwrap_or(1 << 24))
+    }
+
+    /// Its bits in the mark; 0 for no tag.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+}
 
 /// Whether the table is to act.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,7 +51,7 @@ const HOOKS: [(&str, &str); 3] = [("INPUT", "input"), ("FORWARD", "forward"), ("
 /// # Errors
 ///
 /// Every rule that nftables cannot express exactly.
-pub fn render(sets: &[RuleSet], mode: Mode) -> Result<String, Vec<Unenforceable>> {
+pub fn render(sets: &[RuleSet], mode: Mode, tag: Tag) -> Result<String, Vec<Unenforceable>> {
     let mut out = Renderer { mode, body: String::new(), sets: Vec::new(), errors: Vec::new() };
     for set in sets {
         for (id, chain) in (0..).map(ChainId).zip(&set.chains) {
@@ -39,6 +60,9 @@ pub fn render(sets: &[RuleSet], mode: Mode) -> Result<String, Vec<Unenforceable>
     }
     for (builtin, hook) in HOOKS {
         out.base(sets, builtin, hook);
+    }
+    if tag != Tag::default() {
+        out.fragments(tag);
     }
     if !out.errors.is_empty() {
         out.errors.sort_by_key(|error| error.line);
@@ -67,6 +91,17 @@ struct Renderer {
 }
 
 impl Renderer {
+    /// Marks fragments before the kernel reassembles them (its own hooks for that have priority -400).
+    fn fragments(&mut self, tag: Tag) {
+        let mark = format!("meta mark set meta mark & 0x{:08x} | 0x{:08x}", !TAG_MASK, tag.bits());
+        let _ = writeln!(
+            self.body,
+            "\tchain fragments {{\n\t\ttype filter hook prerouting priority -450; policy accept;\n\
+             \t\tip frag-off & 0x3fff != 0 counter {mark} comment \"the gate searches what is reassembled\"\n\
+             \t\texthdr frag exists counter {mark} comment \"the gate searches what is reassembled\"\n\t}}"
+        );
+    }
+
     /// A hooked chain that hands each family to its own rules and then applies their policy.
     fn base(&mut self, sets: &[RuleSet], builtin: &str, hook: &str) {
         let wanted: Vec<(&RuleSet, ChainId, &Chain)> = sets

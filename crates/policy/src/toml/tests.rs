@@ -14,7 +14,7 @@ fn policy(text: &str) -> Policy {
 fn an_empty_file_is_the_shipped_policy() {
     let policy = policy("");
     assert_eq!(policy.warnings(), []);
-    let plan = Plan::new(&policy, Mode::Enforce).unwrap();
+    let plan = Plan::new(&policy, Mode::Enforce, crate::plan::nft::Tag::default()).unwrap();
     println!("{}", plan.nft);
     println!("{} {:?}", plan.gate.tables.automaton.len(), plan.gate.signatures);
 }

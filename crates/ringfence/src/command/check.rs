@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use policy::plan::Plan;
-use policy::plan::nft::Mode;
+use policy::plan::nft::{Mode, Tag};
 use policy::{Language, Policy};
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::exit::{Exit, draw};
 /// Says whether the policy is right, and whether `run` can enforce all of it.
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Exit> {
     let policy = read_policy(&args.policy)?;
-    let plan = Plan::new(&policy, Mode::Enforce);
+    let plan = Plan::new(&policy, Mode::Enforce, Tag::default());
     let mut out = io::stdout().lock();
     match args.format {
         Format::Text => {

@@ -7,7 +7,7 @@ use host::gate::{Gate, Guarded};
 use host::machine::Interface;
 use policy::Policy;
 use policy::plan::Plan;
-use policy::plan::nft::Mode;
+use policy::plan::nft::{Mode, Tag};
 use sha2::{Digest as _, Sha256};
 
 use crate::cli::RunArgs;
@@ -22,7 +22,8 @@ const EVENTS_PER_SECOND: u32 = 5_000;
 /// Plans `policy` for this daemon.
 pub(crate) fn plan(policy: &Policy, observe: bool) -> Result<Plan, Exit> {
     let mode = if observe { Mode::Observe } else { Mode::Enforce };
-    let mut plan = Plan::new(policy, mode).map_err(Exit::Policy)?;
+    let mut plan =
+        Plan::new(policy, mode, Tag::of_namespace(host::machine::namespace())).map_err(Exit::Policy)?;
     plan.gate.tables.config.events_per_second = EVENTS_PER_SECOND;
     if let Some(head) = hash(policy).first_chunk() {
         plan.gate.tables.config.policy = *head;

@@ -32,6 +32,7 @@ pub(super) fn status(force: &InForce, reporter: &Reporter, args: &RunArgs) -> Va
         "observe": force.observe,
         "faults": faults,
         "interfaces": interfaces,
+        "searches_reassembled": force.gate().searches_reassembled(),
         "policy": {
             "path": force.policy_path.display().to_string(),
             "hash": hex(&force.policy_hash),

@@ -17,11 +17,11 @@ const DOOMED: u8 = 77;
 
 /// A copy of each packet with its state, right after connection tracking.
 const RULES: &str = "*mangle
--A PREROUTING -m conntrack --ctstate NEW -j NFLOG --nflog-group 5 --nflog-prefix N
--A PREROUTING -m conntrack --ctstate ESTABLISHED -j NFLOG --nflog-group 5 --nflog-prefix E
--A PREROUTING -m conntrack --ctstate RELATED -j NFLOG --nflog-group 5 --nflog-prefix R
--A PREROUTING -m conntrack --ctstate INVALID -j NFLOG --nflog-group 5 --nflog-prefix I
--A PREROUTING -m conntrack --ctstate UNTRACKED -j NFLOG --nflog-group 5 --nflog-prefix U
+-A PREROUTING -m conntrack --ctstate NEW -j NFLOG --nflog-group 5 --nflog-threshold 1 --nflog-prefix N
+-A PREROUTING -m conntrack --ctstate ESTABLISHED -j NFLOG --nflog-group 5 --nflog-threshold 1 --nflog-prefix E
+-A PREROUTING -m conntrack --ctstate RELATED -j NFLOG --nflog-group 5 --nflog-threshold 1 --nflog-prefix R
+-A PREROUTING -m conntrack --ctstate INVALID -j NFLOG --nflog-group 5 --nflog-threshold 1 --nflog-prefix I
+-A PREROUTING -m conntrack --ctstate UNTRACKED -j NFLOG --nflog-group 5 --nflog-threshold 1 --nflog-prefix U
 COMMIT
 *filter
 ";

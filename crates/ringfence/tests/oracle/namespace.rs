@@ -49,6 +49,7 @@ impl Network {
             );
             run(Command::new("ip").args(link.split_whitespace()));
             // Nobody answers on the peer's side: the kernel there must not mix in.
+            network.run_in(side, "sysctl", &["-q", "-w", "net.ipv6.conf.all.disable_ipv6=1"]);
             network.ip(side, "link set wire arp off up");
             network.ip("host", &format!("addr add {v4} dev {side}0"));
             network.ip("host", &format!("addr add {v6} dev {side}0 nodad"));
@@ -96,6 +97,10 @@ impl Network {
 
     fn ip(&self, node: &str, arguments: &str) {
         run(Command::new("ip").args(["-n", &self.name(node)]).args(arguments.split_whitespace()));
+    }
+
+    fn run_in(&self, node: &str, program: &str, arguments: &[&str]) {
+        run(Command::new("ip").args(["netns", "exec", &self.name(node), program]).args(arguments));
     }
 
     /// A command in the host's namespace.

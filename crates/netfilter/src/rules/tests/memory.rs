@@ -136,6 +136,20 @@ fn recent_remembers_addresses() {
 }
 
 #[test]
+fn the_first_rule_of_a_list_gives_its_mask() {
+    // Seen in Linux 6.18: `--mask` belongs to the list. User chains come behind INPUT, by name.
+    let (a, b) = (ip4().from("192.0.2.1"), ip4().from("192.0.2.2"));
+    let lines = |first: &str, second: &str| {
+        format!("-A INPUT -m recent --rcheck {first} -j DROP\n-A INPUT -m recent --set {second} -j ACCEPT")
+    };
+    let sent = [(a, 0), (b, 1)];
+    assert_eq!(recent(&lines("--mask 255.255.255.0", ""), &sent), [false, true]);
+    assert_eq!(recent(&lines("", "--mask 255.255.255.0"), &sent), [false, false]);
+    let chains = "-A USER -m recent --rcheck --mask 255.255.255.0 -j DROP\n-A OTHER -m recent --set -j ACCEPT\n-A INPUT -j USER\n-A INPUT -j OTHER";
+    assert_eq!(recent(chains, &sent), [false, false]);
+}
+
+#[test]
 fn recent_counts_hits_in_seconds() {
     let a = || ip4().from("192.0.2.1");
     // The common ssh throttle: the fourth within a minute.

@@ -144,7 +144,8 @@ fn in_packet(pattern: Vec<u8>, icase: bool, span: &Span, reader: &mut Reader<'_>
         let help = "it is in many packets by chance; a longer text, or one in a header, is safer";
         reader.warn(span, "a very short text", help);
     }
-    let algorithm = TextAlgorithm::BoyerMoore;
+    // Finds what fragments divide, as the gate does.
+    let algorithm = TextAlgorithm::KnuthMorrisPratt;
     Some(Search::Packet(Text { negated: false, algorithm, pattern, from: 0, to: u16::MAX, icase }))
 }
 

@@ -1,0 +1,201 @@
+//! The kernel program against the verdict in user space: the same frames must get the same verdict, reason, rule,
+//! signature and log statements. Needs root.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gate::layout::{self, ALL_PROTOCOLS, Event, HAS_BANS, HAS_BLOCKED, HAS_TRUSTED, REPORT_ALL};
+use gate::memory::MemoryTables;
+use gate::{Address, Judgement, Link, Reason, Verdict, judge};
+use host::gate::{Events, TestGate};
+use policy::Policy;
+use policy::plan::Plan;
+use policy::plan::nft::{Mode, Tag};
+
+use crate::frames::{Random, mutate, seeds};
+
+#[path = "gate/frames.rs"]
+mod frames;
+
+/// Frames that are mutated and judged twice, over all policies and both hooks.
+const MUTATIONS: usize = 1_000_000;
+
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+/// `TC_ACT_UNSPEC` is -1, `TC_ACT_PIPE` 3, `TC_ACT_SHOT` 2.
+const TC_SHOT: u32 = 2;
+const TC_PIPE: u32 = 3;
+
+#[derive(Clone, Copy, Debug)]
+enum Hook {
+    Tc,
+    Xdp,
+}
+
+#[test]
+fn kernel_and_user_space_agree_on_a_million_mutated_frames() {
+    if !lab::skip::ready("kernel_and_user_space_agree", &[]) {
+        return;
+    }
+    let policies = policies();
+    let seeds = seeds();
+    let share = MUTATIONS / policies.len() / 2;
+    let mut reasons = [0usize; gate::reason::REASONS];
+    for (name, tables) in &policies {
+        for hook in [Hook::Xdp, Hook::Tc] {
+            let mut pair = Pair::new(tables, Link::Ethernet);
+            for seed in &seeds {
+                count(&mut reasons, pair.compare(hook, seed, name));
+            }
+            let mut random = Random(0x5eed ^ share as u64);
+            for _ in 0..share {
+                let frame = mutate(&seeds, &mut random);
+                count(&mut reasons, pair.compare(hook, &frame, name));
+            }
+        }
+    }
+    // A comparison that never met a reason says nothing about it. (`forwarded` needs a route; the lab has it.)
+    for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Forwarded) {
+        assert!(
+            reasons[reason as usize] > 100,
+            "only {} frames of reason {}",
+            reasons[reason as usize],
+            reason.as_str()
+        );
+    }
+    println!("{:?}", Reason::ALL.map(|reason| (reason.as_str(), reasons[reason as usize])));
+}
+
+#[test]
+fn frames_without_a_link_header_are_read_where_the_interface_says_so() {
+    if !lab::skip::ready("frames_without_a_link_header", &[]) {
+        return;
+    }
+    let (name, tables) = policies().remove(0);
+    let mut pair = Pair::new(&tables, Link::Ip);
+    let mut random = Random(7);
+    for seed in seeds() {
+        let Some(packet) = seed.get(14..).filter(|packet| packet.len() >= 14) else { continue };
+        pair.compare(Hook::Xdp, packet, &name);
+        for _ in 0..200 {
+            let frame = mutate(&[packet.to_vec()], &mut random);
+            pair.compare(Hook::Xdp, &frame, &name);
+        }
+    }
+}
+
+fn count(reasons: &mut [usize; gate::reason::REASONS], reason: Option<Reason>) {
+    if let Some(reason) = reason {
+        reasons[reason as usize] += 1;
+    }
+}
+
+/// The kernel's gate and ours, with the same tables.
+struct Pair {
+    kernel: TestGate,
+    events: Events,
+    user: MemoryTables,
+    link: Link,
+}
+
+impl Pair {
+    fn new(tables: &MemoryTables, link: Link) -> Self {
+        let interface =
+            layout::Interface { patterns: tables.patterns, raw_ip: u32::from(link == Link::Ip), reserved: 0 };
+        let mut kernel = TestGate::load(&tables.policy, interface).unwrap();
+        for (address, ban) in &tables.bans_v4 {
+            kernel.ban(std::net::Ipv4Addr::from(*address).into(), *ban).unwrap();
+        }
+        for (prefix, ban) in &tables.bans_v6 {
+            let [a, b, c, d, e, f, g, h] = *prefix;
+            let address = std::net::Ipv6Addr::from([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 1]);
+            kernel.ban(address.into(), *ban).unwrap();
+        }
+        let events = kernel.take_events().unwrap();
+        Self { kernel, events, user: tables.clone(), link }
+    }
+
+    /// Judges `frame` twice and demands the same answer. `None` for a frame that the kernel takes from a wire but not
+    /// from a test (`bpf_prog_test_run_skb` wants room for an IP header).
+    fn compare(&mut self, hook: Hook, frame: &[u8], policy: &str) -> Option<Reason> {
+        if matches!(hook, Hook::Tc) && frame.len() < 14 + 40 {
+            return None;
+        }
+        let mut ours = Judgement::NONE;
+        judge(frame, &self.user, self.link, &mut ours);
+        let (value, _) = match hook {
+            Hook::Xdp => self.kernel.run_xdp(frame, 1).unwrap(),
+            Hook::Tc => self.kernel.run_tc(frame, 1).unwrap(),
+        };
+        let expected = match (hook, ours.reason.verdict()) {
+            (Hook::Xdp, Verdict::Drop) => XDP_DROP,
+            (Hook::Xdp, Verdict::Pass) => XDP_PASS,
+            (Hook::Tc, Verdict::Drop) => TC_SHOT,
+            (Hook::Tc, Verdict::Pass) => TC_PIPE,
+        };
+        let event =
+            self.events.next().and_then(|record| Event::from_bytes(&record)).expect("an event a frame");
+        let theirs = (value, event.reason, event.rule, event.signature, event.notes, event.source_port);
+        let our =
+            (expected, ours.reason as u8, ours.rule, ours.signature, ours.notes, ours.packet.source_port);
+        assert!(
+            theirs == our && event.source == ours.packet.source && event.length == ours.packet.length,
+            "{hook:?}, policy {policy}: the kernel says {theirs:?}, we say {our:?} ({})\n{frame:02x?}",
+            ours.reason.as_str()
+        );
+        Some(ours.reason)
+    }
+}
+
+/// Every file of `tests/gate/*.rules`, with bans, blocks and trust beside; and the article's file, where it is at hand.
+fn policies() -> Vec<(String, MemoryTables)> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(here.join("tests/gate")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rules"));
+    files.push(here.join("../../../shared/data/article/iptables"));
+    files.sort();
+    files
+        .iter()
+        .filter_map(|file| match fs::read(file) {
+            Ok(bytes) => Some((file.display().to_string(), tables(&file.display().to_string(), bytes))),
+            Err(_) => {
+                eprintln!("not at hand, so not tried: {}", file.display());
+                None
+            }
+        })
+        .collect()
+}
+
+fn tables(name: &str, bytes: Vec<u8>) -> MemoryTables {
+    let policy = Policy::parse(name, bytes).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    let plan =
+        Plan::new(&policy, Mode::Enforce, Tag::default()).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    let mut tables =
+        MemoryTables { policy: plan.gate.tables, patterns: 0b01, now: 1, ..MemoryTables::default() };
+    let config = &mut tables.policy.config;
+    config.flags |= REPORT_ALL | HAS_BANS | HAS_BLOCKED | HAS_TRUSTED;
+    config.events_per_second = u32::MAX;
+    let v4 = |octets: [u8; 4]| Address::v4(octets).0;
+    // The seeds come from these networks and addresses.
+    tables.policy.blocked = vec![(96 + 29, v4([192, 0, 2, 64])), (48, Address::from(V6_BLOCKED).0)];
+    tables.policy.trusted = vec![(96 + 32, v4([192, 0, 2, 33])), (128, Address::from(V6_TRUSTED).0)];
+    let forever = |all_ports: u32| layout::Ban { until: u64::MAX, all_ports, mark: 0 };
+    tables.bans_v4.insert([192, 0, 2, 17], forever(0));
+    tables.bans_v4.insert([192, 0, 2, 18], forever(1));
+    // Over since long ago, so without effect.
+    tables.bans_v4.insert([192, 0, 2, 19], layout::Ban { until: 1, all_ports: 1, mark: 0 });
+    tables.bans_v6.insert(Address::from(V6_BANNED).high(), forever(0));
+    if name.ends_with("everywhere.rules") {
+        assert!(tables.policy.config.flags & ALL_PROTOCOLS != 0);
+    }
+    tables
+}
+
+const V6_BANNED: std::net::IpAddr =
+    std::net::IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 17, 0, 0, 0, 9));
+const V6_BLOCKED: std::net::IpAddr =
+    std::net::IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 64, 0, 0, 0, 0, 0));
+const V6_TRUSTED: std::net::IpAddr =
+    std::net::IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 33, 0, 0, 0, 0, 1));

@@ -1,0 +1,230 @@
+//! `ringfence replay CAPTURE…`: what the policy makes of captured packets.
+//!
+//! Two passes: the survey finds out whose traffic it is (not needed when that was said), the second judges. The judge is pure:
+//! the same frames and policy give the same records, byte for byte.
+
+mod judge;
+mod locals;
+mod record;
+mod survey;
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use capture::Reader;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use netfilter::{conntrack, stack};
+use policy::Policy;
+use policy::ruleset::{InterfaceName, Match, RuleSet};
+
+use crate::cli::{Checksums, ReplayArgs};
+use crate::command::read_policy;
+use crate::exit::{Exit, draw};
+use judge::Judge;
+pub(crate) use locals::LocalNetwork;
+use locals::Locals;
+use record::Writer;
+use survey::Survey;
+
+/// Judges the captures.
+pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, Exit> {
+    let policy = read_policy(&args.policy)?;
+    let mut err = io::stderr().lock();
+    write!(err, "{}", draw(policy.warnings()))?;
+    let progress = progress(args)?;
+    let named = named_interfaces(policy.sets());
+    let mut survey = Survey::default();
+    let needs_survey = args.local.is_empty()
+        || args.checksums == Checksums::Auto
+        || (args.interface.is_none() && !named.is_empty());
+    if needs_survey {
+        for path in &args.captures {
+            let mut reader = open(path, &progress)?;
+            while let Some(frame) = reader.next_frame() {
+                survey.see(&frame);
+            }
+        }
+    }
+    let locals = if args.local.is_empty() {
+        let locals = survey.locals();
+        progress.suspend(|| writeln!(err, "{locals}"))?;
+        locals
+    } else {
+        Locals::given(&args.local)
+    };
+    let assumed = assumed_interface(args, &survey, &named)?;
+    if let Some(name) = &assumed
+        && args.interface.is_none()
+    {
+        progress.suspend(|| {
+            writeln!(
+                err,
+                "the capture names no interface; taken for `{name}`, the only one in the policy (--interface)"
+            )
+        })?;
+    }
+    let replay = Replay {
+        policy: &policy,
+        settings: settings(args.checksums, &survey),
+        locals,
+        interface: assumed,
+        all: args.all,
+        progress: &progress,
+    };
+    let out = Writer::new(BufWriter::new(io::stdout().lock()), args.format);
+    replay.judge(args, out, &mut err)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the second pass needs.
+struct Replay<'a> {
+    policy: &'a Policy,
+    settings: stack::Settings,
+    locals: Locals,
+    interface: Option<String>,
+    all: bool,
+    progress: &'a ProgressBar,
+}
+
+impl Replay<'_> {
+    fn judge(
+        &self,
+        args: &ReplayArgs,
+        mut out: Writer<impl Write>,
+        err: &mut impl Write,
+    ) -> Result<(), Exit> {
+        let fresh = || Judge::new(self.policy.sets(), self.settings, &self.locals, self.interface.as_deref());
+        let mut judge = fresh();
+        let mut summary = record::Summary::default();
+        for path in &args.captures {
+            let mut reader = open(path, self.progress)?;
+            let name = path.display().to_string();
+            let mut first = true;
+            while let Some(frame) = reader.next_frame() {
+                if first && judge.is_past(frame.time) {
+                    // Time went back: another story, told from its own beginning.
+                    judge.end();
+                    out.packets(&mut judge, &mut summary, self.all)?;
+                    judge = fresh();
+                }
+                first = false;
+                judge.see(&name, &frame);
+                out.packets(&mut judge, &mut summary, self.all)?;
+            }
+            for problem in reader.take_problems() {
+                judge.problem(&name, problem);
+            }
+            out.packets(&mut judge, &mut summary, self.all)?;
+            let problems = judge.take_problems();
+            self.progress.suspend(|| problems.iter().try_for_each(|problem| writeln!(err, "{problem}")))?;
+        }
+        judge.end();
+        out.packets(&mut judge, &mut summary, self.all)?;
+        self.progress.finish_and_clear();
+        out.summary(&summary)?;
+        Ok(())
+    }
+}
+
+/// A bar over the bytes of all captures, on a terminal only.
+fn progress(args: &ReplayArgs) -> Result<ProgressBar, Exit> {
+    let mut bytes = 0;
+    for path in &args.captures {
+        bytes += std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+    }
+    let passes = if args.local.is_empty() { 2 } else { 1 };
+    // Verdicts on the same terminal show progress enough.
+    if !io::stderr().is_terminal() || io::stdout().is_terminal() {
+        return Ok(ProgressBar::hidden());
+    }
+    let bar = ProgressBar::with_draw_target(Some(bytes * passes), ProgressDrawTarget::stderr_with_hz(5));
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent}% {bytes_per_sec}, {eta} left") {
+        bar.set_style(style);
+    }
+    Ok(bar)
+}
+
+fn open<'a>(path: &Path, progress: &'a ProgressBar) -> Result<Reader<'a>, Exit> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let file = progress.wrap_read(file);
+    Reader::new(file).map_err(|error| match error {
+        capture::Error::Io(error) => unreadable(path, &error),
+        capture::Error::Empty | capture::Error::Format { .. } => {
+            Exit::No(format!("{}: {error}", path.display()))
+        }
+    })
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Exit {
+    Exit::No(format!("cannot read {}: {error}", path.display()))
+}
+
+/// Interfaces that rules name, other than `lo`, which is told from the addresses.
+fn named_interfaces(sets: &[RuleSet]) -> Vec<InterfaceName> {
+    let rules = sets.iter().flat_map(|set| &set.chains).flat_map(|chain| &chain.rules);
+    let mut names: Vec<InterfaceName> = Vec::new();
+    for condition in rules.flat_map(|rule| &rule.matches) {
+        let (Match::InInterface { name, .. } | Match::OutInterface { name, .. }) = condition else {
+            continue;
+        };
+        let is_loopback = !name.prefix && name.name == "lo";
+        let is_any = name.prefix && name.name.is_empty();
+        if !is_loopback && !is_any && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// The interface of frames for which the capture names none. If rules ask, one must be known: the only one that they name is
+/// a safe guess, among several there is none.
+fn assumed_interface(
+    args: &ReplayArgs,
+    survey: &Survey,
+    named: &[InterfaceName],
+) -> Result<Option<String>, Exit> {
+    if args.interface.is_some() || survey.all_named() {
+        return Ok(args.interface.clone());
+    }
+    match named {
+        [] => Ok(None),
+        [only] if only.prefix => Ok(Some(format!("{}0", only.name))),
+        [only] => Ok(Some(only.name.clone())),
+        [_, _, ..] => {
+            let list: Vec<String> = named.iter().map(|name| format!("`{}`", shown(name))).collect();
+            Err(Exit::No(format!(
+                "the policy tells interfaces apart ({}) but the capture names none; say which one it is of with --interface NAME",
+                list.join(", ")
+            )))
+        }
+    }
+}
+
+fn shown(name: &InterfaceName) -> String {
+    format!("{}{}", name.name, if name.prefix { "+" } else { "" })
+}
+
+fn settings(checksums: Checksums, survey: &Survey) -> stack::Settings {
+    let verify = match checksums {
+        Checksums::Auto => survey.checksums_are_real(),
+        Checksums::Verify => true,
+        Checksums::Ignore => false,
+    };
+    let conntrack = conntrack::Settings { checksums: verify, ..conntrack::Settings::default() };
+    stack::Settings { conntrack, ..stack::Settings::default() }
+}
+
+/// Capture time as RFC 3339: microseconds, or nanoseconds where the capture has them.
+fn rfc3339(time: Duration) -> String {
+    let digits = if time.subsec_nanos().is_multiple_of(1000) { 6 } else { 9 };
+    let stamp =
+        jiff::SignedDuration::try_from(time).ok().and_then(|time| jiff::Timestamp::from_duration(time).ok());
+    // A stamp beyond the year 9999 is no time.
+    stamp.map_or_else(|| "9999-12-31T23:59:59.999999Z".to_owned(), |stamp| format!("{stamp:.digits$}"))
+}
+
+#[cfg(test)]
+mod tests;

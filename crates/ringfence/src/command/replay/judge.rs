@@ -1,0 +1,329 @@
+//! The pure core of `replay`: frames in, records out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use capture::link::{Decoded, Payload, decode};
+use capture::{Direction, Frame, Problem};
+use netfilter::defrag::Refusal;
+use netfilter::packet::{Malformed, Packet};
+use netfilter::rules::{Cause, Hook, RuleRef};
+use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
+use policy::ruleset::{Family, Match, Rule, RuleSet};
+
+use super::locals::{Locals, is_loopback};
+use super::record::{self, Decision, End, Place, Protocol, Reason};
+
+/// Judges frame after frame.
+pub(super) struct Judge<'a> {
+    rule_sets: &'a [RuleSet],
+    locals: &'a Locals,
+    /// Of frames for which the capture names none.
+    interface: Option<&'a str>,
+    stack: Stack<Ticket>,
+    /// The latest time seen; it never goes back, though captures of several interfaces may.
+    now: Duration,
+    decided: VecDeque<record::Packet>,
+    /// What was decided about packets that the machine sent to itself, for the copies that it received.
+    sent_to_self: VecDeque<(Vec<u8>, record::Packet)>,
+    problems: Vec<String>,
+    unsupported: BTreeMap<(Rc<str>, u16), u64>,
+    capture: Rc<str>,
+}
+
+/// What the stack hands back with a fate.
+#[derive(Debug)]
+struct Ticket {
+    place: Place,
+    family: Family,
+    /// A copy to come has this content.
+    copy: Option<Vec<u8>>,
+}
+
+/// Packets to itself whose second copy is awaited; the oldest makes room.
+const MAX_COPIES: usize = 64;
+
+impl<'a> Judge<'a> {
+    /// Judges by at most one rule set of each family. What grows is bounded by `settings`; problems are handed out with
+    /// [`Judge::take_problems`].
+    pub(super) fn new(
+        rule_sets: &'a [RuleSet],
+        settings: Settings,
+        locals: &'a Locals,
+        interface: Option<&'a str>,
+    ) -> Self {
+        Self {
+            rule_sets,
+            locals,
+            interface,
+            stack: Stack::new(rule_sets, settings),
+            now: Duration::ZERO,
+            decided: VecDeque::new(),
+            sent_to_self: VecDeque::new(),
+            problems: Vec::new(),
+            unsupported: BTreeMap::new(),
+            capture: Rc::from(""),
+        }
+    }
+
+    /// Whether `time` lies before what was judged already.
+    pub(super) fn is_past(&self, time: Duration) -> bool {
+        time < self.now
+    }
+
+    /// Takes the next frame of a capture.
+    pub(super) fn see(&mut self, capture: &str, frame: &Frame<'_>) {
+        if *self.capture != *capture {
+            self.capture = Rc::from(capture);
+        }
+        self.now = self.now.max(frame.time);
+        let decoded = decode(frame);
+        let place = |protocol, source, destination| Place {
+            capture: Rc::clone(&self.capture),
+            frame: frame.number,
+            time: frame.time,
+            protocol,
+            source,
+            destination,
+        };
+        match decoded.payload {
+            Payload::Ip { data, wire_len } => match Packet::parse(data, wire_len) {
+                Ok(packet) => {
+                    let place = place(
+                        packet.protocol().map_or(Protocol::Ip, Protocol::Upper),
+                        end(packet.source(), packet.ports().map(|(source, _)| source)),
+                        end(packet.destination(), packet.ports().map(|(_, destination)| destination)),
+                    );
+                    self.datagram(&packet, frame, &decoded, place);
+                }
+                Err(Malformed::HeaderCut) if data.len() < wire_len => {
+                    self.problems
+                        .push(format!("{capture}: frame {}: the ip header is cut off", frame.number));
+                }
+                Err(_) => {
+                    let (source, destination) = addresses(data);
+                    let sent = matches!(source, End::Address(address) if self.locals.contains(address));
+                    let verdict = if sent { Decision::Accept } else { Decision::Drop };
+                    self.plain(place(Protocol::Ip, source, destination), verdict, Reason::Malformed);
+                }
+            },
+            Payload::Other(ether_type) => {
+                let (source, destination) = link_addresses(frame);
+                let protocol = Protocol::Link(ether_type.unwrap_or(0));
+                self.plain(place(protocol, source, destination), Decision::Accept, Reason::NotIp);
+            }
+            Payload::Cut => {
+                self.problems.push(format!("{capture}: frame {}: the link header is cut off", frame.number));
+            }
+            Payload::Unsupported(link) => {
+                *self.unsupported.entry((Rc::clone(&self.capture), link)).or_default() += 1;
+            }
+        }
+        self.collect();
+    }
+
+    /// Nothing comes any more: what waits for the rest of its fragments is given up.
+    pub(super) fn end(&mut self) {
+        self.stack.end();
+        self.collect();
+    }
+
+    /// The next frame whose fate is known, in the order of decision: fragments wait for their datagram.
+    pub(super) fn decided(&mut self) -> Option<record::Packet> {
+        self.decided.pop_front()
+    }
+
+    /// Something that the reader could not read.
+    pub(super) fn problem(&mut self, capture: &str, problem: Problem) {
+        self.problems.push(format!("{capture}: frame {}: {}", problem.frame, problem.what));
+    }
+
+    /// What could not be judged, or not surely, since the last call.
+    pub(super) fn take_problems(&mut self) -> Vec<String> {
+        let mut problems = std::mem::take(&mut self.problems);
+        for ((capture, link), count) in std::mem::take(&mut self.unsupported) {
+            problems.push(format!(
+                "{capture}: link type {link} is not supported; {count} frames were not judged"
+            ));
+        }
+        problems
+    }
+
+    fn plain(&mut self, place: Place, verdict: Decision, reason: Reason) {
+        self.decided.push_back(record::Packet { place, verdict, reason, rule: None, log: None });
+    }
+
+    fn datagram(&mut self, packet: &Packet<'_>, frame: &Frame<'_>, decoded: &Decoded<'_>, place: Place) {
+        let loopback = self.is_loopback(packet, decoded);
+        if loopback && decoded.direction == Some(Direction::Incoming) && self.copy(packet, &place) {
+            return;
+        }
+        let Some(way) = self.way(packet, decoded, loopback) else {
+            return self.plain(place, Decision::Accept, Reason::NotLocal);
+        };
+        let name = if loopback { Some("lo") } else { frame.interface.or(self.interface) };
+        let packet = packet.with_interfaces(name, if way == Way::Forward { None } else { name });
+        let copy = (way == Way::Loopback && decoded.direction.is_some()).then(|| packet.bytes().to_vec());
+        let family = if packet.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+        self.stack.push(&packet, way, Ticket { place, family, copy }, self.now);
+    }
+
+    fn is_loopback(&self, packet: &Packet<'_>, decoded: &Decoded<'_>) -> bool {
+        let both_local = self.locals.contains(packet.source()) && self.locals.contains(packet.destination());
+        decoded.loopback.unwrap_or(both_local && decoded.direction.is_none())
+            || (is_loopback(packet.source()) && is_loopback(packet.destination()))
+    }
+
+    /// Which chains a packet meets; `None` when it is not this host's affair.
+    fn way(&self, packet: &Packet<'_>, decoded: &Decoded<'_>, loopback: bool) -> Option<Way> {
+        let from_us = self.locals.contains(packet.source());
+        let to_us = self.locals.contains(packet.destination());
+        let to_all = decoded.to_group || is_group(packet.destination());
+        if decoded.other_host {
+            return None;
+        }
+        match decoded.direction {
+            _ if loopback => Some(Way::Loopback),
+            // What is passed on was judged when it came in.
+            Some(Direction::Outgoing) => (from_us || !self.locals.are_certain()).then_some(Way::Output),
+            Some(Direction::Incoming) if to_us || to_all => Some(Way::Input),
+            Some(Direction::Incoming) => self.locals.are_certain().then_some(Way::Forward),
+            None if from_us => Some(Way::Output),
+            None if to_us || to_all => Some(Way::Input),
+            None => self.locals.are_certain().then_some(Way::Forward),
+        }
+    }
+
+    /// Gives the received copy of a packet to itself the fate of the sent one.
+    fn copy(&mut self, packet: &Packet<'_>, place: &Place) -> bool {
+        let found = self.sent_to_self.iter().position(|(bytes, _)| bytes == packet.bytes());
+        let Some((_, decided)) = found.and_then(|index| self.sent_to_self.remove(index)) else {
+            return false;
+        };
+        self.decided.push_back(record::Packet { place: place.clone(), ..decided });
+        true
+    }
+
+    fn collect(&mut self) {
+        while let Some(Judged { tags, fate }) = self.stack.judged() {
+            for Ticket { place, family, copy } in tags {
+                if fate.uncertain {
+                    self.problems.push(format!(
+                        "{}: frame {}: the capture kept only part of it, and a rule looks beyond",
+                        place.capture, place.frame
+                    ));
+                }
+                let packet = self.record(place, family, &fate);
+                if let Some(bytes) = copy {
+                    if self.sent_to_self.len() >= MAX_COPIES {
+                        self.sent_to_self.pop_front();
+                    }
+                    self.sent_to_self.push_back((bytes, packet.clone()));
+                }
+                self.decided.push_back(packet);
+            }
+        }
+    }
+
+    fn record(&self, place: Place, family: Family, fate: &Fate) -> record::Packet {
+        let verdict = Decision::from(fate.verdict);
+        let (reason, rule) = match &fate.why {
+            Why::ConntrackFull => (Reason::ConntrackFull, None),
+            Why::Fragment(Refusal::Timeout) => (Reason::FragmentTimeout, None),
+            Why::Fragment(_) => (Reason::Fragment, None),
+            Why::Malformed(_) => (Reason::Malformed, None),
+            Why::Rules { hook, cause, via } => self.rules(family, *hook, *cause, via, verdict),
+        };
+        let log = fate.logs.last().map(|log| log.prefix.clone());
+        record::Packet { place, verdict, reason, rule, log }
+    }
+
+    fn rules(
+        &self,
+        family: Family,
+        hook: Hook,
+        cause: Cause,
+        via: &[RuleRef],
+        verdict: Decision,
+    ) -> (Reason, Option<String>) {
+        match cause {
+            Cause::NoRules => (Reason::NoRules, None),
+            Cause::Policy(line) => (Reason::Policy, Some(format!("{}:{}", hook.name(), line.0))),
+            Cause::HotDrop(at) => (Reason::BrokenHeader, self.place_of(family, at)),
+            Cause::Rule(at) => {
+                // The innermost search on the way decides what it is called.
+                let way = std::iter::once(&at).chain(via.iter().rev());
+                let mut rules = way.filter_map(|&at| self.rule(family, at));
+                match rules.find_map(sought_text).filter(|_| verdict != Decision::Accept) {
+                    Some(text) => (Reason::Signature, Some(text)),
+                    None => (Reason::Rule, self.place_of(family, at)),
+                }
+            }
+        }
+    }
+
+    fn rule(&self, family: Family, at: RuleRef) -> Option<&'a Rule> {
+        let set = self.rule_sets.iter().find(|set| set.family == family)?;
+        set.by_id(at.chain)?.rules.get(at.index)
+    }
+
+    /// `CHAIN:LINE`.
+    fn place_of(&self, family: Family, at: RuleRef) -> Option<String> {
+        let set = self.rule_sets.iter().find(|set| set.family == family)?;
+        Some(format!("{}:{}", set.by_id(at.chain)?.name, at.line.0))
+    }
+}
+
+/// The text that a rule must find in a packet; bytes that are no letters as iptables writes them, `|0d0a|`.
+fn sought_text(rule: &Rule) -> Option<String> {
+    let pattern = rule.matches.iter().find_map(|condition| {
+        let Match::Text(text) = condition else { return None };
+        (!text.negated).then_some(&text.pattern)
+    })?;
+    if pattern.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        return Some(String::from_utf8_lossy(pattern).into_owned());
+    }
+    let hex: String = pattern.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("|{hex}|"))
+}
+
+fn is_group(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_multicast(),
+    }
+}
+
+fn end(address: IpAddr, port: Option<u16>) -> End {
+    port.map_or(End::Address(address), |port| End::Socket(SocketAddr::new(address, port)))
+}
+
+/// The addresses of a datagram that cannot be parsed, if it has so much.
+fn addresses(data: &[u8]) -> (End, End) {
+    let v4 = |at: usize| {
+        let bytes = data.get(at..)?.first_chunk::<4>()?;
+        Some(End::Address(IpAddr::from(*bytes)))
+    };
+    let v6 = |at: usize| {
+        let bytes = data.get(at..)?.first_chunk::<16>()?;
+        Some(End::Address(IpAddr::from(*bytes)))
+    };
+    let (source, destination) = match data.first().map(|first| first >> 4) {
+        Some(4) => (v4(12), v4(16)),
+        Some(6) => (v6(8), v6(24)),
+        Some(_) | None => (None, None),
+    };
+    (source.unwrap_or(End::Unknown), destination.unwrap_or(End::Unknown))
+}
+
+fn link_addresses(frame: &Frame<'_>) -> (End, End) {
+    const ETHERNET: u16 = 1;
+    match frame.data.first_chunk::<12>() {
+        Some(&[d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5]) if frame.link == ETHERNET => {
+            (End::Link([s0, s1, s2, s3, s4, s5]), End::Link([d0, d1, d2, d3, d4, d5]))
+        }
+        Some(_) | None => (End::Unknown, End::Unknown),
+    }
+}

@@ -1,0 +1,183 @@
+//! The first pass: whose traffic a capture shows.
+//!
+//! The guarded host is told, in this order: by the direction that cooked captures and pcapng keep; by SIP requests (every
+//! request must have a guarded end: the address that most different peers ask comes first, then whoever else only ever is
+//! asked); by the number of packets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use capture::link::{Payload, decode};
+use capture::{Direction, Frame};
+use netfilter::packet::{Packet, Transport, tcp_flags};
+
+use super::locals::{Evidence, Locals, is_loopback};
+
+/// Addresses and pairs of addresses remembered; what comes later is not counted.
+const MAX_ADDRESSES: usize = 65_536;
+const MAX_PAIRS: usize = 65_536;
+
+/// What is known about a capture.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Packets with that address at one end.
+    packets: BTreeMap<IpAddr, u64>,
+    /// SIP requests by who was asked and who asked.
+    requests: BTreeMap<(IpAddr, IpAddr), u64>,
+    /// Sources of frames that the machine sent, and of those that it received.
+    sent: BTreeSet<IpAddr>,
+    received: BTreeSet<IpAddr>,
+    frames: u64,
+    named_frames: u64,
+    good_checksums: u64,
+    bad_checksums: u64,
+}
+
+impl Survey {
+    pub(super) fn see(&mut self, frame: &Frame<'_>) {
+        self.frames += 1;
+        self.named_frames += u64::from(frame.interface.is_some());
+        let decoded = decode(frame);
+        let Payload::Ip { data, wire_len } = decoded.payload else { return };
+        let Ok(packet) = Packet::parse(data, wire_len) else { return };
+        let (source, destination) = (packet.source(), packet.destination());
+        if is_loopback(source) || is_loopback(destination) {
+            return;
+        }
+        match decoded.direction {
+            Some(Direction::Outgoing) => note(&mut self.sent, source),
+            Some(Direction::Incoming) => note(&mut self.received, source),
+            None => {}
+        }
+        // A fraction of the packets tells enough.
+        if self.frames < 20_000 {
+            match packet.transport_checksum() {
+                Some(true) => self.good_checksums += 1,
+                Some(false) => self.bad_checksums += 1,
+                None => {}
+            }
+        }
+        for address in [source, destination] {
+            if !is_group(address)
+                && (self.packets.len() < MAX_ADDRESSES || self.packets.contains_key(&address))
+            {
+                *self.packets.entry(address).or_default() += 1;
+            }
+        }
+        if is_request(&packet) && !is_group(destination) {
+            let pair = (destination, source);
+            if self.requests.len() < MAX_PAIRS || self.requests.contains_key(&pair) {
+                *self.requests.entry(pair).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether every frame has the name of its interface.
+    pub(super) fn all_named(&self) -> bool {
+        self.named_frames == self.frames
+    }
+
+    /// Whether transport checksums were there when the capture was made. Between machines nearly all are right; on one
+    /// machine (namespaces, virtual links, offload) many are not filled in yet.
+    pub(super) fn checksums_are_real(&self) -> bool {
+        self.bad_checksums * 10 <= self.good_checksums
+    }
+
+    pub(super) fn locals(&self) -> Locals {
+        let here: BTreeSet<IpAddr> = self.sent.difference(&self.received).copied().collect();
+        if !here.is_empty() {
+            return Locals::inferred(Evidence::Directions, here);
+        }
+        let asked = self.asked();
+        if !asked.is_empty() {
+            return Locals::inferred(Evidence::Requests, asked);
+        }
+        // Each family has its own most talkative address.
+        let mut talkative = BTreeSet::new();
+        for v4 in [true, false] {
+            let of_family = self.packets.iter().filter(|(address, _)| address.is_ipv4() == v4);
+            let most = of_family.max_by_key(|&(&address, &packets)| (packets, std::cmp::Reverse(address)));
+            talkative.extend(most.map(|(&address, _)| address));
+        }
+        Locals::inferred(Evidence::MostPackets, talkative)
+    }
+
+    /// Addresses that are asked for SIP, until every request has one of them at an end.
+    fn asked(&self) -> BTreeSet<IpAddr> {
+        let mut found = BTreeSet::new();
+        for v4 in [true, false] {
+            let mut open: Vec<(IpAddr, IpAddr, u64)> = self
+                .requests
+                .iter()
+                .filter(|((asked, _), _)| asked.is_ipv4() == v4)
+                .map(|(&(asked, asking), &count)| (asked, asking, count))
+                .collect();
+            if let Some(first) = most_asked(&open) {
+                found.insert(first);
+                open.retain(|&(asked, asking, _)| asked != first && asking != first);
+            }
+            // The rest may be further addresses of the host, or further hosts; never those that only ask.
+            let asking: BTreeSet<IpAddr> = open.iter().map(|&(_, asking, _)| asking).collect();
+            found.extend(open.iter().map(|&(asked, _, _)| asked).filter(|asked| !asking.contains(asked)));
+        }
+        found
+    }
+}
+
+/// Asked by the most different peers; then with the most requests more than it sends; then the lowest.
+fn most_asked(requests: &[(IpAddr, IpAddr, u64)]) -> Option<IpAddr> {
+    let mut scores: BTreeMap<IpAddr, (u64, i64)> = BTreeMap::new();
+    for &(asked, asking, count) in requests {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let entry = scores.entry(asked).or_default();
+        entry.0 += 1;
+        entry.1 = entry.1.saturating_add(count);
+        let entry = scores.entry(asking).or_default();
+        entry.1 = entry.1.saturating_sub(count);
+    }
+    scores
+        .into_iter()
+        .max_by_key(|&(address, score)| (score, std::cmp::Reverse(address)))
+        .map(|(address, _)| address)
+}
+
+fn note(addresses: &mut BTreeSet<IpAddr>, address: IpAddr) {
+    if addresses.len() < MAX_ADDRESSES {
+        addresses.insert(address);
+    }
+}
+
+fn is_group(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
+        IpAddr::V6(address) => address.is_multicast(),
+    }
+}
+
+/// A SIP request in one datagram or at the start of a segment, or the wish to connect to a SIP port.
+fn is_request(packet: &Packet<'_>) -> bool {
+    let sip_port = |port: u16| matches!(port, 5060 | 5061);
+    match packet.transport() {
+        Transport::Udp(_) => is_request_line(packet.payload().get(8..).unwrap_or_default()),
+        Transport::Tcp(tcp) => {
+            let connects = tcp.flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN;
+            (connects && sip_port(tcp.destination)) || is_request_line(tcp.data)
+        }
+        Transport::Icmp(_)
+        | Transport::Icmpv6(_)
+        | Transport::Later
+        | Transport::Other
+        | Transport::Ports { .. }
+        | Transport::Truncated
+        | Transport::UdpLite(_) => false,
+    }
+}
+
+/// `METHOD uri SIP/2.0` (RFC 3261 section 7.1); a method is at most 32 letters here.
+fn is_request_line(data: &[u8]) -> bool {
+    let line = data.split(|&byte| byte == b'\r' || byte == b'\n').next().unwrap_or_default();
+    let method = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+    line.ends_with(b" SIP/2.0")
+        && (1..=32).contains(&method.len())
+        && method.iter().all(u8::is_ascii_uppercase)
+}
