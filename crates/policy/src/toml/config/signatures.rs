@@ -198,7 +198,7 @@ fn advice(mistake: &PatternMistake) -> &'static str {
     match mistake {
         PatternMistake::Empty => "every value holds it; write what is to be found",
         PatternMistake::MatchesEmpty => "use `+` where `*` or `?` leaves nothing that must be there",
-        PatternMistake::NeverMatches => "look for a class of bytes that leaves none over",
+        PatternMistake::NeverMatches => "a class like `[^\\x00-\\xff]` leaves no byte to match",
         PatternMistake::LineEnd => "a folded value is searched over its lines, but not for the line ends",
         PatternMistake::TooLong(_) => "shorten it to what is typical",
         PatternMistake::AnchorInside => {
