@@ -24,7 +24,10 @@ fn every_bad_toml_policy_is_explained() {
 fn explained(files: &[PathBuf]) {
     let mut wrong = Vec::new();
     for file in files {
-        let Err(mistakes) = load(file) else { panic!("{} loads, although it is in bad/", file.display()) };
+        let Err(mistakes) = load(file) else {
+            wrong.push(format!("{} loads", file.display()));
+            continue;
+        };
         let text: Vec<String> = mistakes.iter().map(|mistake| mistake.render(Style::Plain)).collect();
         let text = text.join("\n");
         let golden = file.with_extension("expected");

@@ -273,10 +273,7 @@ fn blocked_in_trusted(file: &File, reader: &mut Reader<'_>) {
     let mut trusted: Vec<&Spanned<Network>> = trust.items.iter().collect();
     trusted.sort_by_key(|one| (one.value.address, one.value.prefix()));
     for blocked in &block.items {
-        let around = |one: &&&Spanned<Network>| {
-            one.value.contains(blocked.value.address) && one.value.prefix() <= blocked.value.prefix()
-        };
-        if let Some(wider) = trusted.iter().find(around) {
+        if let Some(wider) = trusted.iter().find(|one| one.value.covers(&blocked.value)) {
             let line = reader.line(&wider.span).0;
             let help = format!(
                 "trusted networks are never blocked; narrow the one in line {line}, or take this one out"

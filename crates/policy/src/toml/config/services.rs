@@ -142,7 +142,7 @@ fn limit(name: &Spanned<String>, text: &Spanned<String>, services: &mut [Service
     };
     let Some(Spanned { value: (rate, burst), span }) = parsed else { return };
     if compile::hash_limit(&name.value, rate, burst, Family::Ipv4).credits(HZ).is_none() {
-        let help = "write a lower burst, or a rate per shorter time";
+        let help = "write a lower rate, a lower burst, or both";
         return reader.error(&span, "the kernel cannot count this rate and burst", help);
     }
     service.limit = Some((rate, burst, place(&name.span, reader)));

@@ -89,11 +89,7 @@ fn search(written: &file::Signature, reader: &mut Reader<'_>) -> Option<Search> 
         }
         (None, None, Some(hex), None) => {
             let bytes = reader.value(&hex.span, values::hex(&hex.value))?.value;
-            if let (true, Some(key)) = (ignore_case, &written.ignore_case) {
-                let help = "bytes are searched for as they are; use `text` for letters";
-                reader.error(&key.span, "`ignore-case` with `hex`", help);
-            }
-            in_packet(bytes, false, &hex.span, reader)
+            in_packet(bytes, ignore_case, &hex.span, reader)
         }
         (Some(header), Some(text), None, None) => {
             in_header(header, HeaderPattern::Text(text.value.clone()), ignore_case, &text.span, reader)
