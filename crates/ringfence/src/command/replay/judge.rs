@@ -11,7 +11,8 @@ use netfilter::defrag::Refusal;
 use netfilter::packet::{Malformed, Packet};
 use netfilter::rules::{Cause, Hook, RuleRef};
 use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
-use policy::ruleset::{Family, Match, Rule, RuleSet};
+use policy::plan::gate::signature_name;
+use policy::ruleset::{Family, Rule, RuleSet};
 
 use super::locals::{Locals, is_loopback};
 use super::record::{self, Decision, End, Place, Protocol, Reason};
@@ -275,7 +276,7 @@ impl<'a> Judge<'a> {
                 // The innermost search on the way decides what it is called.
                 let way = std::iter::once(&at).chain(via.iter().rev());
                 let mut rules = way.filter_map(|&at| self.rule(family, at));
-                match rules.find_map(sought_text).filter(|_| verdict != Decision::Accept) {
+                match rules.find_map(signature_name).filter(|_| verdict != Decision::Accept) {
                     Some(text) => (Reason::Signature, Some(text)),
                     None => (Reason::Rule, self.place_of(family, at)),
                 }
@@ -293,19 +294,6 @@ impl<'a> Judge<'a> {
         let set = self.rule_sets.iter().find(|set| set.family == family)?;
         Some(format!("{}:{}", set.by_id(at.chain)?.name, at.line.0))
     }
-}
-
-/// The text that a rule must find in a packet; bytes that are no letters as iptables writes them, `|0d0a|`.
-fn sought_text(rule: &Rule) -> Option<String> {
-    let pattern = rule.matches.iter().find_map(|condition| {
-        let Match::Text(text) = condition else { return None };
-        (!text.negated).then_some(&text.pattern)
-    })?;
-    if pattern.iter().all(|byte| (b' '..=b'~').contains(byte)) {
-        return Some(String::from_utf8_lossy(pattern).into_owned());
-    }
-    let hex: String = pattern.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("|{hex}|"))
 }
 
 fn is_group(address: IpAddr) -> bool {
