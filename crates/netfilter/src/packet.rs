@@ -389,7 +389,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Whether the upper-layer checksum holds: `None` when it cannot be told (no checksum in this protocol, a zero UDP
-    /// checksum, a fragment, a packet that the capture cut).
+    /// checksum, one that was left to the network card, a fragment, a packet that the capture cut).
     pub fn transport_checksum(&self) -> Option<bool> {
         checksum::transport(self)
     }
