@@ -3,13 +3,14 @@
 //! What the TOML means, as far as the conversion relies on it; packets to this host meet, in this order:
 //!
 //! 1. loopback is accepted;
-//! 2. `[block]` networks are dropped;
-//! 3. packets to services with `inspect` are searched for `[[signatures]]`, hits are logged and dropped; not those of
-//!    `[trust]` networks;
+//! 2. all from `[trust]` networks is accepted, then all from `[block]` networks dropped (passing through this host, too);
+//! 3. packets to services with `inspect` are searched for `[[signatures]]`, hits are logged and dropped;
 //! 4. packets of known connections (ESTABLISHED, RELATED) are accepted;
-//! 5. `icmp` accepts all, what the network needs (`essential`), or nothing;
+//! 5. `icmp` accepts all, what the network needs (`essential`), or leaves it to `default`;
 //! 6. services are accepted: TCP when it opens a connection (NEW), UDP in any state;
 //! 7. `default` does the rest; packets through this host meet `forward`, its own leave freely.
+//!
+//! IPv6 always gets its neighbour discovery.
 //!
 //! A rule is taken over, or implied by that order, or named as a difference; none is lost without a word.
 
@@ -69,6 +70,9 @@ pub fn convert(file: &IptablesFile) -> Converted {
             "the file has no rules for IPv4, so that all of it passes; the TOML judges IPv4 as it does IPv6",
         ),
         (Some(_), Some(_)) | (None, None) => {}
+    }
+    if !draft.block.is_empty() && draft.forward.value == Some(draft::Action::Accept) {
+        draft.differs(None, "the file lets blocked networks send through this host; the TOML does not");
     }
     let families: Vec<Family> =
         [&file.ipv4, &file.ipv6].into_iter().flatten().map(|rules| rules.family).collect();

@@ -261,6 +261,11 @@ impl Network {
         }
     }
 
+    /// Whether every address of `other` is in it.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.contains(other.address) && self.prefix() <= other.prefix()
+    }
+
     /// The prefix length, if the mask has no holes.
     pub fn prefix(&self) -> Option<u8> {
         let (ones, contiguous) = match self.mask {

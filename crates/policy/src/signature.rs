@@ -79,7 +79,7 @@ mod tests {
         let bomb = regex("User-Agent", "a[ab]{16}b");
         assert!(matches!(Matcher::new(&bomb), Err(AutomatonError::TooManyStates(MAX_STATES))));
         // Each alone is small; together every one of them may be under way or not.
-        let many: Vec<HeaderText> = (b'a'..=b'z')
+        let many: Vec<HeaderText> = (b'a'..=b'y')
             .map(|letter| regex("User-Agent", &format!("{}.*{}x", letter as char, (letter + 1) as char)))
             .collect();
         for one in &many {

@@ -19,5 +19,5 @@ mod oracle {
     mod random;
     mod rules;
     mod traffic;
-    mod user_chains;
+    mod ways;
 }

@@ -181,6 +181,9 @@ fn signature(
 /// The shortest IPv4 and UDP header: no payload begins earlier.
 const FIRST_PAYLOAD: u16 = 28;
 
+/// Leaves room for a number behind it.
+const LONGEST_NAME: usize = 48;
+
 /// The pattern itself where it can be a name.
 fn signature_name<'a>(text: &Text, mut taken: impl Iterator<Item = &'a str>) -> String {
     let mut name = String::new();
@@ -190,6 +193,7 @@ fn signature_name<'a>(text: &Text, mut taken: impl Iterator<Item = &'a str>) -> 
             name.push(c);
         }
     }
+    name.truncate(LONGEST_NAME);
     let name = name.trim_matches('-').to_owned();
     let name = if name.is_empty() { "signature".to_owned() } else { name };
     let numbered =
@@ -300,9 +304,14 @@ fn everything_from(
     draft: &mut Draft<'_>,
 ) {
     let Some(network) = shape.source else { return };
-    if draft.signatures.is_empty() {
+    if draft.block.iter().any(|blocked| blocked.covers(&network)) {
+        return draft.cannot_say(rule, "an earlier rule drops all from there", comments);
+    }
+    let blocked_in_it = draft.block.iter().any(|blocked| network.covers(blocked));
+    if draft.signatures.is_empty() && shape.interface.is_none() && !blocked_in_it {
         draft.trust.push(network);
-        draft.trust_comments.extend(comments.clone());
+        draft.trust_comments.extend(comments);
+        return;
     }
     draft.differs(Some(rule.line), "accepts every protocol from there; the TOML TCP and UDP");
     let every = vec![(0, u16::MAX)];
@@ -331,6 +340,9 @@ fn drop_rule(
         && shape.states.is_none()
         && shape.ports.is_empty();
     match shape.source {
+        Some(network) if only_source && draft.trust.iter().any(|trusted| trusted.covers(&network)) => {
+            draft.cannot_say(rule, "an earlier rule accepts all from there", comments);
+        }
         Some(network) if only_source && !shape.icmp_types => {
             if place.accepts > 0 {
                 draft.differs(

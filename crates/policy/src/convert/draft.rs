@@ -185,6 +185,7 @@ impl<'a> Draft<'a> {
     /// `families`: those that the file has rules for.
     pub(super) fn finish(&mut self, families: &[Family]) {
         self.services_of_one_family(families);
+        self.drop_what_is_open_anyway();
         let searched: Vec<(u8, Ports, Line)> = self
             .signatures
             .iter()
@@ -208,6 +209,29 @@ impl<'a> Draft<'a> {
             }
         }
         self.every_signature_everywhere();
+    }
+
+    /// Ports for some sources that another service opens to anyone: the TOML says it once.
+    fn drop_what_is_open_anyway(&mut self) {
+        let narrowed = |service: &Service| !service.from.is_empty() || !service.interfaces.is_empty();
+        let open: Vec<(Vec<Ports>, Vec<Ports>)> = self
+            .services
+            .iter()
+            .filter(|service| !narrowed(service))
+            .map(|service| (service.tcp.clone(), service.udp.clone()))
+            .collect();
+        let around = |wider: &[Ports], ports: &Ports| {
+            wider.iter().any(|(low, high)| *low <= ports.0 && ports.1 <= *high)
+        };
+        for service in self.services.iter_mut().filter(|service| narrowed(service)) {
+            service.tcp.retain(|ports| !open.iter().any(|(tcp, _)| around(tcp, ports)));
+            service.udp.retain(|ports| !open.iter().any(|(_, udp)| around(udp, ports)));
+        }
+        let (kept, gone): (Vec<Service>, Vec<Service>) = std::mem::take(&mut self.services)
+            .into_iter()
+            .partition(|service| !service.tcp.is_empty() || !service.udp.is_empty());
+        self.services = kept;
+        self.loose.extend(gone.into_iter().flat_map(|service| service.comments));
     }
 
     /// A service without `from`, and `icmp`, hold for both families in the TOML.

@@ -4,10 +4,10 @@ fn of(rules: &str) -> Converted {
     let text = format!("*filter\n{rules}COMMIT\n");
     let file = crate::iptables::parse("test", &text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let converted = convert(&file);
-    converted
-        .toml
-        .parse::<toml_edit::DocumentMut>()
-        .unwrap_or_else(|error| panic!("{error}\n{}", converted.toml));
+    let policy = crate::Policy::parse("converted.toml", converted.toml.clone().into_bytes());
+    policy.unwrap_or_else(|mistakes| {
+        panic!("{}\n{}", mistakes[0].render(crate::diagnostic::Style::Plain), converted.toml)
+    });
     converted
 }
 
@@ -39,6 +39,7 @@ fn a_plain_server_says_the_same() {
         "icmp = \"accept\"",
         "default = \"drop\"",
         "forward = \"drop\"",
+        "signatures = []",
         "[services]",
         "ssh = { tcp = [22] }",
         "sip = { udp = [5060] }",
@@ -68,7 +69,7 @@ fn signatures_take_the_prefix_of_their_log() {
          -A BAD -j LOG --log-prefix \"bad: \" --log-level 6\n-A BAD -j DROP\n"
     ));
     let document = converted.toml.parse::<toml_edit::DocumentMut>().unwrap();
-    assert_eq!(document["log"]["badsip-prefix"].as_str(), Some("bad: "));
+    assert_eq!(document["log"]["signatures"].as_str(), Some("bad: "));
     let signatures = document["signatures"].as_array_of_tables().unwrap();
     let first = signatures.get(0).unwrap();
     assert_eq!(first["text"].as_str(), Some("a \"b\\"));
@@ -198,4 +199,27 @@ fn the_file_of_the_article_becomes_short() {
         "{:?}",
         converted.differences
     );
+}
+
+#[test]
+fn what_somebody_may_do_anyway_is_said_once() {
+    let converted = of(&format!(
+        "{BASE}-A INPUT -s 192.0.2.0/24 -p udp --dport 5060 -j ACCEPT\n-A INPUT -p udp --dport 5060 -j ACCEPT\n-A INPUT -j DROP\n"
+    ));
+    let services: Vec<_> = bare(&converted.toml).into_iter().filter(|line| line.contains("udp")).collect();
+    assert_eq!(services.len(), 1, "{}", converted.toml);
+    assert!(services[0].ends_with("= { udp = [5060] }"), "{services:?}");
+}
+
+#[test]
+fn trust_and_block_keep_their_order() {
+    let of = |rules: &str| of(&format!("{BASE}{rules}-A INPUT -j DROP\n"));
+    let trusted = of("-A INPUT -s 192.0.2.0/24 -j ACCEPT\n-A INPUT -s 192.0.2.7 -j DROP\n");
+    assert!(trusted.toml.contains("[trust]\nnetworks = [\"192.0.2.0/24\"]"), "{}", trusted.toml);
+    assert!(differences(&trusted)[0].contains("an earlier rule accepts all from there"), "{}", trusted.toml);
+    let blocked = of("-A INPUT -s 192.0.2.7 -j DROP\n-A INPUT -s 192.0.2.0/24 -j ACCEPT\n");
+    assert!(blocked.toml.contains("[block]\nnetworks = [\"192.0.2.7\"]"), "{}", blocked.toml);
+    assert!(!blocked.toml.contains("[trust]"), "{}", blocked.toml);
+    let exception = of("-A INPUT -s 192.0.2.7 -j ACCEPT\n-A INPUT -s 192.0.2.0/24 -j DROP\n");
+    assert!(exception.toml.contains("[trust]") && exception.toml.contains("[block]"), "{}", exception.toml);
 }

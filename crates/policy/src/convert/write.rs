@@ -33,8 +33,7 @@ fn head(draft: &Draft<'_>, out: &mut String) {
     let icmp = match draft.icmp.value {
         Some(Icmp::Accept) => "accept",
         Some(Icmp::Essential) => "essential",
-        None if draft.default.value == Some(Action::Accept) => "accept",
-        None => "drop",
+        None => "default",
     };
     comments(&draft.icmp.comments, out);
     line(out, &format!("icmp = {}", quoted(icmp)));
@@ -54,12 +53,12 @@ fn head(draft: &Draft<'_>, out: &mut String) {
     if let Some(action) = draft.forward.value {
         line(out, &format!("forward = {}", quoted(action.name())));
     }
+    if draft.signatures.is_empty() {
+        line(out, "signatures = []");
+    }
 }
 
 fn services(draft: &Draft<'_>, out: &mut String) {
-    if draft.services.is_empty() {
-        return;
-    }
     line(out, "\n[services]");
     for service in &draft.services {
         comments(&service.comments, out);
@@ -88,7 +87,8 @@ fn entry(service: &Service) -> String {
 }
 
 fn ports((low, high): &Ports) -> String {
-    if low == high { low.to_string() } else { quoted(&format!("{low}-{high}")) }
+    // Zero is a port in ranges only: alone it is nearly always a mistake.
+    if low == high && *low != 0 { low.to_string() } else { quoted(&format!("{low}-{high}")) }
 }
 
 fn networks(table: &str, networks: &[Network], above: &[String], out: &mut String) {
@@ -112,15 +112,18 @@ fn network_list(networks: &[Network]) -> String {
 }
 
 fn signatures(draft: &Draft<'_>, out: &mut String) {
-    let shared = draft.signatures.iter().find_map(|signature| signature.log_prefix.as_deref());
-    if let Some(prefix) = shared {
-        line(out, "\n[log]");
-        comments(&draft.log_comments, out);
-        line(out, &format!("badsip-prefix = {}", quoted(prefix)));
-    } else if !draft.log_comments.is_empty() {
-        line(out, "");
-        comments(&draft.log_comments, out);
+    if draft.signatures.is_empty() {
+        if !draft.log_comments.is_empty() {
+            line(out, "");
+            comments(&draft.log_comments, out);
+        }
+        return;
     }
+    let shared =
+        draft.signatures.iter().find_map(|signature| signature.log_prefix.as_deref()).unwrap_or_default();
+    line(out, "\n[log]");
+    comments(&draft.log_comments, out);
+    line(out, &format!("signatures = {}", quoted(shared)));
     for signature in &draft.signatures {
         line(out, "");
         comments(&signature.comments, out);
@@ -128,7 +131,7 @@ fn signatures(draft: &Draft<'_>, out: &mut String) {
     }
 }
 
-fn one_signature(signature: &Signature, shared: Option<&str>, out: &mut String) {
+fn one_signature(signature: &Signature, shared: &str, out: &mut String) {
     line(out, "[[signatures]]");
     line(out, &format!("name = {}", quoted(&signature.name)));
     let printable =
@@ -146,7 +149,8 @@ fn one_signature(signature: &Signature, shared: Option<&str>, out: &mut String) 
     if signature.text.icase {
         line(out, "ignore-case = true");
     }
-    if let Some(prefix) = signature.log_prefix.as_deref().filter(|prefix| Some(*prefix) != shared) {
+    let prefix = signature.log_prefix.as_deref().unwrap_or_default();
+    if prefix != shared {
         line(out, &format!("log-prefix = {}", quoted(prefix)));
     }
 }

@@ -241,11 +241,11 @@ fn log(file: &file::Log, reader: &mut Reader<'_>) -> LogConfig {
 fn networks(written: Option<&file::Networks>, key: &str, reader: &mut Reader<'_>) -> (Vec<Network>, Place) {
     let Some(written) = written else { return (Vec::new(), Place::SHIPPED) };
     let bound = gate::layout::MAX_NETWORKS as usize;
-    if written.value.len() > bound {
-        let message = format!("{} networks; `{key}` has room for {bound}", written.value.len());
+    if written.items.len() > bound {
+        let message = format!("{} networks; `{key}` has room for {bound}", written.items.len());
         reader.error(&written.span, message, "join neighbours to wider networks");
     }
-    (distinct(&written.value, reader), place(&written.span, reader))
+    (distinct(&written.items, reader), place(&written.span, reader))
 }
 
 /// The widest networks only; a repetition is worth a warning.
@@ -270,13 +270,10 @@ fn distinct(written: &[Spanned<Network>], reader: &mut Reader<'_>) -> Vec<Networ
 /// Trust goes first, so that an exception can be made from a blocked network; the other way round has no effect.
 fn blocked_in_trusted(file: &File, reader: &mut Reader<'_>) {
     let (Some(trust), Some(block)) = (&file.trust, &file.block) else { return };
-    let mut trusted: Vec<&Spanned<Network>> = trust.value.iter().collect();
+    let mut trusted: Vec<&Spanned<Network>> = trust.items.iter().collect();
     trusted.sort_by_key(|one| (one.value.address, one.value.prefix()));
-    for blocked in &block.value {
-        let around = |one: &&&Spanned<Network>| {
-            one.value.contains(blocked.value.address) && one.value.prefix() <= blocked.value.prefix()
-        };
-        if let Some(wider) = trusted.iter().find(around) {
+    for blocked in &block.items {
+        if let Some(wider) = trusted.iter().find(|one| one.value.covers(&blocked.value)) {
             let line = reader.line(&wider.span).0;
             let help = format!(
                 "trusted networks are never blocked; narrow the one in line {line}, or take this one out"

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use toml_edit::{Document, Item, TableLike};
 
-use super::reader::{Reader, Span, Spanned, key_span, span_of};
+use super::reader::{List, Reader, Span, Spanned, key_span, span_of};
 use super::values;
 use crate::ruleset::{InterfaceName, Network};
 
@@ -24,11 +24,11 @@ pub(super) struct File {
     pub(super) limits: Vec<(Spanned<String>, Spanned<String>)>,
 }
 
-/// A list of networks and where it is.
-pub(super) type Networks = Spanned<Vec<Spanned<Network>>>;
+/// Networks of both families.
+pub(super) type Networks = List<Network>;
 
 /// Port ranges of one protocol.
-pub(super) type Ports = Spanned<Vec<Spanned<RangeInclusive<u16>>>>;
+pub(super) type Ports = List<RangeInclusive<u16>>;
 
 /// An entry of `[services]`.
 #[derive(Debug)]
@@ -36,10 +36,10 @@ pub(super) struct Service {
     pub(super) name: Spanned<String>,
     pub(super) tcp: Option<Ports>,
     pub(super) udp: Option<Ports>,
-    /// One of the two is there, but is no list.
+    /// One of the two is there, but is no list, or its key may be misspelt.
     pub(super) wrong_ports: bool,
     pub(super) from: Option<Networks>,
-    pub(super) interface: Option<Spanned<Vec<Spanned<InterfaceName>>>>,
+    pub(super) interface: Option<List<InterfaceName>>,
     pub(super) inspect: Option<Spanned<bool>>,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Signature {
     pub(super) log_prefix: Option<Spanned<String>>,
     /// The name is there, but is no text.
     pub(super) wrong_name: bool,
-    /// What is looked for is there, but is no text.
+    /// What is looked for is there, but is no text, or its key may be misspelt.
     pub(super) wrong_pattern: bool,
 }
 
@@ -121,14 +121,14 @@ fn services(item: &Item, reader: &mut Reader<'_>) -> Vec<Service> {
 fn service(services: &dyn TableLike, name: &str, item: &Item, reader: &mut Reader<'_>) -> Option<Service> {
     let table =
         reader.table(item, &format!("the service `{name}`"), &format!("{name} = {{ tcp = [22] }}"))?;
-    reader.only(table, "a service", &SERVICE);
+    let known = reader.only(table, "a service", &SERVICE);
     let networks = "from = [\"192.0.2.0/24\"]";
     let tcp = reader.list(table, "tcp", "tcp = [22]", values::ports);
     let udp = reader.list(table, "udp", "udp = [5060, \"10000-20000\"]", values::ports);
     let wrong = |read: bool, key: &str| !read && table.contains_key(key);
     Some(Service {
         name: Spanned { value: name.to_owned(), span: key_span(services, name) },
-        wrong_ports: wrong(tcp.is_some(), "tcp") || wrong(udp.is_some(), "udp"),
+        wrong_ports: !known || wrong(tcp.is_some(), "tcp") || wrong(udp.is_some(), "udp"),
         tcp,
         udp,
         from: reader.list(table, "from", networks, values::network),
@@ -166,12 +166,12 @@ fn signatures(item: &Item, reader: &mut Reader<'_>) -> Vec<Signature> {
 }
 
 fn signature(table: &dyn TableLike, span: Span, reader: &mut Reader<'_>) -> Signature {
-    reader.only(table, "a signature", &SIGNATURE);
+    let known = reader.only(table, "a signature", &SIGNATURE);
     let wrong = |key: &str| table.get(key).is_some_and(|item| !item.is_str());
     Signature {
         span,
         wrong_name: wrong("name"),
-        wrong_pattern: ["text", "hex", "regex"].into_iter().any(wrong),
+        wrong_pattern: !known || ["text", "hex", "regex"].into_iter().any(wrong),
         name: reader.text(table, "name", "name = \"friendly-scanner\""),
         header: reader.text(table, "header", "header = \"User-Agent\""),
         text: reader.text(table, "text", "text = \"friendly-scanner\""),

@@ -19,6 +19,15 @@ pub(super) struct Spanned<T> {
     pub(super) span: Span,
 }
 
+/// A list of values, those with mistakes left out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct List<T> {
+    pub(super) items: Vec<Spanned<T>>,
+    pub(super) span: Span,
+    /// Nothing is written between the brackets.
+    pub(super) empty: bool,
+}
+
 /// The source and what is wrong with it.
 #[derive(Debug)]
 pub(super) struct Reader<'s> {
@@ -65,17 +74,20 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Records each key that is not in `known`.
-    pub(super) fn only(&mut self, table: &dyn TableLike, what: &str, known: &[&str]) {
+    /// Records each key that is not in `known`; whether there was none.
+    pub(super) fn only(&mut self, table: &dyn TableLike, what: &str, known: &[&str]) -> bool {
+        let mut good = true;
         for (name, _) in table.iter() {
             if known.contains(&name) {
                 continue;
             }
+            good = false;
             let near = nearest(name, known.iter().copied());
             let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
             let help = format!("{near}{what} has {}", listed(known));
             self.error(&key_span(table, name), format!("unknown key `{name}`"), help);
         }
+        good
     }
 
     pub(super) fn table<'t>(&mut self, item: &'t Item, what: &str, shape: &str) -> Option<&'t dyn TableLike> {
@@ -114,19 +126,19 @@ impl<'s> Reader<'s> {
         key: &str,
         shape: &str,
         read: impl Fn(&Value) -> Result<T, BadValue>,
-    ) -> Option<Spanned<Vec<Spanned<T>>>> {
+    ) -> Option<List<T>> {
         let item = table.get(key)?;
         let span = span_of(item);
         let Some(array) = item.as_array() else {
             self.wrong_type(item, &span, &format!("`{key}`"), "a list", shape);
             return None;
         };
-        let value = array.iter().filter_map(|one| self.value(&value_span(one, array), read(one))).collect();
-        Some(Spanned { value, span })
+        let items = array.iter().filter_map(|one| self.value(&value_span(one, array), read(one))).collect();
+        Some(List { items, span, empty: array.is_empty() })
     }
 
     pub(super) fn wrong_type(&mut self, item: &Item, span: &Span, what: &str, wanted: &str, shape: &str) {
-        let message = format!("{what} is {wanted}, not {}", kind(item));
+        let message = format!("{what} must be {wanted}, not {}", kind(item));
         self.error(span, message, format!("write it as `{shape}`"));
     }
 }

@@ -1,20 +1,280 @@
+//! What a policy becomes. Mistakes have files of their own, in `tests/bad-toml`.
+
+use std::path::Path;
+
+use super::*;
 use crate::diagnostic::Style;
 use crate::plan::Plan;
 use crate::plan::nft::{Mode, Tag};
-use crate::policy::Policy;
+use crate::policy::{Language, Policy};
+use crate::ruleset::{ChainId, Family, Match, RejectWith, Rule, RuleSet, Target};
 
 fn policy(text: &str) -> Policy {
-    Policy::parse("policy.toml", text.as_bytes().to_vec()).unwrap_or_else(|mistakes| {
-        let text: String = mistakes.iter().map(|mistake| mistake.render(Style::Plain)).collect();
-        panic!("{text}")
-    })
+    Policy::parse("policy.toml", text.as_bytes().to_vec())
+        .unwrap_or_else(|mistakes| panic!("{}", drawn(&mistakes)))
+}
+
+fn drawn(mistakes: &[Diagnostic]) -> String {
+    mistakes.iter().map(|mistake| mistake.render(Style::Plain)).collect()
+}
+
+fn config_of(text: &str) -> Config {
+    config(&Source::new("policy.toml", text)).unwrap_or_else(|mistakes| panic!("{}", drawn(&mistakes))).0
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    policy(text).warnings().iter().map(|warning| warning.message().to_owned()).collect()
+}
+
+/// The rules of a chain as nft has them, with neither counters nor comments.
+fn nft(text: &str, chain: &str) -> Vec<String> {
+    let plan = Plan::new(&policy(text), Mode::Enforce, Tag::default()).unwrap();
+    let mut lines = plan.nft.lines().skip_while(|line| *line != format!("\tchain {chain} {{")).skip(1);
+    let rules = lines.by_ref().take_while(|line| *line != "\t}");
+    rules
+        .map(|rule| rule.split(" comment ").next().unwrap().replace("counter ", "").trim().to_owned())
+        .collect()
+}
+
+fn input(set: &RuleSet) -> &[Rule] {
+    &set.by_id(ChainId(0)).unwrap().rules
 }
 
 #[test]
-fn an_empty_file_is_the_shipped_policy() {
-    let policy = policy("");
-    assert_eq!(policy.warnings(), []);
+fn the_sample_says_what_an_empty_file_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/policy.toml");
+    let sample = std::fs::read_to_string(path).unwrap();
+    assert_eq!(Language::of(&sample), Language::Toml);
+    assert_eq!(config_of(&sample), config_of(""));
+    assert_eq!(policy(&sample).warnings(), []);
+    assert_eq!(nft(&sample, "v4_0_INPUT"), nft("", "v4_0_INPUT"));
+    // Every key is in the sample, so every default is seen.
+    for key in ["default", "refuse-with", "forward", "icmp", "level", "refused", "signatures"] {
+        assert!(sample.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
+    }
+}
+
+#[test]
+fn an_empty_file_opens_the_usual_ports() {
+    let expected = [
+        "iifname \"lo\" accept",
+        "meta l4proto 6 tcp dport 5060 jump v4_3_SIGNATURES",
+        "meta l4proto 17 udp dport 5060 jump v4_3_SIGNATURES",
+        "ct state { established, related } accept",
+        "meta l4proto 1 accept",
+        "meta l4proto 6 tcp dport 22 ct state { new } accept",
+        "meta l4proto 6 tcp dport 80 ct state { new } accept",
+        "meta l4proto 6 tcp dport 443 ct state { new } accept",
+        "meta l4proto 6 tcp dport 5060 ct state { new } accept",
+        "meta l4proto 17 udp dport 5060 accept",
+        "meta l4proto 6 tcp dport 5061 ct state { new } accept",
+        "meta l4proto 17 udp dport 4569 accept",
+        "meta l4proto 17 udp dport 10000-20000 accept",
+        "reject with icmp type host-prohibited",
+    ];
+    assert_eq!(nft("", "v4_0_INPUT"), expected);
+    let v6 = nft("", "v6_0_INPUT");
+    assert!(
+        v6.contains(&"ip6 saddr { fe80::/10 } meta l4proto 17 udp dport 546 accept".to_owned()),
+        "{v6:?}"
+    );
+    assert_eq!(v6.last().unwrap(), "reject with icmpv6 type admin-prohibited");
+    assert_eq!(nft("", "v6_1_FORWARD"), ["reject with icmpv6 type admin-prohibited"]);
+    assert_eq!(nft("", "v4_2_OUTPUT"), [""; 0]);
+}
+
+#[test]
+fn a_service_is_open_to_whom_it_says() {
+    let text = "signatures = []\nicmp = \"default\"\ndefault = \"drop\"\n[services]\n\
+                a = { tcp = [8080], udp = [1234], from = [\"192.0.2.0/24\", \"2001:db8::/32\", \"198.51.100.7\"], interface = [\"eth0\", \"tun+\"] }\n";
+    let expected = [
+        "iifname \"lo\" accept",
+        "ct state { established, related } accept",
+        "ip saddr { 192.0.2.0/24, 198.51.100.7/32 } iifname \"eth0\" meta l4proto 6 tcp dport 8080 ct state { new } accept",
+        "ip saddr { 192.0.2.0/24, 198.51.100.7/32 } iifname \"tun*\" meta l4proto 6 tcp dport 8080 ct state { new } accept",
+        "ip saddr { 192.0.2.0/24, 198.51.100.7/32 } iifname \"eth0\" meta l4proto 17 udp dport 1234 accept",
+        "ip saddr { 192.0.2.0/24, 198.51.100.7/32 } iifname \"tun*\" meta l4proto 17 udp dport 1234 accept",
+        "drop",
+    ];
+    assert_eq!(nft(text, "v4_0_INPUT"), expected);
+    assert!(nft(text, "v6_0_INPUT").iter().any(|rule| rule.starts_with("ip6 saddr { 2001:db8::/32 }")));
+    // A service for IPv4 networks only is closed to IPv6.
+    let text = "[services]\na = { tcp = [8080], from = [\"192.0.2.0/24\"] }\n";
+    assert!(!nft(text, "v6_0_INPUT").iter().any(|rule| rule.contains("8080")));
+}
+
+#[test]
+fn trust_goes_before_block_and_both_before_all_else() {
+    let text = "[trust]\nnetworks = [\"203.0.113.8/29\", \"2001:db8::1\"]\n[block]\nnetworks = [\"203.0.113.0/24\"]\n";
+    let rules = nft(text, "v4_0_INPUT");
+    let expected =
+        ["iifname \"lo\" accept", "ip saddr { 203.0.113.8/29 } accept", "ip saddr { 203.0.113.0/24 } drop"];
+    assert_eq!(rules[..3], expected);
+    assert_eq!(nft(text, "v6_0_INPUT")[1], "ip6 saddr { 2001:db8::1/128 } accept");
+    assert_eq!(
+        nft(text, "v4_1_FORWARD")[0],
+        "ip saddr != { 203.0.113.8/29 } ip saddr { 203.0.113.0/24 } drop"
+    );
+    let plan = Plan::new(&policy(text), Mode::Enforce, Tag::default()).unwrap();
+    let mut mapped = [0; 16];
+    mapped[10..12].fill(0xff);
+    mapped[12..].copy_from_slice(&[203, 0, 113, 0]);
+    assert_eq!(plan.gate.tables.blocked, [(96 + 24, mapped)]);
+    assert_eq!(plan.gate.tables.trusted.len(), 2);
+    let flags = plan.gate.tables.config.flags;
+    assert_ne!(flags & gate::layout::HAS_TRUSTED, 0);
+    assert_ne!(flags & gate::layout::HAS_BLOCKED, 0);
+    // Many networks take no room among the gate's rules.
+    let many: Vec<String> = (0..=255).map(|third| format!("\"10.0.{third}.0/25\"")).collect();
+    let text = format!("[trust]\nnetworks = [{}]\n", many.join(", "));
+    let plan = Plan::new(&policy(&text), Mode::Enforce, Tag::default()).unwrap();
+    let without = Plan::new(&policy(""), Mode::Enforce, Tag::default()).unwrap();
+    assert_eq!(plan.gate.tables.rules.len(), without.gate.tables.rules.len());
+    assert_eq!(plan.gate.tables.trusted.len(), 256);
+}
+
+#[test]
+fn networks_inside_others_are_left_out_with_a_warning() {
+    let text = "[block]\nnetworks = [\"192.0.2.7\", \"192.0.2.0/24\", \"192.0.2.0/24\"]\n";
+    assert_eq!(nft(text, "v4_0_INPUT")[1], "ip saddr { 192.0.2.0/24 } drop");
+    assert_eq!(warnings(text), ["this network is in the list already"; 2]);
+}
+
+#[test]
+fn every_way_to_end_ends_so() {
+    let last = |text: &str, chain: &str| nft(text, chain).last().cloned().unwrap_or_default();
+    assert_eq!(last("default = \"drop\"", "v4_0_INPUT"), "drop");
+    assert_eq!(last("default = \"accept\"", "v4_0_INPUT"), "meta l4proto 17 udp dport 10000-20000 accept");
+    assert_eq!(last("forward = \"drop\"", "v4_1_FORWARD"), "drop");
+    assert_eq!(nft("forward = \"accept\"", "v4_1_FORWARD"), [""; 0]);
+    let reset = nft("refuse-with = \"tcp-reset\"", "v6_0_INPUT");
+    assert_eq!(
+        reset[reset.len() - 2..],
+        ["meta l4proto 6 reject with tcp reset", "reject with icmpv6 type port-unreachable"]
+    );
+}
+
+#[test]
+fn each_reject_type_has_its_like_in_the_other_family() {
+    for (name, v4, v6) in [
+        ("icmp-net-unreachable", RejectWith::IcmpNetUnreachable, RejectWith::Icmp6NoRoute),
+        ("icmp-host-unreachable", RejectWith::IcmpHostUnreachable, RejectWith::Icmp6AddrUnreachable),
+        ("icmp-proto-unreachable", RejectWith::IcmpProtoUnreachable, RejectWith::Icmp6PortUnreachable),
+        ("icmp-port-unreachable", RejectWith::IcmpPortUnreachable, RejectWith::Icmp6PortUnreachable),
+        ("icmp-net-prohibited", RejectWith::IcmpNetProhibited, RejectWith::Icmp6AdminProhibited),
+        ("icmp-host-prohibited", RejectWith::IcmpHostProhibited, RejectWith::Icmp6AdminProhibited),
+        ("icmp-admin-prohibited", RejectWith::IcmpAdminProhibited, RejectWith::Icmp6AdminProhibited),
+        ("icmp6-no-route", RejectWith::IcmpNetUnreachable, RejectWith::Icmp6NoRoute),
+        ("icmp6-adm-prohibited", RejectWith::IcmpAdminProhibited, RejectWith::Icmp6AdminProhibited),
+        ("icmp6-addr-unreachable", RejectWith::IcmpHostUnreachable, RejectWith::Icmp6AddrUnreachable),
+        ("icmp6-port-unreachable", RejectWith::IcmpPortUnreachable, RejectWith::Icmp6PortUnreachable),
+        ("icmp6-policy-fail", RejectWith::IcmpAdminProhibited, RejectWith::Icmp6PolicyFail),
+        ("icmp6-reject-route", RejectWith::IcmpNetProhibited, RejectWith::Icmp6RejectRoute),
+    ] {
+        let policy = policy(&format!("refuse-with = \"{name}\""));
+        for (family, with) in [(Family::Ipv4, v4), (Family::Ipv6, v6)] {
+            let rules = input(policy.set(family).unwrap());
+            assert_eq!(rules.last().unwrap().target, Target::Reject(with), "{name}");
+        }
+    }
+}
+
+#[test]
+fn ipv6_is_never_cut_off() {
+    for kind in ["essential", "default", "drop"] {
+        let rules = nft(&format!("icmp = \"{kind}\"\ndefault = \"drop\""), "v6_0_INPUT");
+        assert!(
+            rules.contains(&"meta l4proto 58 icmpv6 type 130-136 accept".to_owned()),
+            "{kind}: {rules:?}"
+        );
+    }
+    let icmp = |kind: &str| -> Vec<String> {
+        let mut rules = nft(&format!("icmp = \"{kind}\""), "v4_0_INPUT");
+        rules.retain(|rule| rule.contains("l4proto 1 "));
+        rules
+    };
+    assert_eq!(icmp("accept"), ["meta l4proto 1 accept"]);
+    let errors = ["meta l4proto 1 icmp type 3 accept", "meta l4proto 1 icmp type 11-12 accept"];
+    assert_eq!(icmp("essential"), errors);
+    assert_eq!(icmp("default"), [""; 0]);
+    assert_eq!(icmp("drop"), ["meta l4proto 1 drop"]);
+}
+
+#[test]
+fn a_limit_has_one_bucket_for_all_ports_of_its_service() {
+    let text = "[services]\nssh = { tcp = [22, 2222] }\n[limits]\nssh = \"10/minute burst 20\"\n";
+    let rules = nft(text, "v4_0_INPUT");
+    let jumps: Vec<_> = rules.iter().filter(|rule| rule.contains("LIMIT")).collect();
+    assert_eq!(
+        jumps,
+        [
+            "meta l4proto 6 tcp dport 22 ct state { new } jump v4_3_LIMIT-ssh",
+            "meta l4proto 6 tcp dport 2222 ct state { new } jump v4_3_LIMIT-ssh"
+        ]
+    );
+    assert_eq!(
+        nft(text, "v4_3_LIMIT-ssh"),
+        ["update @limit_0 { ip saddr limit rate over 10/minute burst 20 packets } drop"]
+    );
+    let v6 = nft(text, "v6_3_LIMIT-ssh");
+    assert!(v6[0].contains("ip6 saddr & ffff:ffff:ffff:ffff:: "), "{v6:?}");
+    let limit = config_of("[limits]\nssh = \"3/hour\"").services[0].limit.unwrap();
+    assert_eq!(limit.1, 5);
+}
+
+#[test]
+fn what_is_refused_can_be_logged() {
+    let rules = nft("[log]\nrefused = \"no: \"\nlevel = \"debug\"\n", "v4_0_INPUT");
+    assert_eq!(
+        rules[rules.len() - 2],
+        "limit rate 10/minute burst 20 packets log prefix \"no: \" level debug"
+    );
+    // There is nothing to log where everything is let in.
+    assert!(
+        !nft("default = \"accept\"\n[log]\nrefused = \"no: \"", "v4_0_INPUT")
+            .iter()
+            .any(|rule| rule.contains("log"))
+    );
+}
+
+#[test]
+fn signatures_log_as_they_say() {
+    let text = "[log]\nsignatures = \"bad: \"\nlevel = \"notice\"\n\
+                [[signatures]]\nname = \"one\"\ntext = \"one1\"\n\
+                [[signatures]]\nname = \"two\"\ntext = \"two2\"\nlog-prefix = \"worse: \"\n\
+                [[signatures]]\nname = \"three\"\nhex = \"74 68 72|65:65\"\nlog-prefix = \"\"\n";
+    let policy = policy(text);
+    let set = policy.set(Family::Ipv4).unwrap();
+    let (_, chain) = set.chain("SIGNATURES").unwrap();
+    let names: Vec<_> = chain.rules.iter().map(|rule| rule.name.as_deref().unwrap()).collect();
+    assert_eq!(names, ["one", "two", "three"]);
+    let log = |name: &str| set.chain(name).unwrap().1.rules[0].target.clone();
+    let Target::Log(first) = log("BADSIP") else { panic!() };
+    let Target::Log(second) = log("BADSIP-2") else { panic!() };
+    assert_eq!((first.prefix.as_str(), first.level), ("bad: ", 5));
+    assert_eq!(second.prefix, "worse: ");
+    assert_eq!(chain.rules[2].target, Target::Drop);
+    let Match::Text(hex) = &chain.rules[2].matches[0] else { panic!() };
+    assert_eq!(hex.pattern, b"three");
     let plan = Plan::new(&policy, Mode::Enforce, Tag::default()).unwrap();
-    println!("{}", plan.nft);
-    println!("{} {:?}", plan.gate.tables.automaton.len(), plan.gate.signatures);
+    let names: Vec<_> = plan.gate.signatures.iter().map(|signature| signature.name.as_str()).collect();
+    assert_eq!(names, ["one", "two", "three"]);
+    assert_eq!(plan.gate.notes.len(), 2);
+    assert_eq!(plan.gate.tables.ports, [(5060, gate::layout::GUARD_UDP | gate::layout::GUARD_TCP)]);
+}
+
+#[test]
+fn doubtful_places_are_told() {
+    let signature = "[[signatures]]\nname = \"a\"\ntext = \"abc\"\n";
+    assert_eq!(
+        warnings(&format!("[services]\nsip = {{ udp = [5060] }}\n{signature}")),
+        ["no service is searched for signatures"]
+    );
+    assert_eq!(warnings("signatures = []\n[log]\nsignatures = \"x\"\n"), ["there are no signatures to log"]);
+    assert_eq!(warnings("[[signatures]]\nname = \"a\"\ntext = \"ab\"\n"), ["a very short text"]);
+    assert_eq!(
+        warnings(&format!("{signature}{}", signature.replace("\"a\"", "\"b\""))),
+        ["this signature is never the first to be found"]
+    );
+    assert_eq!(warnings(signature), [""; 0]);
 }

@@ -242,7 +242,7 @@ impl Rule<'_> {
             }
             6 => self.put(format_args!(
                 "-m limit --limit {} --limit-burst {}",
-                random.pick(&["1/hour", "2/day", "1/minute"]),
+                random.pick(&["1/hour", "2/hour", "1/minute"]),
                 1 + random.below(9)
             )),
             7 => {

@@ -53,10 +53,10 @@ fn service(written: &file::Service, reader: &mut Reader<'_>) -> Service {
     super::signatures::check_name(name, reader);
     let mut list = |ports: &Option<file::Ports>, key: &str| -> Vec<RangeInclusive<u16>> {
         let Some(ports) = ports else { return Vec::new() };
-        if ports.value.is_empty() {
+        if ports.empty {
             reader.error(&ports.span, format!("no port in `{key}`"), "leave the key out, or name a port");
         }
-        ports.value.iter().map(|range| range.value.clone()).collect()
+        ports.items.iter().map(|range| range.value.clone()).collect()
     };
     let (tcp, udp) = (list(&written.tcp, "tcp"), list(&written.udp, "udp"));
     if written.tcp.is_none() && written.udp.is_none() && !written.wrong_ports {
@@ -66,21 +66,21 @@ fn service(written: &file::Service, reader: &mut Reader<'_>) -> Service {
     let from = match &written.from {
         None => Sources::Anyone,
         Some(networks) => {
-            if networks.value.is_empty() {
+            if networks.empty {
                 let help = "take the service out to close it, or `from` to open it to anyone";
                 reader.error(&networks.span, "nobody may use this service", help);
             }
-            Sources::Networks(distinct(&networks.value, reader))
+            Sources::Networks(distinct(&networks.items, reader))
         }
     };
     let interfaces: Vec<InterfaceName> = match &written.interface {
         None => Vec::new(),
         Some(names) => {
-            if names.value.is_empty() {
+            if names.empty {
                 let help = "take the service out to close it, or `interface` to open it on all of them";
                 reader.error(&names.span, "this service is open on no interface", help);
             }
-            names.value.iter().map(|name| name.value.clone()).collect()
+            names.items.iter().map(|name| name.value.clone()).collect()
         }
     };
     Service {
@@ -102,11 +102,11 @@ fn opened_by_others(services: &[file::Service], reader: &mut Reader<'_>) {
         for open in services.iter().filter(|service| !narrowed(service)) {
             for (wanted, opened) in [(&narrow.tcp, &open.tcp), (&narrow.udp, &open.udp)] {
                 let (Some(wanted), Some(opened)) = (wanted, opened) else { continue };
-                for range in &wanted.value {
+                for range in &wanted.items {
                     let around = |other: &Spanned<RangeInclusive<u16>>| {
                         other.value.contains(range.value.start()) && other.value.contains(range.value.end())
                     };
-                    if opened.value.iter().any(around) {
+                    if opened.items.iter().any(around) {
                         opened_to_anyone(narrow, open, range, reader);
                     }
                 }
@@ -142,7 +142,7 @@ fn limit(name: &Spanned<String>, text: &Spanned<String>, services: &mut [Service
     };
     let Some(Spanned { value: (rate, burst), span }) = parsed else { return };
     if compile::hash_limit(&name.value, rate, burst, Family::Ipv4).credits(HZ).is_none() {
-        let help = "write a rate of at most 10000/second, and a lower burst for slow rates";
+        let help = "write a lower rate, a lower burst, or both";
         return reader.error(&span, "the kernel cannot count this rate and burst", help);
     }
     service.limit = Some((rate, burst, place(&name.span, reader)));

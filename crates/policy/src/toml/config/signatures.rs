@@ -89,11 +89,7 @@ fn search(written: &file::Signature, reader: &mut Reader<'_>) -> Option<Search> 
         }
         (None, None, Some(hex), None) => {
             let bytes = reader.value(&hex.span, values::hex(&hex.value))?.value;
-            if let (true, Some(key)) = (ignore_case, &written.ignore_case) {
-                let help = "bytes are searched for as they are; use `text` for letters";
-                reader.error(&key.span, "`ignore-case` with `hex`", help);
-            }
-            in_packet(bytes, false, &hex.span, reader)
+            in_packet(bytes, ignore_case, &hex.span, reader)
         }
         (Some(header), Some(text), None, None) => {
             in_header(header, HeaderPattern::Text(text.value.clone()), ignore_case, &text.span, reader)
@@ -144,7 +140,8 @@ fn in_packet(pattern: Vec<u8>, icase: bool, span: &Span, reader: &mut Reader<'_>
         let help = "it is in many packets by chance; a longer text, or one in a header, is safer";
         reader.warn(span, "a very short text", help);
     }
-    let algorithm = TextAlgorithm::BoyerMoore;
+    // Finds what fragments divide, as the gate does.
+    let algorithm = TextAlgorithm::KnuthMorrisPratt;
     Some(Search::Packet(Text { negated: false, algorithm, pattern, from: 0, to: u16::MAX, icase }))
 }
 
@@ -197,7 +194,7 @@ fn advice(mistake: &PatternMistake) -> &'static str {
     match mistake {
         PatternMistake::Empty => "every value holds it; write what is to be found",
         PatternMistake::MatchesEmpty => "use `+` where `*` or `?` leaves nothing that must be there",
-        PatternMistake::NeverMatches => "look for a class of bytes that leaves none over",
+        PatternMistake::NeverMatches => "a class like `[^\\x00-\\xff]` leaves no byte to match",
         PatternMistake::LineEnd => "a folded value is searched over its lines, but not for the line ends",
         PatternMistake::TooLong(_) => "shorten it to what is typical",
         PatternMistake::AnchorInside => {
