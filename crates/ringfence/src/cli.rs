@@ -100,7 +100,7 @@ was to be forwarded and has no hop left), conntrack-full, no-rules \
 /// What to do about transport checksums.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Checksums {
-    /// Verify, unless the capture shows that they were not there yet when it was made (local traffic, offload)
+    /// Verify, unless most are wrong: then they were not there yet when the capture was made
     #[default]
     Auto,
     /// Verify them all

@@ -18,5 +18,6 @@ mod oracle {
     mod packets;
     mod random;
     mod rules;
+    mod traffic;
     mod ways;
 }

@@ -208,11 +208,21 @@ impl<'a> Judge<'a> {
             // What is passed on was judged when it came in.
             Some(Direction::Outgoing) => (from_us || !self.locals.are_certain()).then_some(Way::Output),
             Some(Direction::Incoming) if to_us || to_all => Some(Way::Input),
-            Some(Direction::Incoming) => self.locals.are_certain().then_some(Way::Forward),
+            Some(Direction::Incoming) => self.forwards(packet).then_some(Way::Forward),
             None if from_us => Some(Way::Output),
             None if to_us || to_all => Some(Way::Input),
-            None => self.locals.are_certain().then_some(Way::Forward),
+            None => self.forwards(packet).then_some(Way::Forward),
         }
+    }
+
+    /// Whether a packet between two others passes through this host. Link-local ones pass through nobody (RFC 4291 section
+    /// 2.5.6).
+    fn forwards(&self, packet: &Packet<'_>) -> bool {
+        let stays = |address: IpAddr| match address {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        self.locals.are_certain() && !stays(packet.source()) && !stays(packet.destination())
     }
 
     /// Gives the received copy of a packet to itself the fate of the sent one.
