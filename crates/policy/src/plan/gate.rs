@@ -194,3 +194,6 @@ pub fn printable(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests;
