@@ -201,3 +201,6 @@ pub fn printable(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests;

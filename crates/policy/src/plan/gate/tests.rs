@@ -1,0 +1,197 @@
+//! Which rules become conditions of the gate, and which are refused.
+
+use gate::layout::{ALL_PROTOCOLS, ALL_UDP_PORTS, GUARD_TCP, GUARD_UDP, action, check};
+
+use super::*;
+use crate::iptables;
+
+fn sets(rules: &str) -> Vec<RuleSet> {
+    let file = iptables::parse("test", &format!("*filter\n{rules}COMMIT\n"))
+        .unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    [file.ipv4, file.ipv6].into_iter().flatten().collect()
+}
+
+fn planned(rules: &str) -> GatePlan {
+    plan(&sets(rules), &Networks::default()).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+/// Line and message of what is refused.
+fn refused(rules: &str) -> Vec<(usize, String)> {
+    let errors = plan(&sets(rules), &Networks::default()).expect_err("everything can be enforced");
+    errors.into_iter().map(|error| (error.line.0, error.message)).collect()
+}
+
+/// What each rule does, with the line that it is from.
+fn actions(plan: &GatePlan) -> Vec<(usize, u32)> {
+    plan.rules.iter().zip(&plan.tables.rules).map(|(origin, rule)| (origin.line.0, rule.action)).collect()
+}
+
+fn names(plan: &GatePlan) -> Vec<&str> {
+    plan.signatures.iter().map(|signature| signature.name.as_str()).collect()
+}
+
+const SEARCH: &str = "-A INPUT -p udp -m udp --dport 5060 -m string --algo bm --string";
+
+#[test]
+fn the_rules_of_the_article() {
+    let plan = planned(&format!(
+        ":BADSIP - [0:0]\n{SEARCH} \"sundayddr\" -j BADSIP\n{SEARCH} \"friendly-scanner\" -j BADSIP\n\
+         -A INPUT -m state --state ESTABLISHED,RELATED -j ACCEPT\n-A INPUT -p udp --dport 5060 -j ACCEPT\n\
+         -A INPUT -j REJECT --reject-with icmp-host-prohibited\n\
+         -A BADSIP -j LOG --log-prefix \"iptables-badsip: \" --log-level 6\n-A BADSIP -j DROP\n"
+    ));
+    // Both texts are one group, so LOG and DROP stand there once.
+    assert_eq!(actions(&plan), [(8, action::NOTE), (9, action::DROP)]);
+    assert_eq!(names(&plan), ["sundayddr", "friendly-scanner"]);
+    assert_eq!(plan.signatures[1].line, Line(4));
+    assert_eq!(plan.tables.ports, [(5060, GUARD_UDP)]);
+    assert_eq!(plan.tables.config.flags, 0);
+    let Note::Log(log) = &plan.notes[0] else { panic!("{:?}", plan.notes) };
+    assert_eq!((log.prefix.as_str(), log.level), ("iptables-badsip: ", 6));
+    let drop = &plan.tables.rules[1];
+    assert_eq!(drop.checks, check::PROTOCOL | check::DESTINATION_PORT | check::SIGNATURE);
+    assert_eq!((drop.protocol, drop.destination_ports, drop.family), (17, [5060, 5060], 4));
+    assert_eq!(plan.tables.automaton.len(), "sundayddr".len() + "friendly-scanner".len() + 1);
+}
+
+#[test]
+fn the_file_of_the_article() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/article/iptables");
+    let Ok(text) = std::fs::read_to_string(&file) else {
+        eprintln!("SKIPPED: {} is not here", file.display());
+        return;
+    };
+    let file = iptables::parse("iptables", &text).unwrap();
+    let plan = plan(&[file.ipv4.unwrap()], &Networks::default()).unwrap();
+    assert_eq!(
+        names(&plan),
+        ["sundayddr", "sipsak", "sipvicious", "friendly-scanner", "iWar", "sip-scan", "sipcli"]
+    );
+    let kinds: Vec<u32> = plan.tables.rules.iter().map(|rule| rule.action).collect();
+    assert_eq!(kinds, [action::NOTE, action::DROP]);
+}
+
+#[test]
+fn nothing_to_search_for_needs_no_rules() {
+    let plan =
+        planned("-A INPUT -m state --state ESTABLISHED -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT\n");
+    assert_eq!((plan.tables.rules.len(), plan.tables.ports.len(), plan.signatures.len()), (0, 0, 0));
+    assert_eq!(plan.tables.config.accepting, 0);
+}
+
+#[test]
+fn a_text_rule_behind_a_state_is_refused_with_both_lines() {
+    let errors =
+        refused(&format!("-A INPUT -m state --state ESTABLISHED -j ACCEPT\n{SEARCH} \"x\" -j DROP\n"));
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].0, 3);
+    assert!(errors[0].1.contains("comes after line 2"), "{errors:?}");
+    // A state for other ports is no obstacle.
+    planned(&format!(
+        "-A INPUT -p tcp -m tcp --dport 22 -m state --state NEW -j ACCEPT\n{SEARCH} \"x\" -j DROP\n"
+    ));
+    // A rate is one, as it depends on what came before.
+    let errors =
+        refused(&format!("-A INPUT -p udp -m limit --limit 9/s -j ACCEPT\n{SEARCH} \"x\" -j DROP\n"));
+    assert!(errors[0].1.contains("comes after line 2"), "{errors:?}");
+    // A log changes nothing, whatever it depends on.
+    planned(&format!("-A INPUT -m limit --limit 9/s -j LOG\n{SEARCH} \"x\" -j DROP\n"));
+}
+
+#[test]
+fn what_the_gate_can_see_may_come_first() {
+    let plan = planned(&format!(
+        "-A INPUT -i lo -j ACCEPT\n-A INPUT -s 192.0.2.0/24 -p udp -m udp --dport 5060 -j ACCEPT\n{SEARCH} \"x\" -j DROP\n"
+    ));
+    assert_eq!(actions(&plan), [(2, action::LEAVE), (3, action::LEAVE), (4, action::DROP)]);
+    assert_eq!(plan.interfaces.len(), 1);
+    assert!(plan.interfaces[0].matches("lo"));
+    assert_eq!(plan.tables.rules[0].interfaces, 1);
+    assert_eq!(plan.tables.rules[1].checks & check::SOURCE, check::SOURCE);
+}
+
+#[test]
+fn what_comes_behind_the_last_text_rule_is_not_the_gates() {
+    let accepts: String =
+        (1..=300).map(|port| format!("-A INPUT -p tcp --dport {port} -j ACCEPT\n")).collect();
+    let plan = planned(&format!("{SEARCH} \"x\" -j DROP\n{accepts}"));
+    assert_eq!(plan.tables.rules.len(), 1);
+    let errors = refused(&format!("{accepts}{SEARCH} \"x\" -j DROP\n"));
+    assert!(errors[0].1.contains("301 conditions"), "{errors:?}");
+}
+
+#[test]
+fn pairs_of_log_and_drop_keep_their_order() {
+    let plan = planned(&format!(
+        "{SEARCH} \"one\" -j LOG --log-prefix \"1: \"\n{SEARCH} \"one\" -j DROP\n\
+         {SEARCH} \"two\" -j LOG --log-prefix \"2: \"\n{SEARCH} \"two\" -j DROP\n"
+    ));
+    let kinds = [(2, action::NOTE), (3, action::DROP), (4, action::NOTE), (5, action::DROP)];
+    assert_eq!(actions(&plan), kinds);
+    let groups: Vec<u32> = plan.tables.rules.iter().map(|rule| rule.group).collect();
+    assert_eq!(groups, [0, 0, 1, 1]);
+    assert_eq!(names(&plan), ["one", "two"]);
+    let notes: Vec<u32> = plan.tables.rules.iter().map(|rule| rule.note).collect();
+    assert_eq!((notes[0], notes[2]), (0, 1));
+}
+
+#[test]
+fn ports_are_guarded_where_texts_are_looked_for() {
+    let plan = planned(
+        "-A INPUT -p udp -m multiport --dports 5060:5062,5080 -m string --algo bm --string a1 -j DROP\n\
+         -A INPUT -p tcp -m tcp --dport 5060 -m string --algo bm --string a1 -j DROP\n",
+    );
+    assert_eq!(
+        plan.tables.ports,
+        [(5060, GUARD_UDP | GUARD_TCP), (5061, GUARD_UDP), (5062, GUARD_UDP), (5080, GUARD_UDP)]
+    );
+    assert_eq!(plan.signatures.len(), 1, "one text is one signature");
+    let everywhere = planned("-A INPUT -p udp -m string --algo bm --string a1 -j DROP\n");
+    assert_eq!(everywhere.tables.config.flags, ALL_UDP_PORTS);
+    let everything = planned("-A INPUT -m string --algo bm --string a1 -j DROP\n");
+    assert_eq!(everything.tables.config.flags, ALL_PROTOCOLS);
+}
+
+#[test]
+fn what_cannot_be_exact_is_refused() {
+    for (rules, why) in [
+        ("-A INPUT -m string --algo bm ! --string a1 -j DROP\n", "is negated"),
+        ("-A INPUT -m string --algo bm --string a1 -j ACCEPT\n", "leads to a target other than"),
+        ("-A INPUT -m string --algo bm --string a1 -j REJECT\n", "leads to a target other than"),
+        (
+            "-A INPUT -m string --algo bm --string a1 -m limit --limit 1/s -j DROP\n",
+            "stands together with a condition",
+        ),
+        (
+            "-A INPUT -m string --algo bm --string a1 -m string --algo bm --string a2 -j DROP\n",
+            "stands together with another one",
+        ),
+        ("-A OUTPUT -m string --algo bm --string a1 -j DROP\n", "is reached from OUTPUT"),
+        ("-A FORWARD -m string --algo bm --string a1 -j DROP\n", "is reached from FORWARD"),
+        (
+            ":T - [0:0]\n-A INPUT -m state --state NEW -j T\n-A T -m string --algo bm --string a1 -j DROP\n",
+            "is reached through a condition",
+        ),
+    ] {
+        let errors = refused(rules);
+        assert!(errors.iter().any(|(_, message)| message.contains(why)), "{rules}: {errors:?}");
+    }
+}
+
+#[test]
+fn rules_for_known_networks_take_no_room() {
+    let network = |text: &str, prefix: u32| Network {
+        address: text.parse().unwrap(),
+        mask: std::net::Ipv4Addr::from(u32::MAX << (32 - prefix)).into(),
+    };
+    let networks =
+        Networks { trusted: vec![network("192.0.2.0", 24)], blocked: vec![network("203.0.113.7", 32)] };
+    let rules = format!(
+        "-A INPUT -s 192.0.2.0/24 -j ACCEPT\n-A INPUT -s 203.0.113.7 -j DROP\n-A INPUT -s 198.51.100.0/24 -j ACCEPT\n{SEARCH} \"x\" -j DROP\n"
+    );
+    let plan = plan(&sets(&rules), &networks).unwrap();
+    assert_eq!(actions(&plan), [(4, action::LEAVE), (5, action::DROP)]);
+    assert_eq!(plan.tables.config.flags, layout::HAS_TRUSTED | layout::HAS_BLOCKED);
+    assert_eq!(plan.tables.trusted[0].0, 96 + 24);
+    assert_eq!(plan.tables.blocked[0], (128, Address::v4([203, 0, 113, 7]).0));
+}
