@@ -109,7 +109,7 @@ pub struct Rule {
     pub line: Line,
     /// Comment lines above it in the file and `-m comment` texts, in order, without their marks.
     pub comments: Vec<String>,
-    /// What the policy calls it: a signature (logs say so too) or a service.
+    /// What the policy calls it: a signature (logs say so too), a service, `trust` or `block`. None for iptables.
     pub name: Option<String>,
     /// Conditions, in the order in which the kernel evaluates them (that order shows in `limit` and `recent`).
     pub matches: Vec<Match>,
