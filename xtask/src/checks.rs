@@ -61,6 +61,9 @@ pub(crate) fn test(args: &TestArgs) -> Result<()> {
 
 fn lint(steps: &mut Steps) -> Result<()> {
     steps.command("format", cargo(["fmt", "--all", "--check"]))?;
+    // The kernel half is not in the workspace.
+    let bpf = cargo(["fmt", "--manifest-path", "crates/gate-bpf/Cargo.toml", "--check"]);
+    steps.command("format of the kernel half", bpf)?;
     steps.command("clippy", cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     let mut doc = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
     doc.env("RUSTDOCFLAGS", "-Dwarnings");

@@ -6,12 +6,14 @@
 
 mod credits;
 mod header;
+mod memory;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 pub use credits::{HASHLIMIT_SCALE, HashCredits, LIMIT_SCALE, LimitCredits};
 pub use header::{HeaderPattern, HeaderText, LONGEST_PATTERN, PatternMistake};
+pub use memory::{HashLimit, HashRate, Limit, Rate, RateUnit, Recent, RecentAction};
 
 /// The address family that a rule set judges.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -109,7 +111,7 @@ pub struct Rule {
     pub line: Line,
     /// Comment lines above it in the file and `-m comment` texts, in order, without their marks.
     pub comments: Vec<String>,
-    /// What the policy calls it: a signature (logs say so too) or a service.
+    /// What the policy calls it: a signature (logs say so too), a service, `trust` or `block`. None for iptables.
     pub name: Option<String>,
     /// Conditions, in the order in which the kernel evaluates them (that order shows in `limit` and `recent`).
     pub matches: Vec<Match>,
@@ -334,6 +336,7 @@ pub enum TextAlgorithm {
     BoyerMoore,
     KnuthMorrisPratt,
 }
+<<<<<<< HEAD
 
 /// A rate as iptables writes it: `amount` per `unit`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -436,3 +439,5 @@ mod tests {
         assert_eq!(capital(0xdf), 0xbf);
     }
 }
+=======
+>>>>>>> helper-d

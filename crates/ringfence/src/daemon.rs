@@ -48,6 +48,8 @@ pub(crate) struct Daemon {
     listener: std::os::unix::net::UnixListener,
     /// The faults that were last told.
     told: Vec<String>,
+    /// Whoever stops us takes the gate off, too.
+    clean: bool,
     _lock: Lock,
 }
 
@@ -67,7 +69,7 @@ impl Daemon {
         match started {
             Ok(force) => {
                 say(&draw(policy.warnings()));
-                Ok(Self { args: args.clone(), force, reporter, listener, told: Vec::new(), _lock: lock })
+                Ok(Self { args: args.clone(), force, reporter, listener, told: Vec::new(), clean: false, _lock: lock })
             }
             Err(reason) => {
                 if !host::gate::is_pinned(&args.pin_dir) {
@@ -122,7 +124,9 @@ impl Daemon {
         self.reporter.flush();
         let socket = self.args.daemon.run_dir.join(SOCKET);
         let _ = std::fs::remove_file(socket);
-        say("stopped; the gate goes on with its last policy, `ringfence stop --clean` takes it off\n");
+        if !self.clean {
+            say("stopped; the gate goes on with its last policy, `ringfence stop --clean` takes it off\n");
+        }
         Ok(())
     }
 
@@ -132,7 +136,10 @@ impl Daemon {
         let (answer, last) = match command {
             "status" => (status::status(&self.force, &self.reporter, &self.args), false),
             "reload" => (self.reload(events)?, false),
-            "stop" => (json!({ "ok": true, "pid": std::process::id() }), true),
+            "stop" => {
+                self.clean = request.body.get("clean") == Some(&Value::Bool(true));
+                (json!({ "ok": true, "pid": std::process::id() }), true)
+            }
             other => (json!({ "ok": false, "message": format!("no command `{other}`") }), false),
         };
         request.answer(answer).await;

@@ -1,5 +1,7 @@
 //! Each option has a packet that it must match and one that it must not: a test fails when the option is ignored.
 
+mod converted;
+mod gate;
 mod memory;
 mod packets;
 

@@ -230,7 +230,7 @@ fn accept(
         draft.loose.extend(comments);
         return;
     }
-    place.accepts += 1;
+    let trusted = draft.trust.len();
     match shape.protocol {
         Some(1 | 58) => icmp(rule, shape, comments, place, draft),
         Some(protocol @ (6 | 17)) => service(rule, shape, protocol, comments, place, draft),
@@ -238,6 +238,10 @@ fn accept(
             everything_from(rule, shape, comments, place, draft)
         }
         Some(_) | None => draft.cannot_say(rule, "a service of the TOML is TCP or UDP", comments),
+    }
+    // Trust comes before block in the TOML, too.
+    if draft.trust.len() == trusted {
+        place.accepts += 1;
     }
 }
 

@@ -56,17 +56,17 @@ fn networks(config: &Config, builder: &mut Builder) {
     let within = |networks: &Vec<Network>| Match::SourceIn { negated: false, networks: networks.clone() };
     if !trusted.is_empty() {
         let Place(line) = config.trusted.1;
-        builder.rule(Builder::INPUT, line, vec![within(&trusted)], Target::Accept);
+        builder.named_rule(Builder::INPUT, (line, "trust"), vec![within(&trusted)], Target::Accept);
     }
     if !blocked.is_empty() {
         let Place(line) = config.blocked.1;
-        builder.rule(Builder::INPUT, line, vec![within(&blocked)], Target::Drop);
+        builder.named_rule(Builder::INPUT, (line, "block"), vec![within(&blocked)], Target::Drop);
         // The gate drops what passes through this host too.
         let mut matches = vec![within(&blocked)];
         if !trusted.is_empty() {
             matches.insert(0, Match::SourceIn { negated: true, networks: trusted });
         }
-        builder.rule(Builder::FORWARD, line, matches, Target::Drop);
+        builder.named_rule(Builder::FORWARD, (line, "block"), matches, Target::Drop);
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) const REFUSED_BURST: u32 = 20;
 
 /// As `-m hashlimit` has it.
 pub(super) const LIMIT_BURST: u32 = 5;
-/// Sources that a limit remembers; the oldest go first when there are more.
+/// Sources that a limit remembers; more are not limited until one of these is forgotten, when its bucket is full again.
 pub(super) const LIMIT_SOURCES: u32 = 65_536;
 /// An IPv6 subscriber has a /64 at least, so addresses in it count as one source.
 pub(super) const LIMIT_PREFIX: Ipv<u8> = Ipv { v4: 32, v6: 64 };

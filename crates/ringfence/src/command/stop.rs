@@ -20,7 +20,7 @@ pub(crate) fn run(args: &StopArgs) -> Result<ExitCode, Exit> {
     let run_dir = &args.daemon.run_dir;
     let instance = Instance::read(run_dir);
     let mut out = io::stdout().lock();
-    match control::ask(run_dir, &json!({ "command": "stop" })) {
+    match control::ask(run_dir, &json!({ "command": "stop", "clean": args.clean })) {
         Ok(answer) => {
             let pid = answer.get("pid").and_then(Value::as_u64);
             Instance::wait_for_end(run_dir, PATIENCE)?;

@@ -11,8 +11,12 @@ use netfilter::defrag::Refusal;
 use netfilter::packet::{Malformed, Packet};
 use netfilter::rules::{Cause, Hook, RuleRef};
 use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
+<<<<<<< HEAD
 use policy::plan::gate::signature_name;
 use policy::ruleset::{Family, Rule, RuleSet};
+=======
+use policy::ruleset::{Family, Line, Match, Rule, RuleSet, Target};
+>>>>>>> helper-d
 
 use super::locals::{Locals, is_loopback};
 use super::record::{self, Decision, End, Place, Protocol, Reason};
@@ -283,11 +287,18 @@ impl<'a> Judge<'a> {
             Cause::Policy(line) => (Reason::Policy, Some(format!("{}:{}", hook.name(), line.0))),
             Cause::HotDrop(at) => (Reason::BrokenHeader, self.place_of(family, at)),
             Cause::Rule(at) => {
+                if let Some(reason) = self.rule(family, at).and_then(known_network) {
+                    return (reason, self.place_of(family, at));
+                }
                 // The innermost search on the way decides what it is called.
                 let way = std::iter::once(&at).chain(via.iter().rev());
                 let mut rules = way.filter_map(|&at| self.rule(family, at));
                 match rules.find_map(signature_name).filter(|_| verdict != Decision::Accept) {
+<<<<<<< HEAD
                     Some(text) => (Reason::Signature, Some(text)),
+=======
+                    Some(name) => (Reason::Signature, Some(name)),
+>>>>>>> helper-d
                     None => (Reason::Rule, self.place_of(family, at)),
                 }
             }
@@ -299,10 +310,35 @@ impl<'a> Judge<'a> {
         set.by_id(at.chain)?.rules.get(at.index)
     }
 
-    /// `CHAIN:LINE`.
+    /// The name that the policy gives to the rule, or else `CHAIN:LINE`; `CHAIN:default` for what it leaves to its default.
     fn place_of(&self, family: Family, at: RuleRef) -> Option<String> {
         let set = self.rule_sets.iter().find(|set| set.family == family)?;
-        Some(format!("{}:{}", set.by_id(at.chain)?.name, at.line.0))
+        let chain = set.by_id(at.chain)?;
+        if let Some(name) = chain.rules.get(at.index).and_then(|rule| rule.name.clone()) {
+            return Some(name);
+        }
+        Some(match at.line {
+            Line::SHIPPED => format!("{}:default", chain.name),
+            Line(line) => format!("{}:{line}", chain.name),
+        })
+    }
+}
+
+/// What the gate would say of a packet that this rule decides about, if it is one for whole networks. Only TOML has such.
+fn known_network(rule: &Rule) -> Option<Reason> {
+    match (rule.matches.as_slice(), &rule.target) {
+        ([Match::SourceIn { negated: false, .. }], Target::Accept) => Some(Reason::Trusted),
+        ([.., Match::SourceIn { negated: false, .. }], Target::Drop) => Some(Reason::Blocked),
+        _ => None,
+    }
+}
+
+/// What the signature is called that a rule looks for.
+fn signature_name(rule: &Rule) -> Option<String> {
+    let is_header = |one: &Match| matches!(one, Match::Header(_));
+    match &rule.name {
+        Some(name) if rule.matches.iter().any(is_header) => Some(name.clone()),
+        name => sought_text(rule).map(|text| name.clone().unwrap_or(text)),
     }
 }
 

@@ -78,6 +78,7 @@ impl From<Verdict> for Decision {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Reason {
+    Blocked,
     BrokenHeader,
     ConntrackFull,
     Fragment,
@@ -90,11 +91,13 @@ pub(super) enum Reason {
     Policy,
     Rule,
     Signature,
+    Trusted,
 }
 
 impl Reason {
     fn name(self) -> &'static str {
         match self {
+            Self::Blocked => "blocked",
             Self::BrokenHeader => "broken-header",
             Self::ConntrackFull => "conntrack-full",
             Self::Fragment => "fragment",
@@ -107,6 +110,7 @@ impl Reason {
             Self::Policy => "policy",
             Self::Rule => "rule",
             Self::Signature => "signature",
+            Self::Trusted => "trusted",
         }
     }
 }
