@@ -69,7 +69,15 @@ impl Daemon {
         match started {
             Ok(force) => {
                 say(&draw(policy.warnings()));
-                Ok(Self { args: args.clone(), force, reporter, listener, told: Vec::new(), clean: false, _lock: lock })
+                Ok(Self {
+                    args: args.clone(),
+                    force,
+                    reporter,
+                    listener,
+                    told: Vec::new(),
+                    clean: false,
+                    _lock: lock,
+                })
             }
             Err(reason) => {
                 if !host::gate::is_pinned(&args.pin_dir) {

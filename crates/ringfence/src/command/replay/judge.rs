@@ -11,12 +11,8 @@ use netfilter::defrag::Refusal;
 use netfilter::packet::{Malformed, Packet};
 use netfilter::rules::{Cause, Hook, RuleRef};
 use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
-<<<<<<< HEAD
 use policy::plan::gate::signature_name;
-use policy::ruleset::{Family, Rule, RuleSet};
-=======
 use policy::ruleset::{Family, Line, Match, Rule, RuleSet, Target};
->>>>>>> helper-d
 
 use super::locals::{Locals, is_loopback};
 use super::record::{self, Decision, End, Place, Protocol, Reason};
@@ -294,11 +290,7 @@ impl<'a> Judge<'a> {
                 let way = std::iter::once(&at).chain(via.iter().rev());
                 let mut rules = way.filter_map(|&at| self.rule(family, at));
                 match rules.find_map(signature_name).filter(|_| verdict != Decision::Accept) {
-<<<<<<< HEAD
-                    Some(text) => (Reason::Signature, Some(text)),
-=======
                     Some(name) => (Reason::Signature, Some(name)),
->>>>>>> helper-d
                     None => (Reason::Rule, self.place_of(family, at)),
                 }
             }
@@ -330,15 +322,6 @@ fn known_network(rule: &Rule) -> Option<Reason> {
         ([Match::SourceIn { negated: false, .. }], Target::Accept) => Some(Reason::Trusted),
         ([.., Match::SourceIn { negated: false, .. }], Target::Drop) => Some(Reason::Blocked),
         _ => None,
-    }
-}
-
-/// What the signature is called that a rule looks for.
-fn signature_name(rule: &Rule) -> Option<String> {
-    let is_header = |one: &Match| matches!(one, Match::Header(_));
-    match &rule.name {
-        Some(name) if rule.matches.iter().any(is_header) => Some(name.clone()),
-        name => sought_text(rule).map(|text| name.clone().unwrap_or(text)),
     }
 }
 
