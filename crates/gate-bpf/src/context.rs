@@ -1,10 +1,11 @@
 //! One view of the two kinds of packet context.
 
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::{__sk_buff, bpf_fib_lookup as FibLookup};
 use aya_ebpf::helpers::generated::{
-    bpf_fib_lookup, bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+    bpf_fib_lookup, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
-use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
-use aya_ebpf::{EbpfContext, bindings::bpf_fib_lookup as FibLookup};
+use aya_ebpf::programs::XdpContext;
 use gate::Frame;
 use gate::frame::{CHUNK, MAX_OFFSET};
 
@@ -12,7 +13,7 @@ use gate::frame::{CHUNK, MAX_OFFSET};
 const NOT_FORWARDED: i64 = 4;
 
 /// Room for Ethernet, two VLAN tags, IPv4 options or a usual chain of IPv6 extension headers, and TCP.
-const HEADERS: u32 = 256;
+const HEADERS: usize = 256;
 
 /// Direct pointers are used up to here; with a chunk behind it this stays below the verifier's `MAX_PACKET_OFF`.
 const DIRECT: u32 = 0xff00;
@@ -36,31 +37,32 @@ pub trait Context: Frame {
 /// The context of an XDP program.
 pub struct Xdp(pub XdpContext);
 
-/// The context of a TC classifier.
-pub struct Tc(pub TcContext);
+/// The context of a program that gets a socket buffer: a TC classifier, or (`AT_SOCKET`) a cgroup's ingress program,
+/// whose packets begin with the network header and are past routing.
+pub struct Skb<const AT_SOCKET: bool>(*mut __sk_buff);
 
-/// The context of a cgroup's ingress program; it begins with the network header.
-pub struct Cgroup(pub SkBuffContext);
+impl<const AT_SOCKET: bool> Skb<AT_SOCKET> {
+    #[inline(always)]
+    pub fn new(skb: *mut __sk_buff) -> Self {
+        Self(skb)
+    }
 
-impl Cgroup {
     /// The packet's mark.
     #[inline(always)]
     pub fn mark(&self) -> u32 {
-        // SAFETY: the kernel gave us a valid `__sk_buff`; the field is readable for this program type.
-        unsafe { (*self.0.skb.skb).mark }
+        // SAFETY: the kernel gave us a valid `__sk_buff`; the field is readable for both program types.
+        unsafe { (*self.0).mark }
     }
-}
 
-impl Tc {
     /// Makes all headers that the gate reads directly readable; they may lie in further pages of the buffer.
     #[inline(always)]
-    pub fn new(ctx: TcContext) -> Self {
-        let wanted = ctx.len().min(HEADERS);
-        if ((ctx.data_end() - ctx.data()) as u32) < wanted {
-            // A failure (no memory) leaves a frame that reads as truncated, which passes.
-            let _ = ctx.pull_data(wanted);
+    pub fn pull_headers(&self) {
+        let wanted = self.total_len().min(HEADERS);
+        if self.data_end() - self.data() < wanted {
+            // SAFETY: the helper moves bytes within the buffer; no pointer into it is held across the call. A failure
+            // (no memory) leaves a frame that reads as truncated, which passes.
+            unsafe { bpf_skb_pull_data(self.0, wanted as u32) };
         }
-        Self(ctx)
     }
 }
 
@@ -165,7 +167,7 @@ impl Context for Xdp {
     }
 }
 
-impl Frame for Tc {
+impl<const AT_SOCKET: bool> Frame for Skb<AT_SOCKET> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.total_len()
@@ -182,93 +184,45 @@ impl Frame for Tc {
     }
 }
 
-impl Context for Tc {
+impl<const AT_SOCKET: bool> Context for Skb<AT_SOCKET> {
     #[inline(always)]
     fn data(&self) -> usize {
-        opaque(self.0.data())
+        // SAFETY: the kernel gave us a valid `__sk_buff`; the field is readable for both program types.
+        opaque(unsafe { (*self.0).data } as usize)
     }
 
     #[inline(always)]
     fn data_end(&self) -> usize {
-        opaque(self.0.data_end())
+        // SAFETY: as above.
+        opaque(unsafe { (*self.0).data_end } as usize)
     }
 
     #[inline(always)]
     fn total_len(&self) -> usize {
-        self.0.len() as usize
+        // SAFETY: as above.
+        unsafe { (*self.0).len as usize }
     }
 
     #[inline(always)]
     fn interface(&self) -> u32 {
-        // SAFETY: the kernel gave us a valid `__sk_buff`; the field is readable for this program type.
-        unsafe { (*self.0.skb.skb).ifindex }
+        // SAFETY: as above.
+        unsafe { (*self.0).ifindex }
     }
 
     #[inline(always)]
     fn copy(&self, offset: u32, to: *mut u8, length: u32) -> bool {
         // SAFETY: callers pass a buffer of at least `length` bytes on their own stack; the verifier checks it again.
-        unsafe { bpf_skb_load_bytes(self.0.as_ptr(), offset, to.cast(), length) == 0 }
+        unsafe { bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), length) == 0 }
     }
 
     #[inline(always)]
     fn route(&self, lookup: &mut FibLookup) -> i64 {
+        if AT_SOCKET {
+            return NOT_FORWARDED;
+        }
         // SAFETY: `lookup` is a whole, initialised struct of the size given.
         unsafe {
-            bpf_fib_lookup(self.0.as_ptr(), core::ptr::from_mut(lookup), size_of::<FibLookup>() as i32, 0)
+            bpf_fib_lookup(self.0.cast(), core::ptr::from_mut(lookup), size_of::<FibLookup>() as i32, 0)
         }
-    }
-}
-
-impl Frame for Cgroup {
-    #[inline(always)]
-    fn len(&self) -> usize {
-        self.total_len()
-    }
-
-    #[inline(always)]
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        read(self.data(), self.data_end(), offset)
-    }
-
-    #[inline(always)]
-    fn chunk(&self, offset: u32, count: u32) -> Option<[u8; CHUNK]> {
-        chunk(self, offset, count)
-    }
-}
-
-impl Context for Cgroup {
-    #[inline(always)]
-    fn data(&self) -> usize {
-        // SAFETY: the kernel gave us a valid `__sk_buff`; the field is readable for this program type.
-        opaque(unsafe { (*self.0.skb.skb).data } as usize)
-    }
-
-    #[inline(always)]
-    fn data_end(&self) -> usize {
-        // SAFETY: as above.
-        opaque(unsafe { (*self.0.skb.skb).data_end } as usize)
-    }
-
-    #[inline(always)]
-    fn total_len(&self) -> usize {
-        self.0.len() as usize
-    }
-
-    #[inline(always)]
-    fn interface(&self) -> u32 {
-        // SAFETY: as above.
-        unsafe { (*self.0.skb.skb).ifindex }
-    }
-
-    #[inline(always)]
-    fn copy(&self, offset: u32, to: *mut u8, length: u32) -> bool {
-        // SAFETY: callers pass a buffer of at least `length` bytes on their own stack; the verifier checks it again.
-        unsafe { bpf_skb_load_bytes(self.0.as_ptr(), offset, to.cast(), length) == 0 }
-    }
-
-    /// The packet is before a socket of this host; there is no route to ask for.
-    #[inline(always)]
-    fn route(&self, _lookup: &mut FibLookup) -> i64 {
-        NOT_FORWARDED
     }
 }

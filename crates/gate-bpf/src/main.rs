@@ -17,7 +17,7 @@ use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
 use gate::layout::{OBSERVE, REPORT_ALL, TAG_MASK};
 use gate::{Link, Tables, Verdict, judge};
 
-use crate::context::{Cgroup, Context, Tc, Xdp};
+use crate::context::{Context, Skb, Xdp};
 use crate::maps::{CONFIG, JUDGEMENT};
 use crate::tables::KernelTables;
 
@@ -33,7 +33,9 @@ pub fn ringfence_xdp(ctx: XdpContext) -> u32 {
 /// TC ingress: where XDP is taken or not to be had.
 #[classifier]
 pub fn ringfence_tc(ctx: TcContext) -> i32 {
-    match decide(&Tc::new(ctx)) {
+    let ctx = Skb::<false>::new(ctx.skb.skb);
+    ctx.pull_headers();
+    match decide(&ctx) {
         // Other classifiers of the administrator go on after us.
         Verdict::Pass => TC_ACT_PIPE,
         Verdict::Drop => TC_ACT_SHOT,
@@ -47,7 +49,7 @@ pub fn ringfence_tc(ctx: TcContext) -> i32 {
 pub fn ringfence_sock(ctx: SkBuffContext) -> i32 {
     const PASS: i32 = 1;
     const DROP: i32 = 0;
-    let ctx = Cgroup(ctx);
+    let ctx = Skb::<true>::new(ctx.skb.skb);
     let Some(config) = CONFIG.get(0) else { return PASS };
     if config.tag == 0 || ctx.mark() & TAG_MASK != config.tag {
         return PASS;

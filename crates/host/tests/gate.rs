@@ -1,6 +1,13 @@
 //! The kernel program against the verdict in user space: the same frames must get the same verdict, reason, rule,
 //! signature and log statements. Needs root.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test says what it did, and fails by panicking"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::packet::{Fragment, Packet};
+use crate::packet::{Fragment, Packet, V6_HEADER_LEN, protocol};
 use queue::{Queue, Refused};
 
 /// Bounds of [`Defrag`].
@@ -42,8 +42,8 @@ impl Default for Limits {
 /// What became of a packet.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Outcome<T> {
-    /// Not a fragment, or one that Linux leaves as it is (IPv6, length not a multiple of 8): its own tag. `lost` are the
-    /// tags of the datagram that it spoiled.
+    /// Not a fragment, or one that Linux leaves as it is (IPv6: without its upper-layer header, or a length that is not a
+    /// multiple of 8): its own tag. `lost` are the tags of the datagram that it spoiled.
     Pass { tags: Vec<T>, lost: Vec<T> },
     /// Waits for the rest of its datagram.
     Queued,
@@ -204,9 +204,21 @@ impl<T> Defrag<T> {
         self.queues.is_empty()
     }
 
-    /// An IPv6 packet whose length field is 0 is left alone, as `nf_ct_frag6_gather` does.
+    /// Two kinds of IPv6 fragments are left alone, as `nf_ct_frag6_gather` does: those of a packet whose length field is 0,
+    /// and first fragments that do not hold their upper-layer header (RFC 8200 section 4.5).
     fn fragment_of(packet: &Packet<'_>) -> Option<Fragment> {
-        packet.fragment().filter(|_| packet.is_ipv4() || packet.declared_len() > crate::packet::V6_HEADER_LEN)
+        let fragment = packet.fragment()?;
+        if packet.is_ipv4() {
+            return Some(fragment);
+        }
+        let header_len = match packet.protocol() {
+            Some(protocol::TCP) => 20,
+            Some(protocol::UDP | protocol::ICMPV6) => 8,
+            Some(_) => 1,
+            None => 0,
+        };
+        let headless = fragment.offset == 0 && packet.total_len() < packet.transport_offset() + header_len;
+        (!headless && packet.declared_len() > V6_HEADER_LEN).then_some(fragment)
     }
 
     fn memory(&mut self, v4: bool) -> &mut usize {

@@ -11,11 +11,14 @@
 //! | UDP, TCP, ICMP checksum | `transport_checksum` | `nf_checksum`, by connection tracking only |
 
 pub(crate) mod checksum;
+mod extensions;
 mod transport;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub(crate) use extensions::ExtensionWalk;
+pub use extensions::FragmentHeader;
 pub use transport::{Icmp, Tcp, Transport, Udp, tcp_flags};
 
 /// Upper-layer protocol numbers (IANA "Protocol Numbers").
@@ -64,15 +67,6 @@ pub struct Fragment {
     pub more: bool,
     /// IPv4: 16 bits; IPv6: 32 bits.
     pub id: u32,
-}
-
-/// Where IPv6's fragment header stands, for reassembly.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct FragmentHeader {
-    /// Offset of the fragment header from the network header.
-    pub at: usize,
-    /// Offset of the byte that names it (`next header` of the header before).
-    pub named_at: usize,
 }
 
 /// Why the kernel discards a datagram before any hook or rule sees it.
@@ -212,6 +206,30 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn with_interfaces(self, input: Option<&'a str>, output: Option<&'a str>) -> Self {
         Self { in_interface: input, out_interface: output, ..self }
+    }
+
+    /// The same packet with other content of the same layout.
+    pub(crate) fn with_bytes<'b>(self, bytes: &'b [u8]) -> Packet<'b>
+    where
+        'a: 'b,
+    {
+        Packet { bytes, ..self }
+    }
+
+    /// The content as it is when FORWARD's rules see it, one hop further (`ip_decrease_ttl`); `None` when it has no hop left.
+    pub(crate) fn routed(&self) -> Option<Vec<u8>> {
+        let mut bytes = self.bytes.to_vec();
+        let ttl = bytes.get_mut(if self.is_ipv4() { 8 } else { 7 })?;
+        *ttl = ttl.checked_sub(1).filter(|&left| left > 0)?;
+        if self.is_ipv4()
+            && let Some(field) = bytes.get_mut(10..12)
+            && let &mut [high, low] = field
+        {
+            let sum = u32::from(u16::from_be_bytes([high, low])) + 0x0100;
+            let folded = (sum + u32::from(sum >= 0xffff)) & 0xffff;
+            field.copy_from_slice(&u16::try_from(folded).unwrap_or_default().to_be_bytes());
+        }
+        Some(bytes)
     }
 
     /// The same packet, some of whose bytes are not known (zeros stand for them): its checksums say nothing.
@@ -365,7 +383,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Whether the upper-layer checksum holds: `None` when it cannot be told (no checksum in this protocol, a zero UDP
-    /// checksum, a fragment, a packet that the capture cut).
+    /// checksum, one that was left to the network card, a fragment, a packet that the capture cut).
     pub fn transport_checksum(&self) -> Option<bool> {
         checksum::transport(self)
     }
@@ -376,77 +394,6 @@ pub(crate) const V6_HEADER_LEN: usize = 40;
 
 fn is_v4_group(address: Ipv4Addr) -> bool {
     address.is_broadcast() || address.is_multicast()
-}
-
-/// The way through IPv6's extension headers that `ipv6_find_hdr` takes.
-pub(crate) struct ExtensionWalk {
-    pub(crate) protocol: Option<u8>,
-    pub(crate) offset: usize,
-    pub(crate) fragment: Option<Fragment>,
-    fragment_header: Option<FragmentHeader>,
-}
-
-impl ExtensionWalk {
-    pub(crate) fn run(bytes: &[u8], next_header: u8) -> Self {
-        let mut walk = Self { protocol: None, offset: V6_HEADER_LEN, fragment: None, fragment_header: None };
-        let mut named_at = NEXT_HEADER_AT;
-        let mut current = next_header;
-        // Each step moves on by 8 bytes or more, so the walk ends with the packet.
-        while is_extension(current) && current != protocol::NO_NEXT_HEADER {
-            let Some(&[next, units]) = bytes.get(walk.offset..).and_then(|rest| rest.first_chunk::<2>())
-            else {
-                return walk;
-            };
-            let len = match current {
-                protocol::FRAGMENT => {
-                    let Some(fragment) = fragment_at(bytes, walk.offset) else { return walk };
-                    walk.fragment_header = Some(FragmentHeader { at: walk.offset, named_at });
-                    walk.fragment = Some(fragment);
-                    if fragment.offset > 0 {
-                        walk.offset += 8;
-                        // What follows is the middle of something; only a plain protocol number can be trusted.
-                        walk.protocol =
-                            (!is_extension(next) || next == protocol::NO_NEXT_HEADER).then_some(next);
-                        return walk;
-                    }
-                    8
-                }
-                protocol::AH => (usize::from(units) + 2) * 4,
-                _ => (usize::from(units) + 1) * 8,
-            };
-            named_at = walk.offset;
-            walk.offset += len;
-            current = next;
-        }
-        walk.protocol = Some(current);
-        walk
-    }
-}
-
-/// Offset of the fixed header's `next header` byte.
-const NEXT_HEADER_AT: usize = 6;
-
-fn fragment_at(bytes: &[u8], at: usize) -> Option<Fragment> {
-    let &[_, _, o0, o1, i0, i1, i2, i3] = bytes.get(at..)?.first_chunk::<8>()?;
-    let bits = u16::from_be_bytes([o0, o1]);
-    Some(Fragment {
-        offset: usize::from(bits & 0xfff8),
-        more: bits & 1 != 0,
-        id: u32::from_be_bytes([i0, i1, i2, i3]),
-    })
-}
-
-/// `ipv6_ext_hdr`: what the kernel steps over.
-fn is_extension(header: u8) -> bool {
-    matches!(
-        header,
-        protocol::HOP_BY_HOP
-            | protocol::ROUTING
-            | protocol::FRAGMENT
-            | protocol::AH
-            | protocol::NO_NEXT_HEADER
-            | protocol::DESTINATION_OPTIONS
-    )
 }
 
 #[cfg(test)]

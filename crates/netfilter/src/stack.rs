@@ -34,6 +34,8 @@ pub enum Why {
     ConntrackFull,
     /// Its fragments did not come together.
     Fragment(Refusal),
+    /// It was to be forwarded and has no hop left (TTL).
+    HopLimit,
     /// Discarded on arrival.
     Malformed(Malformed),
     /// The filter table decided, in the chain of `hook`; `via` are the rules whose jumps led there.
@@ -196,7 +198,10 @@ impl<T> Stack<T> {
         let mut fate = match way {
             Way::Input => self.chain(Hook::Input, packet, state, now),
             Way::Output => self.chain(Hook::Output, packet, state, now),
-            Way::Forward => self.chain(Hook::Forward, packet, state, now),
+            Way::Forward => match packet.routed() {
+                Some(bytes) => self.chain(Hook::Forward, &packet.with_bytes(&bytes), state, now),
+                None => Fate::dropped(Why::HopLimit, state),
+            },
             Way::Loopback => {
                 let sent = self.chain(Hook::Output, packet, state, now);
                 if sent.verdict == Verdict::Accept {

@@ -322,8 +322,32 @@ pub struct Text {
     pub icase: bool,
 }
 
+/// The kernel's `toupper` (lib/ctype.c), by which `--icase` compares: ASCII and Latin-1, where `ß` and `ÿ` count as small
+/// letters, too, and come out as other characters.
+pub fn capital(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' | 0xdf..=0xf6 | 0xf8..=0xff => byte - 0x20,
+        _ => byte,
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum TextAlgorithm {
     BoyerMoore,
     KnuthMorrisPratt,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capitals_are_the_kernels() {
+        assert_eq!(capital(b'a'), b'A');
+        assert_eq!(capital(b'{'), b'{');
+        assert_eq!(capital(0xe9), 0xc9);
+        assert_eq!(capital(0xf7), 0xf7);
+        assert_eq!(capital(0xff), 0xdf);
+        assert_eq!(capital(0xdf), 0xbf);
+    }
 }

@@ -91,15 +91,16 @@ one that begins earlier starts afresh.
 Packets to the local addresses, and broadcasts, go through INPUT; packets from them through OUTPUT. Packets between others go \
 through FORWARD where --local was given; else they are not judged.
 
-Reasons: signature (a rule that looks for text led to the verdict; `rule` is its name, or the text), trusted and blocked (networks \
-of a TOML policy), rule (`rule` is its name, or its chain and line), policy (the end of a chain), broken-header (a rule found a header that is not all there), malformed (Linux discards it on \
-arrival), fragment (its fragments contradict each other), fragment-timeout (they did not all come), conntrack-full, no-rules \
+Reasons: signature (a rule that looks for text led to the verdict; `rule` is its name, or the text), trusted and blocked \
+(networks of a TOML policy), rule (`rule` is its name, or its chain and line), policy (the end of a chain), broken-header (a \
+rule found a header that is not all there), malformed (Linux discards it on arrival), fragment (its fragments contradict each \
+other), fragment-timeout (they did not all come), hop-limit (it was to be forwarded and has no hop left), conntrack-full, no-rules \
 (no filter for this family), not-ip, not-local.";
 
 /// What to do about transport checksums.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Checksums {
-    /// Verify, unless the capture shows that they were not there yet when it was made (local traffic, offload)
+    /// Verify, unless most are wrong: then they were not there yet when the capture was made
     #[default]
     Auto,
     /// Verify them all

@@ -1,7 +1,7 @@
 //! The main job, on a real PBX: scanners see nothing, honest people notice nothing, and nothing is left afterwards. What the
 //! same attacks achieve without Ringfence is in the lab's own `unguarded` tests. Root only.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -137,6 +137,12 @@ fn rule_files_guard_a_real_pbx() {
         assert_eq!(status["enforced"], true, "{status}");
         assert_eq!(status["interfaces"][0]["name"], Node::INTERFACE, "{status}");
         assert_drops_are_logged(&guard);
+        let event = scanner_event(&guard);
+        assert_eq!(
+            (&event["verdict"], &event["log"]),
+            (&"drop".into(), &"iptables-badsip: ".into()),
+            "{event}"
+        );
         let stopped = guard.command(&["stop", "--clean"]).unwrap();
         assert!(stopped.status.success(), "{}", stopped.text());
         assert_eq!(guard::remains(&lab).unwrap(), [""; 0]);
@@ -172,6 +178,24 @@ fn assert_drops_are_logged(guard: &Guard<'_>) {
             return;
         }
         assert!(Instant::now() < deadline, "no drop in the log: {log:#?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The first JSON event about a scanner's packet, once there is one.
+fn scanner_event(guard: &Guard<'_>) -> serde_json::Value {
+    let path = guard.state_dir().join("events.jsonl");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut events = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        if let Some(event) = events.find(|event| event["reason"] == "signature") {
+            assert_eq!((&event["type"], &event["proto"]), (&"packet".into(), &"udp".into()), "{event}");
+            assert_eq!(event["dst"], SIP.to_string(), "{event}");
+            assert!(event["src"].as_str().unwrap().starts_with(&format!("{ATTACKER}:")), "{event}");
+            return event;
+        }
+        assert!(Instant::now() < deadline, "no event about a scanner in `{}`:\n{text}", path.display());
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -285,6 +309,7 @@ fn observing_drops_nothing() {
     let guard = Guard::start_with(&lab, &binary(), &sample(), &["--observe"]).unwrap();
     assert_eq!(attack::svmap(&lab, Node::Attacker, PBX).unwrap().len(), 1);
     assert_eq!(tcp(&lab, 443), TcpProbe::RefusedRst);
+    assert_eq!(scanner_event(&guard)["verdict"], "accept", "it is judged all the same");
     let stopped = guard.command(&["stop", "--clean"]).unwrap();
     assert!(stopped.status.success(), "{}", stopped.text());
     assert_eq!(guard::remains(&lab).unwrap(), [""; 0]);

@@ -2,6 +2,14 @@
 //!
 //! Needs root; makes network namespaces of its own and removes them, also when a test fails.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says what it did, and fails loudly"
+)]
+
 mod oracle {
     mod conntrack;
     mod generate;
@@ -10,5 +18,6 @@ mod oracle {
     mod packets;
     mod random;
     mod rules;
+    mod traffic;
     mod ways;
 }

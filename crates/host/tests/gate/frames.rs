@@ -1,5 +1,4 @@
 //! Frames of every kind that the gate tells apart, and their mutations.
-#![expect(clippy::indexing_slicing, reason = "every index is drawn below the length")]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -1,6 +1,7 @@
 //! TCP as a bystander sees it: which state a connection is in (RFC 9293 section 3.3.2), and whether a segment can be part of it
 //! (`tcp/window.rs`). The behaviour is that of `nf_conntrack_proto_tcp.c`.
 
+mod machine;
 mod segment;
 mod window;
 
@@ -8,67 +9,13 @@ use std::time::Duration;
 
 use super::{Direction, Judgement, Settings};
 use crate::packet::{Tcp, tcp_flags};
+use machine::{Next, State, next, timeout};
 use segment::Kind;
 pub(super) use segment::Segment;
 use window::{End, Fit};
 
-/// Seconds that a state lasts without a packet (`nf_conntrack_tcp_timeout_*`).
-mod timeout {
-    pub(super) const CLOSED: u64 = 10;
-    pub(super) const CLOSE_WAIT: u64 = 60;
-    pub(super) const ESTABLISHED: u64 = 432_000;
-    pub(super) const FIN_WAIT: u64 = 120;
-    pub(super) const LAST_ACK: u64 = 30;
-    /// After [`super::MAX_RETRANSMISSIONS`], or a closed window.
-    pub(super) const RETRANSMITTED: u64 = 300;
-    pub(super) const SYN_RECEIVED: u64 = 60;
-    pub(super) const SYN_SENT: u64 = 120;
-    pub(super) const TIME_WAIT: u64 = 120;
-    /// With data that nobody acknowledged.
-    pub(super) const UNACKNOWLEDGED: u64 = 300;
-}
-
 /// `nf_conntrack_tcp_max_retrans`.
 const MAX_RETRANSMISSIONS: u8 = 3;
-
-/// Where the connection stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum State {
-    CloseWait,
-    Closed,
-    Established,
-    FinWait,
-    LastAck,
-    None,
-    /// SYNs in both directions (simultaneous open, RFC 9293 figure 7).
-    SynCrossed,
-    SynReceived,
-    SynSent,
-    TimeWait,
-}
-
-impl State {
-    fn timeout(self) -> u64 {
-        match self {
-            Self::CloseWait => timeout::CLOSE_WAIT,
-            Self::Closed => timeout::CLOSED,
-            Self::Established => timeout::ESTABLISHED,
-            Self::FinWait => timeout::FIN_WAIT,
-            Self::LastAck => timeout::LAST_ACK,
-            Self::SynReceived => timeout::SYN_RECEIVED,
-            Self::None | Self::SynCrossed | Self::SynSent => timeout::SYN_SENT,
-            Self::TimeWait => timeout::TIME_WAIT,
-        }
-    }
-
-    /// A FIN or a reset was seen.
-    fn is_closing(self) -> bool {
-        match self {
-            Self::CloseWait | Self::Closed | Self::FinWait | Self::LastAck | Self::TimeWait => true,
-            Self::Established | Self::None | Self::SynCrossed | Self::SynReceived | Self::SynSent => false,
-        }
-    }
-}
 
 /// What the table knows about the connection beside its TCP state.
 #[derive(Clone, Copy, Debug)]
@@ -121,16 +68,6 @@ struct Last {
     challenge_expected: bool,
 }
 
-/// What the state machine says about a segment.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Next {
-    /// Cannot come here.
-    Invalid,
-    /// May be right while we are out of step: let it through, change nothing, wait for the answer.
-    LetThrough,
-    To(State),
-}
-
 /// Lengths and flags that make sense whatever the connection (`tcp_error`).
 pub(super) fn is_sound(tcp: &Tcp<'_>, available: usize) -> bool {
     use tcp_flags::{ACK, FIN, RST, SYN, URG};
@@ -139,62 +76,6 @@ pub(super) fn is_sound(tcp: &Tcp<'_>, available: usize) -> bool {
     lengths
         && [SYN, SYN | URG, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | URG, ACK, ACK | URG]
             .contains(&flags)
-}
-
-/// The state machine. Both ends' FINs and everything after are symmetric; the handshake is not.
-fn next(state: State, kind: Kind, direction: Direction) -> Next {
-    use Direction::{Original, Reply};
-    use State::{
-        CloseWait, Closed, Established, FinWait, LastAck, None, SynCrossed, SynReceived, SynSent, TimeWait,
-    };
-    match (kind, direction) {
-        (Kind::Bare, Original | Reply) => Next::Invalid,
-        (Kind::Reset, Original | Reply) => match state {
-            None => Next::Invalid,
-            CloseWait | Closed | Established | FinWait | LastAck | SynCrossed | SynReceived | SynSent
-            | TimeWait => Next::To(Closed),
-        },
-        (Kind::Syn, Original) => match state {
-            None | SynSent | TimeWait | Closed => Next::To(SynSent),
-            SynCrossed => Next::To(SynCrossed),
-            // The ends may have lost a connection that we still hold.
-            SynReceived | Established | FinWait | CloseWait | LastAck => Next::LetThrough,
-        },
-        (Kind::Syn, Reply) => match state {
-            SynSent | SynCrossed => Next::To(SynCrossed),
-            // The server may open the next connection as a client.
-            TimeWait => Next::To(SynSent),
-            None | SynReceived | Established | FinWait | CloseWait | LastAck | Closed => Next::Invalid,
-        },
-        (Kind::SynAck, Original) => match state {
-            SynReceived | SynCrossed => Next::To(SynReceived),
-            None | SynSent | Established | FinWait | CloseWait | LastAck | TimeWait | Closed => Next::Invalid,
-        },
-        (Kind::SynAck, Reply) => match state {
-            SynSent | SynCrossed => Next::To(SynReceived),
-            SynReceived | Established | FinWait | CloseWait | LastAck | TimeWait | Closed => Next::LetThrough,
-            None => Next::Invalid,
-        },
-        (Kind::Fin, Original | Reply) => match state {
-            SynReceived | Established => Next::To(FinWait),
-            // A second FIN, or the first once more.
-            FinWait | CloseWait | LastAck => Next::To(LastAck),
-            TimeWait | Closed => Next::To(state),
-            None | SynSent | SynCrossed => Next::Invalid,
-        },
-        (Kind::Ack, Original | Reply) => match (state, direction) {
-            // The middle of a connection whose beginning was not seen.
-            (None, Original) => Next::To(Established),
-            (None, Reply) => Next::Invalid,
-            (SynSent | SynCrossed, Original) => Next::Invalid,
-            // An answer to a SYN of a connection that one end remembers.
-            (SynSent | SynCrossed, Reply) => Next::LetThrough,
-            (SynReceived, Original) => Next::To(Established),
-            (SynReceived | Established | Closed, Reply) | (Established | Closed, Original) => Next::To(state),
-            (FinWait | CloseWait, Original | Reply) => Next::To(CloseWait),
-            (LastAck | TimeWait, Original | Reply) => Next::To(TimeWait),
-        },
-    }
 }
 
 impl Tracker {
@@ -247,28 +128,9 @@ impl Tracker {
         standing: Standing,
         settings: &Settings,
     ) -> Step {
-        let mut old = self.state;
-        let mut new = match next(old, segment.kind, direction) {
-            Next::Invalid => return Step::unchanged(Judgement::Invalid),
-            Next::LetThrough => match self.let_through(segment, direction) {
-                Some(state) => {
-                    old = State::SynSent;
-                    state
-                }
-                None => return Step::unchanged(Judgement::Valid),
-            },
-            Next::To(State::SynSent) if matches!(old, State::TimeWait | State::Closed) => {
-                let over = self.original.closed_first || self.reply.closed_first;
-                let was_reset = self.last.direction == direction && self.last.kind == Some(Kind::Reset);
-                if over || was_reset {
-                    return Step::unchanged(Judgement::Reopens);
-                }
-                match self.let_through(segment, direction) {
-                    Some(state) => state,
-                    None => return Step::unchanged(Judgement::Valid),
-                }
-            }
-            Next::To(state) => state,
+        let (old, mut new) = match self.enter(segment, direction) {
+            Ok(states) => states,
+            Err(judgement) => return Step::unchanged(judgement),
         };
         match new {
             State::TimeWait if self.is_challenge(old, segment, direction) => {
@@ -301,6 +163,26 @@ impl Tracker {
             Fit::Inside => self.arrive(old, new, segment, direction, standing),
             Fit::LetThrough => Step::unchanged(Judgement::Valid),
             Fit::Outside => self.outside(segment, direction, standing),
+        }
+    }
+
+    /// The state before and after the segment, if it changes or keeps one.
+    fn enter(&mut self, segment: &Segment<'_>, direction: Direction) -> Result<(State, State), Judgement> {
+        let old = self.state;
+        match next(old, segment.kind, direction) {
+            Next::Invalid => Err(Judgement::Invalid),
+            Next::LetThrough => {
+                self.let_through(segment, direction).map(|new| (State::SynSent, new)).ok_or(Judgement::Valid)
+            }
+            Next::To(State::SynSent) if matches!(old, State::TimeWait | State::Closed) => {
+                let over = self.original.closed_first || self.reply.closed_first;
+                let was_reset = self.last.direction == direction && self.last.kind == Some(Kind::Reset);
+                if over || was_reset {
+                    return Err(Judgement::Reopens);
+                }
+                self.let_through(segment, direction).map(|new| (old, new)).ok_or(Judgement::Valid)
+            }
+            Next::To(new) => Ok((old, new)),
         }
     }
 

@@ -64,10 +64,10 @@ fn ipv6_loses_its_fragment_header() {
 #[test]
 fn an_atomic_ipv6_fragment_is_whole_at_once() {
     let mut defrag = Defrag::new(Limits::default());
-    let Outcome::Whole(datagram) = push(&mut defrag, &v6(1, 0, false, b"abc"), 1) else {
+    let Outcome::Whole(datagram) = push(&mut defrag, &v6(1, 0, false, b"abcdefgh"), 1) else {
         panic!("not whole")
     };
-    assert_eq!(datagram.bytes.len(), 43);
+    assert_eq!(datagram.bytes.len(), 48);
 }
 
 #[test]
@@ -172,4 +172,15 @@ fn what_the_capture_cut_is_said() {
     let Outcome::Whole(datagram) = push(&mut defrag, &v4(1, 8, false, b"ij"), 2) else { panic!("not whole") };
     assert!(datagram.has_gaps);
     assert!(datagram.bytes.ends_with(b"abcd\0\0\0\0ij"));
+}
+
+#[test]
+fn a_first_ipv6_fragment_without_its_header_goes_on_alone() {
+    let mut defrag = Defrag::new(Limits::default());
+    let mut tcp = v6(1, 0, true, &[0; 16]);
+    tcp[40] = 6;
+    assert_eq!(push(&mut defrag, &tcp, 1), Outcome::Pass { tags: vec![1], lost: vec![] });
+    let mut tcp = v6(1, 0, true, &[0; 24]);
+    tcp[40] = 6;
+    assert_eq!(push(&mut defrag, &tcp, 1), Outcome::Queued);
 }

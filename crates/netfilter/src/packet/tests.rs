@@ -44,6 +44,16 @@ fn header_and_transport_checksums_are_told() {
 }
 
 #[test]
+fn a_checksum_left_to_the_network_card_is_none() {
+    let mut bytes = UDP;
+    // 192.0.2.1 and 192.0.2.2, protocol 17, 12 bytes: the sum of the pseudo-header alone.
+    bytes[26..28].copy_from_slice(&0x8421u16.to_be_bytes());
+    assert_eq!(parse(&bytes).transport_checksum(), None);
+    bytes[27] += 1;
+    assert_eq!(parse(&bytes).transport_checksum(), Some(false));
+}
+
+#[test]
 fn impossible_lengths_are_refused() {
     let with = |at: usize, value: u8| {
         let mut bytes = UDP;

@@ -6,7 +6,7 @@
 //! its driver and is not modelled.
 
 use memchr::memmem::Finder;
-use policy::ruleset::{HeaderText, Text, TextAlgorithm};
+use policy::ruleset::{HeaderText, Text, TextAlgorithm, capital};
 use policy::signature::Matcher;
 
 use super::conditions::{Held, Subject};
@@ -83,28 +83,5 @@ impl HeaderSearcher {
             subject.doubt_if_cut();
         }
         Held::from(found)
-    }
-}
-
-/// The kernel's `toupper`: ASCII and Latin-1, where `ß` and `ÿ` are small letters too and come out as other characters.
-fn capital(byte: u8) -> u8 {
-    match byte {
-        b'a'..=b'z' | 0xdf..=0xf6 | 0xf8..=0xff => byte - 0x20,
-        _ => byte,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn capitals_are_the_kernels() {
-        assert_eq!(capital(b'a'), b'A');
-        assert_eq!(capital(b'{'), b'{');
-        assert_eq!(capital(0xe9), 0xc9);
-        assert_eq!(capital(0xf7), 0xf7);
-        assert_eq!(capital(0xff), 0xdf);
-        assert_eq!(capital(0xdf), 0xbf);
     }
 }

@@ -134,3 +134,23 @@ fn the_way_to_the_deciding_rule_is_told() {
     assert_eq!(at.line.0, 8);
     assert_eq!(via.iter().map(|rule| rule.line.0).collect::<Vec<_>>(), [6]);
 }
+
+#[test]
+fn forwarded_packets_lose_a_hop_before_the_rules() {
+    let mut host =
+        host(":FORWARD ACCEPT [0:0]\n-A FORWARD -m string --algo bm --hex-string \"|3f|\" --to 9 -j DROP");
+    let bytes = v4(2, 3, 17, 0, &udp(1, 2, b""));
+    assert_eq!(verdict(&mut host, &bytes, Way::Forward).0, Verdict::Drop);
+    let packet = Packet::parse(&bytes, bytes.len()).unwrap();
+    let routed = packet.routed().unwrap();
+    assert_eq!(
+        Packet::parse(&routed, routed.len()).unwrap().arrival_fault(false),
+        None,
+        "the checksum follows"
+    );
+    let mut last = bytes;
+    last[8] = 1;
+    let sum = crate::packet::checksum::sum(&[&last[..10], &[0, 0], &last[12..20]].concat());
+    last[10..12].copy_from_slice(&(!sum).to_be_bytes());
+    assert_eq!(push(&mut host, &last, Way::Forward, 1)[0].fate.why, Why::HopLimit);
+}

@@ -14,6 +14,8 @@ use regex_automata::util::start;
 use regex_automata::{Anchored, MatchKind};
 use regex_syntax::hir::Hir;
 
+use crate::ruleset::capital;
+
 /// 16 MiB of rows. A thousand scanner names take about 10,000 states.
 pub const MAX_STATES: usize = 16_384;
 
@@ -219,18 +221,15 @@ fn outputs(needles: &[Needle], ends: &[usize]) -> Result<Outputs, AutomatonError
     Ok(outputs)
 }
 
-/// A literal, with ASCII case folded where it is to be ignored.
+/// A literal; where case is to be ignored, every byte stands for all that the kernel holds for the same letter.
 pub fn literal(bytes: &[u8], ignore_case: bool) -> Hir {
+    use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange};
     if !ignore_case {
         return Hir::literal(bytes);
     }
     let one = |byte: &u8| {
-        use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange};
-        let (lower, upper) = (byte.to_ascii_lowercase(), byte.to_ascii_uppercase());
-        Hir::class(Class::Bytes(ClassBytes::new([
-            ClassBytesRange::new(lower, lower),
-            ClassBytesRange::new(upper, upper),
-        ])))
+        let same = (0..=u8::MAX).filter(|other| capital(*other) == capital(*byte));
+        Hir::class(Class::Bytes(ClassBytes::new(same.map(|other| ClassBytesRange::new(other, other)))))
     };
     Hir::concat(bytes.iter().map(one).collect())
 }

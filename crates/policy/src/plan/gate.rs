@@ -16,8 +16,9 @@ use gate::memory::GateTables;
 
 pub use condition::Condition;
 
+use self::search::Search;
 use crate::plan::automaton::{self, AutomatonError};
-use crate::ruleset::{Family, InterfaceName, Line, Log, Network, Networks, Nflog, RuleSet};
+use crate::ruleset::{Family, InterfaceName, Line, Log, Network, Networks, Nflog, Rule, RuleSet};
 
 /// What the gate is to do, and what its numbers mean.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +70,12 @@ impl Unenforceable {
     fn new(line: Line, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { line, message: message.into(), help: help.into() }
     }
+}
+
+/// What a rule that looks for a signature calls it, in logs and in replay.
+pub fn signature_name(rule: &Rule) -> Option<String> {
+    let search = rule.matches.iter().filter_map(Search::of).find(|search| !search.is_negated())?;
+    Some(rule.name.clone().unwrap_or_else(|| search.name()))
 }
 
 /// Plans the gate for all rule sets of a policy. `networks` are those that the rule sets accept (trusted) or drop

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, Exit> {
     }
     let replay = Replay {
         policy: &policy,
-        settings: settings(args.checksums, &survey),
+        settings: settings(args.checksums, &survey, &locals),
         locals,
         interface: assumed,
         all: args.all,
@@ -207,9 +207,9 @@ fn shown(name: &InterfaceName) -> String {
     format!("{}{}", name.name, if name.prefix { "+" } else { "" })
 }
 
-fn settings(checksums: Checksums, survey: &Survey) -> stack::Settings {
+fn settings(checksums: Checksums, survey: &Survey, locals: &Locals) -> stack::Settings {
     let verify = match checksums {
-        Checksums::Auto => survey.checksums_are_real(),
+        Checksums::Auto => survey.checksums_are_real(locals),
         Checksums::Verify => true,
         Checksums::Ignore => false,
     };

@@ -32,8 +32,8 @@ fn load(network: &Network) {
     network.host_with_input("ip6tables-legacy-restore", &[], &doom("-m hl --hl-eq")).expect("rules");
 }
 
-/// Sends packets and compares the kernel's states with ours.
-fn compare(network: &Network, packets: &[(Side, Vec<u8>)]) {
+/// Sends packets and compares the kernel's states with ours; which ones occurred.
+fn compare(network: &Network, packets: &[(Side, Vec<u8>)]) -> BTreeSet<State> {
     let recorder = Recorder::start(network, "nflog:5");
     let (left, right) = (network.port(Side::Left), network.port(Side::Right));
     for (number, (side, datagram)) in packets.iter().enumerate() {
@@ -48,10 +48,11 @@ fn compare(network: &Network, packets: &[(Side, Vec<u8>)]) {
     }
     let logged = recorder.logged();
     assert!(logged.len() * 10 >= packets.len() * 9, "{} of {} packets arrived", logged.len(), packets.len());
-    judge(&logged);
+    judge(&logged)
 }
 
-fn judge(logged: &[Logged]) {
+/// The states that occurred.
+fn judge(logged: &[Logged]) -> BTreeSet<State> {
     let mut ours = Conntrack::new(Settings::default());
     let mut different = BTreeSet::new();
     let mut seen: BTreeMap<(State, String), usize> = BTreeMap::new();
@@ -79,6 +80,7 @@ fn judge(logged: &[Logged]) {
     }
     assert!(different.is_empty(), "{} connections differ", different.len());
     eprintln!("{} packets agree: {seen:?}", logged.len());
+    seen.into_keys().map(|(state, _)| state).collect()
 }
 
 /// The packets of the last one's connection, compact.
@@ -87,8 +89,8 @@ fn history(logged: &[Logged]) {
     for entry in logged.iter().filter(|entry| ends(entry) == last) {
         let packet = Packet::parse(&entry.datagram, entry.datagram.len()).expect("a datagram");
         let from = packet.source();
-        match packet.transport() {
-            Transport::Tcp(tcp) => eprintln!(
+        if let Transport::Tcp(tcp) = packet.transport() {
+            eprintln!(
                 "{} {from} flags {:02x} seq {} ack {} win {} len {} {:?}",
                 entry.prefix,
                 tcp.flags,
@@ -97,8 +99,10 @@ fn history(logged: &[Logged]) {
                 tcp.window,
                 tcp.data.len(),
                 tcp.options.unwrap_or_default()
-            ),
-            other => eprintln!("{} {from} > {} {other:?}", entry.prefix, packet.destination()),
+            );
+        } else {
+            let other = packet.transport();
+            eprintln!("{} {from} > {} {other:?}", entry.prefix, packet.destination());
         }
     }
 }
@@ -299,7 +303,8 @@ fn tcp_states_agree_with_the_kernel() {
             }
         }
     }
-    compare(&network, &packets);
+    let states = compare(&network, &packets);
+    assert_eq!(states, BTreeSet::from([State::New, State::Established, State::Invalid]));
 }
 
 #[test]
@@ -330,7 +335,9 @@ fn udp_icmp_and_other_states_agree_with_the_kernel() {
         }
         packets.push((side, datagram));
     }
-    compare(&network, &packets);
+    let states = compare(&network, &packets);
+    let all = [State::New, State::Established, State::Related, State::Invalid, State::Untracked];
+    assert_eq!(states, BTreeSet::from(all));
 }
 
 fn datagram(random: &mut Random, source: IpAddr, destination: IpAddr, sent: &[Vec<u8>]) -> Vec<u8> {
@@ -341,7 +348,7 @@ fn datagram(random: &mut Random, source: IpAddr, destination: IpAddr, sent: &[Ve
     };
     let doomed = random.one_in(10);
     let ping = if v4 { 1 } else { 58 };
-    let sum = Some(if v4 { 2 } else { 2 });
+    let sum = Some(2);
     match random.below(8) {
         0..3 => {
             let data = vec![b'u'; random.below(40) as usize];
@@ -368,7 +375,7 @@ fn datagram(random: &mut Random, source: IpAddr, destination: IpAddr, sent: &[Ve
             let kinds: &[u8] = if v4 {
                 &[8, 0, 8, 0, 13, 14, 15, 16, 17, 18, 9, 10, 30, 42]
             } else {
-                &[128, 129, 128, 129, 139, 140, 127, 200]
+                &[128, 129, 128, 129, 139, 140, 127, 200, 135, 143]
             };
             let id = u8::try_from(random.below(3)).expect("small");
             let code = u8::from(random.one_in(20));

@@ -30,7 +30,7 @@ impl Random {
 
     /// Below `bound`.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
-        u32::try_from((self.next() >> 32) * u64::from(bound) >> 32).expect("below")
+        u32::try_from(((self.next() >> 32) * u64::from(bound)) >> 32).expect("below")
     }
 
     pub(crate) fn one_in(&mut self, odds: u32) -> bool {

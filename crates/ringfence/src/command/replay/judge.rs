@@ -11,6 +11,7 @@ use netfilter::defrag::Refusal;
 use netfilter::packet::{Malformed, Packet};
 use netfilter::rules::{Cause, Hook, RuleRef};
 use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
+use policy::plan::gate::signature_name;
 use policy::ruleset::{Family, Line, Match, Rule, RuleSet, Target};
 
 use super::locals::{Locals, is_loopback};
@@ -29,6 +30,8 @@ pub(super) struct Judge<'a> {
     /// What was decided about packets that the machine sent to itself, for the copies that it received.
     sent_to_self: VecDeque<(Vec<u8>, record::Packet)>,
     problems: Vec<String>,
+    /// Problems that were not kept.
+    suppressed: u64,
     unsupported: BTreeMap<(Rc<str>, u16), u64>,
     capture: Rc<str>,
 }
@@ -41,6 +44,9 @@ struct Ticket {
     /// A copy to come has this content.
     copy: Option<Vec<u8>>,
 }
+
+/// Problems told of each capture; the rest is counted.
+const MAX_PROBLEMS: usize = 50;
 
 /// Packets to itself whose second copy is awaited; the oldest makes room.
 const MAX_COPIES: usize = 64;
@@ -63,6 +69,7 @@ impl<'a> Judge<'a> {
             decided: VecDeque::new(),
             sent_to_self: VecDeque::new(),
             problems: Vec::new(),
+            suppressed: 0,
             unsupported: BTreeMap::new(),
             capture: Rc::from(""),
         }
@@ -115,7 +122,7 @@ impl<'a> Judge<'a> {
                 self.plain(place(protocol, source, destination), Decision::Accept, Reason::NotIp);
             }
             Payload::Cut => {
-                self.problems.push(format!("{capture}: frame {}: the link header is cut off", frame.number));
+                self.tell(format!("{capture}: frame {}: the link header is cut off", frame.number));
             }
             Payload::Unsupported(link) => {
                 *self.unsupported.entry((Rc::clone(&self.capture), link)).or_default() += 1;
@@ -137,18 +144,30 @@ impl<'a> Judge<'a> {
 
     /// Something that the reader could not read.
     pub(super) fn problem(&mut self, capture: &str, problem: Problem) {
-        self.problems.push(format!("{capture}: frame {}: {}", problem.frame, problem.what));
+        self.tell(format!("{capture}: frame {}: {}", problem.frame, problem.what));
     }
 
     /// What could not be judged, or not surely, since the last call.
     pub(super) fn take_problems(&mut self) -> Vec<String> {
         let mut problems = std::mem::take(&mut self.problems);
+        let suppressed = std::mem::take(&mut self.suppressed);
+        if suppressed > 0 {
+            problems.push(format!("{}: {suppressed} more problems like these", self.capture));
+        }
         for ((capture, link), count) in std::mem::take(&mut self.unsupported) {
             problems.push(format!(
                 "{capture}: link type {link} is not supported; {count} frames were not judged"
             ));
         }
         problems
+    }
+
+    fn tell(&mut self, problem: String) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(problem);
+        } else {
+            self.suppressed += 1;
+        }
     }
 
     fn plain(&mut self, place: Place, verdict: Decision, reason: Reason) {
@@ -189,11 +208,21 @@ impl<'a> Judge<'a> {
             // What is passed on was judged when it came in.
             Some(Direction::Outgoing) => (from_us || !self.locals.are_certain()).then_some(Way::Output),
             Some(Direction::Incoming) if to_us || to_all => Some(Way::Input),
-            Some(Direction::Incoming) => self.locals.are_certain().then_some(Way::Forward),
+            Some(Direction::Incoming) => self.forwards(packet).then_some(Way::Forward),
             None if from_us => Some(Way::Output),
             None if to_us || to_all => Some(Way::Input),
-            None => self.locals.are_certain().then_some(Way::Forward),
+            None => self.forwards(packet).then_some(Way::Forward),
         }
+    }
+
+    /// Whether a packet between two others passes through this host. Link-local ones pass through nobody (RFC 4291 section
+    /// 2.5.6).
+    fn forwards(&self, packet: &Packet<'_>) -> bool {
+        let stays = |address: IpAddr| match address {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        self.locals.are_certain() && !stays(packet.source()) && !stays(packet.destination())
     }
 
     /// Gives the received copy of a packet to itself the fate of the sent one.
@@ -210,7 +239,7 @@ impl<'a> Judge<'a> {
         while let Some(Judged { tags, fate }) = self.stack.judged() {
             for Ticket { place, family, copy } in tags {
                 if fate.uncertain {
-                    self.problems.push(format!(
+                    self.tell(format!(
                         "{}: frame {}: the capture kept only part of it, and a rule looks beyond",
                         place.capture, place.frame
                     ));
@@ -233,6 +262,7 @@ impl<'a> Judge<'a> {
             Why::ConntrackFull => (Reason::ConntrackFull, None),
             Why::Fragment(Refusal::Timeout) => (Reason::FragmentTimeout, None),
             Why::Fragment(_) => (Reason::Fragment, None),
+            Why::HopLimit => (Reason::HopLimit, None),
             Why::Malformed(_) => (Reason::Malformed, None),
             Why::Rules { hook, cause, via } => self.rules(family, *hook, *cause, via, verdict),
         };
@@ -293,28 +323,6 @@ fn known_network(rule: &Rule) -> Option<Reason> {
         ([.., Match::SourceIn { negated: false, .. }], Target::Drop) => Some(Reason::Blocked),
         _ => None,
     }
-}
-
-/// What the signature is called that a rule looks for.
-fn signature_name(rule: &Rule) -> Option<String> {
-    let is_header = |one: &Match| matches!(one, Match::Header(_));
-    match &rule.name {
-        Some(name) if rule.matches.iter().any(is_header) => Some(name.clone()),
-        name => sought_text(rule).map(|text| name.clone().unwrap_or(text)),
-    }
-}
-
-/// The text that a rule must find in a packet; bytes that are no letters as iptables writes them, `|0d0a|`.
-fn sought_text(rule: &Rule) -> Option<String> {
-    let pattern = rule.matches.iter().find_map(|condition| {
-        let Match::Text(text) = condition else { return None };
-        (!text.negated).then_some(&text.pattern)
-    })?;
-    if pattern.iter().all(|byte| (b' '..=b'~').contains(byte)) {
-        return Some(String::from_utf8_lossy(pattern).into_owned());
-    }
-    let hex: String = pattern.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("|{hex}|"))
 }
 
 fn is_group(address: IpAddr) -> bool {

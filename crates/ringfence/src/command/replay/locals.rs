@@ -110,9 +110,7 @@ const SHOWN: usize = 8;
 impl fmt::Display for Locals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.addresses.is_empty() {
-            return f.write_str(
-                "the guarded host's address could not be told: no packets; say it with --local ADDR",
-            );
+            return f.write_str("only loopback traffic, or none: it is judged as the guarded host's own");
         }
         let mut list: Vec<String> = self.addresses.iter().take(SHOWN).map(ToString::to_string).collect();
         if self.addresses.len() > SHOWN {

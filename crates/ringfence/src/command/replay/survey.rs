@@ -17,6 +17,9 @@ use super::locals::{Evidence, Locals, is_loopback};
 const MAX_ADDRESSES: usize = 65_536;
 const MAX_PAIRS: usize = 65_536;
 
+/// Frames whose transport checksums are looked at.
+const SUMMED_FRAMES: u64 = 20_000;
+
 /// What is known about a capture.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
@@ -29,8 +32,8 @@ pub(super) struct Survey {
     received: BTreeSet<IpAddr>,
     frames: u64,
     named_frames: u64,
-    good_checksums: u64,
-    bad_checksums: u64,
+    /// Right and wrong transport checksums by source.
+    checksums: BTreeMap<IpAddr, (u64, u64)>,
 }
 
 impl Survey {
@@ -49,13 +52,12 @@ impl Survey {
             Some(Direction::Incoming) => note(&mut self.received, source),
             None => {}
         }
-        // A fraction of the packets tells enough.
-        if self.frames < 20_000 {
-            match packet.transport_checksum() {
-                Some(true) => self.good_checksums += 1,
-                Some(false) => self.bad_checksums += 1,
-                None => {}
-            }
+        // A part of the packets tells enough.
+        if self.frames < SUMMED_FRAMES
+            && let Some(right) = packet.transport_checksum()
+        {
+            let (good, bad) = self.checksums.entry(source).or_default();
+            *(if right { good } else { bad }) += 1;
         }
         for address in [source, destination] {
             if !is_group(address)
@@ -77,10 +79,13 @@ impl Survey {
         self.named_frames == self.frames
     }
 
-    /// Whether transport checksums were there when the capture was made. Between machines nearly all are right; on one
-    /// machine (namespaces, virtual links, offload) many are not filled in yet.
-    pub(super) fn checksums_are_real(&self) -> bool {
-        self.bad_checksums * 10 <= self.good_checksums
+    /// Whether arriving packets had their transport checksums when the capture was made. Between machines nearly all are
+    /// right; on one machine (namespaces, virtual links) many are not filled in. Those that the guarded host sends tell
+    /// nothing: its network card may fill them in later.
+    pub(super) fn checksums_are_real(&self, locals: &Locals) -> bool {
+        let arriving = self.checksums.iter().filter(|(source, _)| !locals.contains(**source));
+        let (good, bad) = arriving.fold((0, 0), |sum, (_, counts)| (sum.0 + counts.0, sum.1 + counts.1));
+        bad * 10 <= good
     }
 
     pub(super) fn locals(&self) -> Locals {

@@ -1,0 +1,107 @@
+//! `ringfence replay` as it is called: the shipped sample, and what can go wrong.
+
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples")
+}
+
+/// Runs `replay` in the folder of the samples.
+fn replay(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringfence"))
+        .current_dir(samples())
+        .arg("replay")
+        .args(args)
+        .output()
+        .expect("runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+#[test]
+fn the_sample_shows_scanners_dropped_and_a_call_let_through() {
+    let output = replay(&["--policy", "asterisk.rules", "--format", "json", "scan-and-call.pcap"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        stderr(&output),
+        "guarded host taken to be 198.51.100.10 (asked for SIP); say otherwise with --local ADDR\n"
+    );
+    let text = stdout(&output);
+    let records: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("json")).collect();
+    let signatures: Vec<&str> = records
+        .iter()
+        .filter(|record| record["reason"] == "signature")
+        .map(|record| record["rule"].as_str().expect("the text"))
+        .collect();
+    assert_eq!(signatures, ["friendly-scanner", "sipsak", "friendly-scanner"]);
+    let phone = records
+        .iter()
+        .filter(|record| record["src"].as_str().is_some_and(|src| src.starts_with("192.0.2.20")));
+    assert_eq!(phone.count(), 0, "nothing of the phone is refused");
+    let summary = records.last().expect("a summary");
+    assert_eq!((&summary["type"], &summary["drop"]), (&"summary".into(), &3.into()));
+    assert_eq!(
+        summary["packets"].as_u64(),
+        ["accept", "drop", "reject"].iter().map(|verdict| summary[verdict].as_u64()).sum::<Option<u64>>()
+    );
+}
+
+#[test]
+fn the_same_capture_gives_the_same_output() {
+    let args = ["--policy", "asterisk.rules", "--all", "--format", "json", "scan-and-call.pcap"];
+    let (first, second) = (replay(&args), replay(&args));
+    assert_eq!(first.stdout, second.stdout);
+    assert_eq!(stdout(&first).lines().count(), 235);
+}
+
+#[test]
+fn captures_follow_one_another() {
+    let output = replay(&["--policy", "asterisk.rules", "scan-and-call.pcap", "scan-and-call.pcap"]);
+    let text = stdout(&output);
+    assert!(
+        text.lines().last().is_some_and(|line| line.starts_with("468 packets: 452 accepted, 6 dropped")),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_goes_wrong_is_said_once() {
+    let said = |args: &[&str]| {
+        let output = replay(args);
+        let text = stderr(&output);
+        (output.status.code(), text.lines().last().unwrap_or_default().to_owned())
+    };
+    let (code, text) = said(&["--policy", "asterisk.rules", "nothing.pcap"]);
+    assert_eq!(code, Some(1));
+    assert!(text.starts_with("error: cannot read nothing.pcap: "), "{text}");
+    let (code, text) = said(&["--policy", "asterisk.rules", "--local", "::1", "README.md"]);
+    assert_eq!((code, text.as_str()), (Some(1), "error: README.md: not a pcap or pcapng capture"));
+    let (code, _) = said(&["--policy", "README.md", "scan-and-call.pcap"]);
+    assert_eq!(code, Some(1));
+    let (code, _) = said(&["--policy", "asterisk.rules", "--local", "pbx", "scan-and-call.pcap"]);
+    assert_eq!(code, Some(2));
+    let (code, _) = said(&["--policy", "asterisk.rules"]);
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn a_capture_cut_in_the_middle_is_judged_as_far_as_it_goes() {
+    let whole = std::fs::read(samples().join("scan-and-call.pcap")).expect("the sample");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("cut.pcap");
+    std::fs::write(&path, &whole[..whole.len() - 7]).expect("written");
+    let output = replay(&["--policy", "asterisk.rules", path.to_str().expect("a name")]);
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("frame 234: the file ends within it"), "{}", stderr(&output));
+    assert!(stdout(&output).lines().last().is_some_and(|line| line.starts_with("234 packets")));
+}
