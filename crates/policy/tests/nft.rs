@@ -29,7 +29,7 @@ fn every_policy_has_its_table() {
 #[test]
 fn nft_takes_every_table() {
     if let Err(reason) = check("table inet ringfence {\n}\n") {
-        eprintln!("SKIPPED: needs root, unshare and nft: {reason}");
+        lab::skip::skip("nft_takes_every_table", &format!("needs root, unshare and nft: {reason}"));
         return;
     }
     let mut wrong = Vec::new();

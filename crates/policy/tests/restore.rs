@@ -51,7 +51,7 @@ fn our_verdict_on_each_rule() {
 #[test]
 fn the_tool_agrees() {
     if !tool_works() {
-        eprintln!("SKIPPED: needs root, unshare and iptables-legacy-restore");
+        lab::skip::skip("the_tool_agrees", "needs root, unshare and iptables-legacy-restore");
         return;
     }
     let mut wrong = Vec::new();
@@ -74,7 +74,7 @@ fn the_tool_agrees() {
 #[test]
 fn the_kernel_holds_what_we_read() {
     if !tool_works() {
-        eprintln!("SKIPPED: needs root, unshare and iptables-legacy-restore");
+        lab::skip::skip("the_kernel_holds_what_we_read", "needs root, unshare and iptables-legacy-restore");
         return;
     }
     let mut wrong = Vec::new();
@@ -144,7 +144,10 @@ fn save(dump: &str, v6: bool) -> String {
 #[test]
 fn good_files_load_for_the_tool_too() {
     if !tool_works() {
-        eprintln!("SKIPPED: needs root, unshare and iptables-legacy-restore");
+        lab::skip::skip(
+            "good_files_load_for_the_tool_too",
+            "needs root, unshare and iptables-legacy-restore",
+        );
         return;
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good");

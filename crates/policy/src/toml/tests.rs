@@ -278,3 +278,28 @@ fn doubtful_places_are_told() {
     );
     assert_eq!(warnings(signature), [""; 0]);
 }
+
+/// A file that ends early, or has lost a line, is read or explained, with every mistake inside of the file.
+#[test]
+fn mutilated_files_are_explained() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nft/policy.toml");
+    let whole = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let without = (0..lines.len()).map(|gone| {
+        let kept: Vec<&str> =
+            lines.iter().enumerate().filter(|(at, _)| *at != gone).map(|(_, line)| *line).collect();
+        kept.join("\n")
+    });
+    let cut = (0..whole.len()).step_by(3).map(|end| whole.split_at(end).0.to_owned());
+    let mut mistakes = 0;
+    for text in without.chain(cut) {
+        if let Err(errors) = Policy::parse("policy.toml", text.clone().into_bytes()) {
+            mistakes += errors.len();
+            for error in errors {
+                assert!(error.line() <= text.lines().count().max(1), "{text}\n{error}");
+                assert!(error.render(Style::Plain).contains("help"), "{error}");
+            }
+        }
+    }
+    assert!(mistakes > 100, "{mistakes}");
+}

@@ -243,10 +243,13 @@ fn the_articles_file_agrees_with_the_kernel() {
     if !lab::skip::ready(test, &["ip", "tcpdump", "iptables-legacy-restore", "conntrack"]) {
         return;
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/article/iptables");
-    let Ok(rules) = std::fs::read_to_string(&path) else {
-        return lab::skip::skip(test, "the article's rule file is not here");
-    };
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut path = here.join("../../../shared/data/article/iptables");
+    if !path.exists() {
+        lab::skip::note(test, "the article's own file is not here; the sample is taken instead");
+        path = here.join("../../samples/asterisk.rules");
+    }
+    let rules = std::fs::read_to_string(&path).expect("a rule file");
     let network = Network::up();
     let mut random = Random::seeded("article");
     let packets = traffic::packets(&mut random, true, 6000);
