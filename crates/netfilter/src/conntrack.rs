@@ -180,6 +180,20 @@ impl Conntrack {
         }
     }
 
+    /// Besides [`Conntrack::answered`], for a packet that a rule rejected with a TCP reset: the kernel takes the
+    /// connection for closed, as its reset never passes the tracker.
+    pub fn reset(&mut self, packet: &Packet<'_>, now: Duration) {
+        let Some((handle, _)) = Tuple::of(packet).and_then(|tuple| self.table.find(&tuple, now)) else {
+            return;
+        };
+        if let Some(entry) = self.table.entry_mut(handle)
+            && let Progress::Tcp(tracker) = &mut entry.progress
+            && let Some(seconds) = tracker.reset_by_rule()
+        {
+            entry.expires = now + Duration::from_secs(seconds);
+        }
+    }
+
     fn answers_rejected(&mut self, packet: &Packet<'_>, now: Duration) -> bool {
         while self.rejected.front().is_some_and(|&(until, _)| until < now) {
             self.rejected.pop_front();

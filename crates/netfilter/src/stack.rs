@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use policy::ruleset::{Family, RuleSet};
+use policy::ruleset::{Family, RejectWith, RuleSet};
 
 use crate::conntrack::{self, Conntrack, State, Tracked};
 use crate::defrag::{self, Defrag, Outcome as Gathered, Refusal};
@@ -223,7 +223,13 @@ impl<T> Stack<T> {
         match verdict {
             Verdict::Accept => self.conntrack.confirm(tracked, now),
             Verdict::Drop => {}
-            Verdict::Reject(_) => self.conntrack.answered(tracked, packet, now),
+            Verdict::Reject(with) => {
+                // An INVALID packet is reset without touching the connection that it does not belong to.
+                if with == RejectWith::TcpReset && tracked.state != State::Invalid {
+                    self.conntrack.reset(packet, now);
+                }
+                self.conntrack.answered(tracked, packet, now);
+            }
         }
     }
 

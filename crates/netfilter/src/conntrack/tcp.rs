@@ -79,6 +79,16 @@ pub(super) fn is_sound(tcp: &Tcp<'_>, available: usize) -> bool {
 }
 
 impl Tracker {
+    /// A rule reset the connection (`nf_conntrack_tcp_set_closing`, Linux 6.4 and newer): an established one is closed.
+    /// Seconds that it has left, if so.
+    pub(super) fn reset_by_rule(&mut self) -> Option<u64> {
+        let established = self.state == State::Established;
+        established.then(|| {
+            self.state = State::Closed;
+            State::Closed.timeout()
+        })
+    }
+
     /// For the first segment seen of a connection; `None` if it cannot be one.
     pub(super) fn begin(segment: &Segment<'_>, settings: &Settings) -> Option<Self> {
         let original = match next(State::None, segment.kind, Direction::Original) {
