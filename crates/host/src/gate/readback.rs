@@ -5,10 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use aya::Ebpf;
-use aya::maps::Array;
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, LpmTrie};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{SchedClassifier, Xdp};
-use gate::layout::{Config, Outputs, Rule, map};
+use gate::layout::{Config, NetworkKey, Outputs, Rule, map};
 use gate::memory::GateTables;
 
 use super::attach::Mode;
@@ -68,12 +69,20 @@ pub(super) fn faults(ebpf: &Ebpf, pins: &Pins, guarded: &[Guarded], tables: &Gat
         (map::RULES, holds::<Rule>(ebpf, map::RULES, rules)),
         (map::AUTOMATON, holds::<[u32; 256]>(ebpf, map::AUTOMATON, rows)),
         (map::OUTPUTS, holds::<Outputs>(ebpf, map::OUTPUTS, outputs)),
+        (map::BLOCKED, has_networks(ebpf, map::BLOCKED, &tables.blocked)),
+        (map::TRUSTED, has_networks(ebpf, map::TRUSTED, &tables.trusted)),
     ] {
         if !same {
             faults.push(Fault::Table { name });
         }
     }
     faults
+}
+
+/// Whether every network of a list is in its trie.
+fn has_networks(ebpf: &Ebpf, name: &str, networks: &[(u8, NetworkKey)]) -> bool {
+    let Some(Ok(trie)) = ebpf.map(name).map(LpmTrie::<_, NetworkKey, u32>::try_from) else { return false };
+    networks.iter().all(|(prefix, network)| trie.get(&Key::new(u32::from(*prefix), *network), 0).is_ok())
 }
 
 /// Whether an array begins with the expected values.
