@@ -45,7 +45,11 @@ impl Judgement {
 /// The result goes into `judgement`, because the kernel keeps it outside of the program's 512 bytes of stack.
 #[inline(always)]
 pub fn judge<F: Frame + ?Sized, T: Tables<F>>(frame: &F, tables: &T, link: Link, judgement: &mut Judgement) {
-    *judgement = Judgement::NONE;
+    // Field by field: what the search found is cleared only when there is a search.
+    judgement.rule = NONE;
+    judgement.signature = NONE;
+    judgement.notes = 0;
+    judgement.packet = Packet::UNREAD;
     judgement.reason = match decode(frame, link, &mut judgement.packet) {
         Ok(()) => reason(frame, tables, judgement),
         Err(reason) => reason,
@@ -76,6 +80,7 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(frame: &F, tables: &T, judgement: &mu
     if !guarded {
         return Reason::Unguarded;
     }
+    judgement.found = Found::NOTHING;
     scan(frame, tables, packet, config, &mut judgement.found);
     if !judgement.found.any {
         return Reason::Clean;
