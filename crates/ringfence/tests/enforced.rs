@@ -30,6 +30,7 @@ mod enforced {
     mod model;
     mod packets;
     mod policies;
+    mod scenes;
     mod sockets;
     mod trial;
     mod watch;

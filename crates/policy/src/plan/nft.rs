@@ -155,13 +155,11 @@ impl Renderer {
             Ok(target) => target,
             Err(error) => return self.errors.push(error),
         };
-        match matches {
-            Some(matches) => {
-                let _ = writeln!(self.body, "\t\t{matches}counter {target}comment \"{}\"", origin(rule));
-            }
-            None => {
-                let _ = writeln!(self.body, "\t\t# {}: no packet fits", origin(rule));
-            }
+        if matches.is_empty() {
+            let _ = writeln!(self.body, "\t\t# {}: no packet fits", origin(rule));
+        }
+        for matches in matches {
+            let _ = writeln!(self.body, "\t\t{matches}counter {target}comment \"{}\"", origin(rule));
         }
     }
 

@@ -8,7 +8,7 @@ use netfilter::defrag::{Defrag, Limits, Outcome};
 use netfilter::packet::{Packet, Transport};
 use netfilter::rules::{Cause, Hook, RuleRef, Verdict};
 use netfilter::stack::{Judged, Settings, Stack, Way, Why};
-use policy::ruleset::{Family, Match, Rule, RuleSet};
+use policy::ruleset::{Match, Rule, RuleSet};
 
 use super::packets::is_for_host;
 use super::sockets::{Letter, PORTS};
@@ -110,10 +110,6 @@ impl<'s> Model<'s> {
             }
         }
         lines
-    }
-
-    pub(crate) fn family(&self) -> Family {
-        self.set.family
     }
 }
 

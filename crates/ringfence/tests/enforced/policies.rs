@@ -31,7 +31,7 @@ pub(crate) fn generated(random: &mut Random, family: Family) -> String {
         if line.starts_with("-A") && !begun {
             begun = true;
             text.push_str(":SCAN - [0:0]\n");
-            for _ in 0..random.below(9) {
+            for _ in 0..=random.below(10) {
                 writeln!(text, "-A INPUT {}", early(random, family)).expect("text");
             }
             for inner in ["-s NETWORK -j LOG", "-p tcp -m tcp --dport 80 -j RETURN", "-p udp -j DROP", "-j DROP"] {
@@ -71,9 +71,9 @@ fn early(random: &mut Random, family: Family) -> String {
         "-i l+ -p udp -m udp",
         "! -p udp",
     ]);
-    let rule = if random.one_in(3) {
-        let target = random.pick(&["ACCEPT", "ACCEPT", "DROP", "REJECT", "ONE", "TWO", "RETURN"]);
-        format!("{packet} -j {target}")
+    let rule = if random.one_in(4) {
+        let target = random.pick(&["-j ACCEPT", "-j DROP", "-j REJECT", "-j ONE", "-j TWO", "-g THREE", "-j LOG"]);
+        format!("{packet} {target}")
     } else {
         let mut search = format!("-m string {} --algo {}", random.pick(&TEXTS), random.pick(&["bm", "kmp"]));
         if random.one_in(4) {

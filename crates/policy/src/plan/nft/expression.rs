@@ -10,19 +10,50 @@ use crate::ruleset::{
     RejectWith, Rule, RuleSet, States,
 };
 
-/// The rule's conditions, each followed by a blank; `None` where no packet can fit. They are always one rule of nft: two
-/// with a rate limit in them would let twice as much through.
+/// The rule's conditions, each followed by a blank. None where no packet can fit. A rule with a rate in it is never given
+/// as two: they would let twice as much through.
 pub(super) fn matches(
     set: &RuleSet,
     rule: &Rule,
     sets: &mut Vec<String>,
-) -> Result<Option<String>, Unenforceable> {
+) -> Result<Vec<String>, Unenforceable> {
     let mut all = Some(String::new());
     for one in &rule.matches {
         let text = expression(set, rule, one, sets)?;
         all = all.zip(text).map(|(all, text)| all + &text);
     }
-    Ok(all)
+    let guards = with_header(set, rule)?;
+    Ok(all.iter().flat_map(|all| guards.iter().map(move |guard| format!("{guard}{all}"))).collect())
+}
+
+/// What keeps later fragments away from a rule that looks into the transport header. iptables never matches them there;
+/// nftables takes whatever stands in their data for a header. With connection tracking none come.
+fn with_header(set: &RuleSet, rule: &Rule) -> Result<Vec<&'static str>, Unenforceable> {
+    let looks = |one: &Match| {
+        matches!(
+            one,
+            Match::SourcePort { .. }
+                | Match::DestinationPort { .. }
+                | Match::TcpFlags { .. }
+                | Match::WholeHeader
+                | Match::Multiport { .. }
+                | Match::Icmp { .. }
+        )
+    };
+    if set.needs_conntrack() || !rule.matches.iter().any(looks) {
+        return Ok(vec![""]);
+    }
+    let has_rate = rule.matches.iter().any(|one| matches!(one, Match::Limit(_) | Match::HashLimit(_)));
+    match set.family {
+        Family::Ipv4 => Ok(vec!["ip frag-off & 0x1fff == 0 "]),
+        Family::Ipv6 if has_rate => Err(cannot(
+            rule,
+            "-p",
+            "in a file without connection tracking IPv6 fragments come one by one, and nftables cannot ask for all that have \
+             a transport header in one rule with a rate",
+        )),
+        Family::Ipv6 => Ok(vec!["exthdr frag missing ", "frag frag-off 0 "]),
+    }
 }
 
 fn expression(
