@@ -14,13 +14,18 @@
 
 mod oracle {
     #[expect(dead_code, reason = "made for another test; this one does not need all of it")]
+    #[path = "../oracle/generate.rs"]
     pub(crate) mod generate;
     #[expect(dead_code, reason = "made for another test; this one does not need all of it")]
+    #[path = "../oracle/namespace.rs"]
     pub(crate) mod namespace;
     #[expect(dead_code, reason = "made for another test; this one does not need all of it")]
+    #[path = "../oracle/nflog.rs"]
     pub(crate) mod nflog;
+    #[path = "../oracle/packets.rs"]
     pub(crate) mod packets;
     #[expect(dead_code, reason = "made for another test; this one does not need all of it")]
+    #[path = "../oracle/random.rs"]
     pub(crate) mod random;
 }
 

@@ -1,7 +1,8 @@
 //! Packets from the left to the host and through it.
 //!
-//! Left out: packets whose transport header is not all there. iptables drops them in the middle of a rule (`hotdrop`), the
-//! program lets the host's own stack discard them.
+//! Left out: packets whose transport header is not all there, and forwarded fragments that would overwrite one (RFC 1858).
+//! iptables drops them in the middle of a rule (`hotdrop`); of the program's table no such rule holds, and who gets them
+//! discards them.
 
 use std::time::Duration;
 
@@ -46,7 +47,12 @@ fn is_sound(pieces: &Vec<Vec<u8>>, kind: Kind) -> bool {
     let mut defrag = Defrag::new(Limits::default());
     for datagram in pieces {
         let packet = Packet::parse(datagram, datagram.len()).expect("a datagram");
-        let Some(fragment) = packet.fragment() else { return !truncated(&packet) };
+        let Some(fragment) = packet.fragment() else {
+            if truncated(&packet) {
+                return false;
+            }
+            continue;
+        };
         let forwarded = !is_for_host(&packet);
         // Linux reassembles no IPv6 datagram whose first piece lacks some of the upper header (RFC 8200 section 4.5).
         if !kind.v4 && truncated(&packet) {

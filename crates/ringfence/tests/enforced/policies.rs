@@ -34,7 +34,9 @@ pub(crate) fn generated(random: &mut Random, family: Family) -> String {
             for _ in 0..=random.below(10) {
                 writeln!(text, "-A INPUT {}", early(random, family)).expect("text");
             }
-            for inner in ["-s NETWORK -j LOG", "-p tcp -m tcp --dport 80 -j RETURN", "-p udp -j DROP", "-j DROP"] {
+            for inner in
+                ["-s NETWORK -j LOG", "-p tcp -m tcp --dport 80 -j RETURN", "-p udp -j DROP", "-j DROP"]
+            {
                 if random.one_in(2) {
                     writeln!(text, "-A SCAN {}", addresses(inner, family)).expect("text");
                 }
@@ -72,7 +74,8 @@ fn early(random: &mut Random, family: Family) -> String {
         "! -p udp",
     ]);
     let rule = if random.one_in(4) {
-        let target = random.pick(&["-j ACCEPT", "-j DROP", "-j REJECT", "-j ONE", "-j TWO", "-g THREE", "-j LOG"]);
+        let target =
+            random.pick(&["-j ACCEPT", "-j DROP", "-j REJECT", "-j ONE", "-j TWO", "-g THREE", "-j LOG"]);
         format!("{packet} {target}")
     } else {
         let mut search = format!("-m string {} --algo {}", random.pick(&TEXTS), random.pick(&["bm", "kmp"]));
@@ -115,9 +118,13 @@ fn enforceable(text: &str) -> String {
             Ok(()) => return text,
             Err(lines) => lines,
         };
-        let keep = |(index, line): &(usize, &str)| !(refused.contains(&(index + 1)) && line.starts_with("-A"));
+        let keep =
+            |(index, line): &(usize, &str)| !(refused.contains(&(index + 1)) && line.starts_with("-A"));
         let kept: Vec<&str> = text.lines().enumerate().filter(keep).map(|(_, line)| line).collect();
-        assert!(kept.len() < text.lines().count(), "lines {refused:?} are refused, and are no rules:\n{text}");
+        assert!(
+            kept.len() < text.lines().count(),
+            "lines {refused:?} are refused, and are no rules:\n{text}"
+        );
         text = kept.join("\n") + "\n";
     }
 }

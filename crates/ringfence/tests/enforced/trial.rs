@@ -10,13 +10,13 @@ use netfilter::stack::{Judged, Why};
 use policy::Policy;
 use policy::ruleset::{Family, RuleSet};
 
+use super::answers;
 use super::daemon::{Daemon, Place};
 use super::model::{self, Model};
 use super::packets::{self, Kind};
 use super::policies;
 use super::sockets::{Letter, Sockets};
 use super::watch::{self, Passed, Watch};
-use super::answers;
 use crate::oracle::namespace::{Network, Side};
 use crate::oracle::random::Random;
 
@@ -43,7 +43,12 @@ struct Tally {
 }
 
 /// Puts `rules` in force, sends the packets and compares.
-fn compare(network: &Network, daemon: &Daemon<'_>, rules: &str, random: &mut Random) -> Result<Tally, String> {
+fn compare(
+    network: &Network,
+    daemon: &Daemon<'_>,
+    rules: &str,
+    random: &mut Random,
+) -> Result<Tally, String> {
     let meant = Policy::parse("meant", policies::meant(rules).into_bytes()).expect("a policy");
     let [set] = meant.sets() else { panic!("one family in a file") };
     let kind = Kind { v4: set.family == Family::Ipv4, tracked: set.needs_conntrack() };
@@ -185,9 +190,8 @@ fn check(
                 return Err("accepted".to_owned());
             }
             *if verdict == Verdict::Drop { &mut tally.dropped } else { &mut tally.rejected } += 1;
-            let parsed = tags.iter().map(|&tag| {
-                Packet::parse(&packets[tag], packets[tag].len()).expect("a datagram")
-            });
+            let parsed =
+                tags.iter().map(|&tag| Packet::parse(&packets[tag], packets[tag].len()).expect("a datagram"));
             let parsed: Vec<Packet<'_>> = parsed.collect();
             let first = parsed.iter().find(|packet| packet.transport() != Transport::Later);
             let answers = last.map_or(&[][..], |fate| &fate.answers);
@@ -206,7 +210,8 @@ fn generated(test: &str, family: Family) {
         return;
     }
     let (network, place) = (Network::up(), Place::new());
-    let daemon = Daemon::start(&network, &place, "one", "left0", FIRST).unwrap_or_else(|said| panic!("{said}"));
+    let daemon =
+        Daemon::start(&network, &place, "one", "left0", FIRST).unwrap_or_else(|said| panic!("{said}"));
     let mut random = random(test);
     for number in 0..FILES {
         let rules = policies::generated(&mut random, family);
@@ -242,11 +247,12 @@ fn known_files_are_enforced_as_they_are_meant() {
     }
     let (network, place) = (Network::up(), Place::new());
     let mut random = random(test);
-    let daemon = Daemon::start(&network, &place, "one", "left0", FIRST).unwrap_or_else(|said| panic!("{said}"));
+    let daemon =
+        Daemon::start(&network, &place, "one", "left0", FIRST).unwrap_or_else(|said| panic!("{said}"));
     for rules in files {
-        let tally = compare(&network, &daemon, &rules, &mut random).unwrap_or_else(|error| panic!("{error}\n{rules}"));
+        let tally = compare(&network, &daemon, &rules, &mut random)
+            .unwrap_or_else(|error| panic!("{error}\n{rules}"));
         eprintln!("{tally:?}");
         assert!(tally.by_text > 20 && tally.accepted > 100 && tally.rejected > 100, "{tally:?}");
     }
 }
-

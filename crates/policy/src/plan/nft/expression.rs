@@ -286,9 +286,12 @@ fn icmp(
         (true, true, false) => Some(format!("{key} type 0-255 ")),
         (true, true, true) => None,
         (false, true, _) => Some(format!("{key} type {}{} ", not(negated), range(types))),
-        (false, false, _) => {
-            Some(format!("{key} type . {key} code {}{{ {} . {} }} ", not(negated), range(types), range(codes)))
-        }
+        (false, false, _) => Some(format!(
+            "{key} type . {key} code {}{{ {} . {} }} ",
+            not(negated),
+            range(types),
+            range(codes)
+        )),
         (true, false, _) => return Err(cannot(rule, "--icmp-type", "a code without a type has no meaning")),
     })
 }
