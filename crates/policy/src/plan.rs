@@ -61,3 +61,6 @@ impl Unenforceable {
         Diagnostic::new(policy.source(), span, self.message.clone()).with_help(self.help.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,16 +147,19 @@ impl Renderer {
             let _ = writeln!(self.body, "\t\t# {}: in the gate", origin(rule));
             return;
         }
-        let alternatives = match expression::matches(set, rule, &mut self.sets) {
-            Ok(alternatives) => alternatives,
+        let matches = match expression::matches(set, rule, &mut self.sets) {
+            Ok(matches) => matches,
             Err(error) => return self.errors.push(error),
         };
         let target = match self.target(set, rule) {
             Ok(target) => target,
             Err(error) => return self.errors.push(error),
         };
-        for expressions in alternatives {
-            let _ = writeln!(self.body, "\t\t{expressions}counter {target}comment \"{}\"", origin(rule));
+        if matches.is_empty() {
+            let _ = writeln!(self.body, "\t\t# {}: no packet fits", origin(rule));
+        }
+        for matches in matches {
+            let _ = writeln!(self.body, "\t\t{matches}counter {target}comment \"{}\"", origin(rule));
         }
     }
 

@@ -44,6 +44,12 @@ impl Condition {
 
     /// This and `one` of a rule.
     pub(super) fn and(&self, one: &Match) -> Added {
+        let ports =
+            matches!(one, Match::SourcePort { .. } | Match::DestinationPort { .. } | Match::Multiport { .. });
+        // The gate reads no ports of SCTP, DCCP and UDP-Lite.
+        if ports && !matches!(self.protocol(), Some(gate::decode::TCP | gate::decode::UDP)) {
+            return Added::Wider;
+        }
         let mut with = self.clone();
         let fits = match one {
             Match::Protocol { negated, protocol } => put(&mut with.protocol, (*negated, *protocol)),

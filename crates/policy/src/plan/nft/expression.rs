@@ -10,22 +10,50 @@ use crate::ruleset::{
     RejectWith, Rule, RuleSet, States,
 };
 
-/// The rule's conditions, each followed by a blank. Several alternatives where nft has no "or"; a packet fits at most
-/// one of them. None where no packet can fit.
+/// The rule's conditions, each followed by a blank. None where no packet can fit. A rule with a rate in it is never given
+/// as two: they would let twice as much through.
 pub(super) fn matches(
     set: &RuleSet,
     rule: &Rule,
     sets: &mut Vec<String>,
 ) -> Result<Vec<String>, Unenforceable> {
-    let mut alternatives = vec![String::new()];
+    let mut all = Some(String::new());
     for one in &rule.matches {
-        let texts = expression(set, rule, one, sets)?;
-        alternatives = alternatives
-            .iter()
-            .flat_map(|before| texts.iter().map(move |text| format!("{before}{text}")))
-            .collect();
+        let text = expression(set, rule, one, sets)?;
+        all = all.zip(text).map(|(all, text)| all + &text);
     }
-    Ok(alternatives)
+    let guards = with_header(set, rule)?;
+    Ok(all.iter().flat_map(|all| guards.iter().map(move |guard| format!("{guard}{all}"))).collect())
+}
+
+/// What keeps later fragments away from a rule that looks into the transport header. iptables never matches them there;
+/// nftables takes whatever stands in their data for a header. With connection tracking none come.
+fn with_header(set: &RuleSet, rule: &Rule) -> Result<Vec<&'static str>, Unenforceable> {
+    let looks = |one: &Match| {
+        matches!(
+            one,
+            Match::SourcePort { .. }
+                | Match::DestinationPort { .. }
+                | Match::TcpFlags { .. }
+                | Match::WholeHeader
+                | Match::Multiport { .. }
+                | Match::Icmp { .. }
+        )
+    };
+    if set.needs_conntrack() || !rule.matches.iter().any(looks) {
+        return Ok(vec![""]);
+    }
+    let has_rate = rule.matches.iter().any(|one| matches!(one, Match::Limit(_) | Match::HashLimit(_)));
+    match set.family {
+        Family::Ipv4 => Ok(vec!["ip frag-off & 0x1fff == 0 "]),
+        Family::Ipv6 if has_rate => Err(cannot(
+            rule,
+            "-p",
+            "in a file without connection tracking IPv6 fragments come one by one, and nftables cannot ask for all that have \
+             a transport header in one rule with a rate",
+        )),
+        Family::Ipv6 => Ok(vec!["exthdr frag missing ", "frag frag-off 0 "]),
+    }
 }
 
 fn expression(
@@ -33,7 +61,7 @@ fn expression(
     rule: &Rule,
     one: &Match,
     sets: &mut Vec<String>,
-) -> Result<Vec<String>, Unenforceable> {
+) -> Result<Option<String>, Unenforceable> {
     let text = match one {
         Match::Protocol { negated, protocol } => format!("meta l4proto {}{protocol} ", not(*negated)),
         Match::Source { negated, network } => address(set, "saddr", *negated, network),
@@ -55,10 +83,11 @@ fn expression(
         Match::TcpOption { .. } => {
             return Err(cannot(rule, "--tcp-option", "nftables 1.0 knows options by name only"));
         }
-        // Reassembly comes first, so only a packet too short for its header would differ; connection tracking calls it
-        // invalid and no server reads it.
-        Match::WholeHeader => String::new(),
-        Match::Multiport { negated, side, ports } => return multiport(rule, *negated, *side, ports),
+        // Any port, that is: later fragments, which FORWARD sees where nothing reassembled them, have none. A packet too
+        // short for its header has none either; iptables would drop it here. Connection tracking calls it invalid and no
+        // server reads it.
+        Match::WholeHeader => format!("{} dport 0-65535 ", transport(rule)?),
+        Match::Multiport { negated, side, ports } => multiport(rule, *negated, *side, ports)?,
         Match::State { negated, states } => state(rule, *negated, *states)?,
         Match::SourceIn { negated, networks } => {
             let all: Vec<String> = networks.iter().map(network).collect();
@@ -80,7 +109,7 @@ fn expression(
         Match::DestinationRange { negated, range } => address_range(set, "daddr", *negated, range),
         Match::Length { negated, length } => format!("meta length {}{} ", not(*negated), range(length)),
     };
-    Ok(vec![text])
+    Ok(Some(text))
 }
 
 fn cannot(rule: &Rule, option: &str, why: &str) -> Unenforceable {
@@ -136,15 +165,15 @@ fn interface(
     key: &str,
     negated: bool,
     name: &InterfaceName,
-) -> Result<Vec<String>, Unenforceable> {
+) -> Result<Option<String>, Unenforceable> {
     if name.name.contains(['"', '*', '\\']) {
         return Err(cannot(rule, key, "the interface name holds a sign that nftables reads otherwise"));
     }
     Ok(match (name.prefix, name.name.is_empty(), negated) {
-        (true, true, false) => vec![String::new()],
-        (true, true, true) => Vec::new(),
+        (true, true, false) => Some(String::new()),
+        (true, true, true) => None,
         (prefix, _, _) => {
-            vec![format!("{key} {}\"{}{}\" ", not(negated), name.name, if prefix { "*" } else { "" })]
+            Some(format!("{key} {}\"{}{}\" ", not(negated), name.name, if prefix { "*" } else { "" }))
         }
     })
 }
@@ -171,16 +200,50 @@ fn multiport(
     negated: bool,
     side: PortSide,
     ports: &[RangeInclusive<u16>],
-) -> Result<Vec<String>, Unenforceable> {
+) -> Result<String, Unenforceable> {
     let transport = transport(rule)?;
-    let set = format!("{{ {} }}", ports.iter().map(range).collect::<Vec<_>>().join(", "));
-    let one = |key: &str, negated: bool| format!("{transport} {key} {}{set} ", not(negated));
+    let (listed, others) = disjoint(ports);
+    let list = |elements: Vec<String>| format!("{{ {} }} ", elements.join(", "));
+    let set = list(listed.iter().map(range).collect());
+    let one = |key: &str, negated: bool| format!("{transport} {key} {}{set}", not(negated));
     Ok(match side {
-        PortSide::Source => vec![one("sport", negated)],
-        PortSide::Destination => vec![one("dport", negated)],
-        PortSide::Either if negated => vec![one("sport", true) + &one("dport", true)],
-        PortSide::Either => vec![one("sport", false), one("sport", true) + &one("dport", false)],
+        PortSide::Source => one("sport", negated),
+        PortSide::Destination => one("dport", negated),
+        PortSide::Either if negated => one("sport", true) + &one("dport", true),
+        // nft has no "or", but pairs: a listed source with any destination, another source with a listed destination.
+        PortSide::Either => {
+            let first = listed.iter().map(|source| format!("{} . 0-65535", range(source)));
+            let second = others.iter().flat_map(|source| {
+                listed.iter().map(|destination| format!("{} . {}", range(source), range(destination)))
+            });
+            format!("{transport} sport . {transport} dport {}", list(first.chain(second).collect()))
+        }
     })
+}
+
+/// The listed ports and all others, each as ranges that do not overlap, in order.
+fn disjoint(ports: &[RangeInclusive<u16>]) -> (Vec<RangeInclusive<u16>>, Vec<RangeInclusive<u16>>) {
+    let mut sorted = ports.to_vec();
+    sorted.sort_by_key(|range| *range.start());
+    let mut listed: Vec<RangeInclusive<u16>> = Vec::new();
+    for next in sorted {
+        match listed.last_mut() {
+            Some(last) if u32::from(*next.start()) <= u32::from(*last.end()) + 1 => {
+                *last = *last.start()..=(*last.end()).max(*next.end());
+            }
+            Some(_) | None => listed.push(next),
+        }
+    }
+    let mut others = Vec::new();
+    let mut free = Some(0);
+    for range in &listed {
+        if let Some(start) = free.filter(|start| start < range.start()) {
+            others.push(start..=range.start().saturating_sub(1));
+        }
+        free = range.end().checked_add(1);
+    }
+    others.extend(free.map(|start| start..=u16::MAX));
+    (listed, others)
 }
 
 fn state(rule: &Rule, negated: bool, states: States) -> Result<String, Unenforceable> {
@@ -212,21 +275,23 @@ fn icmp(
     negated: bool,
     types: &RangeInclusive<u8>,
     codes: &RangeInclusive<u8>,
-) -> Result<Vec<String>, Unenforceable> {
+) -> Result<Option<String>, Unenforceable> {
     let key = match set.family {
         Family::Ipv4 => "icmp",
         Family::Ipv6 => "icmpv6",
     };
     let any = |range: &RangeInclusive<u8>| *range == (0..=u8::MAX);
     Ok(match (any(types), any(codes), negated) {
-        (true, true, false) => vec![String::new()],
-        (true, true, true) => Vec::new(),
-        (false, true, _) => vec![format!("{key} type {}{} ", not(negated), range(types))],
-        (false, false, false) => vec![format!("{key} type {} {key} code {} ", range(types), range(codes))],
-        (false, false, true) => vec![
-            format!("{key} type != {} ", range(types)),
-            format!("{key} type {} {key} code != {} ", range(types), range(codes)),
-        ],
+        // Not of later fragments, as for ports.
+        (true, true, false) => Some(format!("{key} type 0-255 ")),
+        (true, true, true) => None,
+        (false, true, _) => Some(format!("{key} type {}{} ", not(negated), range(types))),
+        (false, false, _) => Some(format!(
+            "{key} type . {key} code {}{{ {} . {} }} ",
+            not(negated),
+            range(types),
+            range(codes)
+        )),
         (true, false, _) => return Err(cannot(rule, "--icmp-type", "a code without a type has no meaning")),
     })
 }
