@@ -11,7 +11,7 @@ mod maps;
 mod report;
 mod tables;
 
-use aya_ebpf::bindings::{TC_ACT_PIPE, TC_ACT_SHOT, xdp_action};
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{cgroup_skb, classifier, xdp};
 use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
 use gate::layout::{OBSERVE, REPORT_ALL, TAG_MASK};
@@ -36,8 +36,8 @@ pub fn ringfence_tc(ctx: TcContext) -> i32 {
     let ctx = Skb::<false>::new(ctx.skb.skb);
     ctx.pull_headers();
     match decide(&ctx) {
-        // Other classifiers of the administrator go on after us.
-        Verdict::Pass => TC_ACT_PIPE,
+        // Other programs on the interface go on after us: in a chain of TC links any other value ends it.
+        Verdict::Pass => TC_ACT_UNSPEC,
         Verdict::Drop => TC_ACT_SHOT,
     }
 }

@@ -10,57 +10,50 @@ use crate::error::Error;
 
 /// `BPF_FS_MAGIC` in include/uapi/linux/magic.h.
 const MAGIC: u64 = 0xcafe_4a11;
+/// Where systemd mounts it for everybody.
+const STANDARD: &str = "/sys/fs/bpf";
 
-/// Makes `pins` a directory on a bpf file system. `/sys/fs/bpf` is mounted where systemd has not done it; elsewhere a
-/// file system of our own is mounted on `pins` itself.
+/// Makes `pins` (an absolute path) a directory on a bpf file system. `/sys/fs/bpf` is mounted where systemd has not done
+/// it; elsewhere a file system of our own is mounted on `pins` itself. Returns whether that was done just now.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] with the operation that failed.
-pub fn prepare(pins: &Path) -> Result<(), Error> {
-    let standard = Path::new("/sys/fs/bpf");
+pub fn prepare(pins: &Path) -> Result<bool, Error> {
+    let standard = Path::new(STANDARD);
     if pins.starts_with(standard) && !is_bpffs(standard) {
         mount_on(standard)?;
     }
-    if !existing_ancestor(pins).is_some_and(|ancestor| is_bpffs(&ancestor)) {
-        fs::create_dir_all(pins).map_err(Error::io("create", pins))?;
+    let on_bpffs = existing_ancestor(pins).is_some_and(|ancestor| is_bpffs(&ancestor));
+    fs::create_dir_all(pins).map_err(Error::io("create", pins))?;
+    if !on_bpffs {
         mount_on(pins)?;
     }
-    fs::create_dir_all(pins).map_err(Error::io("create", pins))
+    Ok(!on_bpffs)
 }
 
-/// Removes `pins` with all that is in it, and the file system if it was mounted for it alone.
+/// Whether `path` is on a bpf file system. Nothing is ever deleted elsewhere.
+pub fn is_bpffs(path: &Path) -> bool {
+    statfs(path).is_ok_and(|found: StatFs| found.f_type.cast_unsigned() == MAGIC)
+}
+
+/// Gives the directory back: takes off the file system that [`prepare`] mounted for it, or removes it if it is empty.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] with the operation that failed.
-pub fn remove(pins: &Path) -> Result<(), Error> {
-    if !pins.exists() {
-        return Ok(());
-    }
-    let own_mount = pins.parent().is_some_and(|parent| !is_bpffs(parent)) && is_bpffs(pins);
-    if own_mount {
-        for entry in fs::read_dir(pins).map_err(Error::io("read", pins))?.flatten() {
-            remove_tree(&entry.path())?;
-        }
+pub fn give_back(pins: &Path, mounted: bool) -> Result<(), Error> {
+    if mounted && pins != Path::new(STANDARD) && is_bpffs(pins) {
         unmount(pins, UnmountFlags::DETACH).map_err(|error| Error::io("unmount", pins)(error.into()))?;
-        return fs::remove_dir(pins).map_err(Error::io("remove", pins));
     }
-    remove_tree(pins)
-}
-
-fn remove_tree(path: &Path) -> Result<(), Error> {
-    let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    result.map_err(Error::io("remove", path))
+    // Somebody else's pins keep it.
+    let _ = fs::remove_dir(pins);
+    Ok(())
 }
 
 fn mount_on(path: &Path) -> Result<(), Error> {
     mount("bpf", path, "bpf", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, Some(c"mode=700"))
         .map_err(|error| Error::io("mount a bpf file system on", path)(error.into()))
-}
-
-fn is_bpffs(path: &Path) -> bool {
-    statfs(path).is_ok_and(|found: StatFs| found.f_type.cast_unsigned() == MAGIC)
 }
 
 fn existing_ancestor(path: &Path) -> Option<PathBuf> {

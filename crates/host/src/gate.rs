@@ -52,7 +52,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Loads the programs and fills their tables. Nothing is attached yet, but the directory of pins is made.
+    /// Loads the programs and fills their tables. Nothing is attached yet, but directories are made in `pins`, which must
+    /// be on a bpf file system (see [`crate::bpffs::prepare`]).
     ///
     /// # Errors
     ///
@@ -227,7 +228,7 @@ impl TestGate {
     }
 }
 
-/// Takes the gate off every interface and removes everything that was pinned. Works without a daemon.
+/// Takes the gate off every interface and removes what Ringfence pinned, nothing else. Works without a daemon.
 ///
 /// # Errors
 ///

@@ -35,13 +35,14 @@ pub fn remove() -> Result<(), Error> {
     apply(&removal())
 }
 
-/// The table as the kernel has it now, without counters; `None` if it is not there.
+/// The table as the kernel has it now, without counters and without the elements that packets put into sets; `None` if
+/// it is not there.
 ///
 /// # Errors
 ///
 /// [`Error::NoNft`] or [`Error::Nft`].
 pub fn list() -> Result<Option<String>, Error> {
-    let output = run(&["--stateless", "list", "table", "inet", TABLE], "")?;
+    let output = run(&["--stateless", "--terse", "list", "table", "inet", TABLE], "")?;
     Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 

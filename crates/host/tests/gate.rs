@@ -29,9 +29,9 @@ const MUTATIONS: usize = 1_000_000;
 
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
-/// `TC_ACT_UNSPEC` is -1, `TC_ACT_PIPE` 3, `TC_ACT_SHOT` 2.
+/// `TC_ACT_SHOT` and `TC_ACT_UNSPEC` (-1: the next program decides).
 const TC_SHOT: u32 = 2;
-const TC_PIPE: u32 = 3;
+const TC_UNSPEC: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
 enum Hook {
@@ -138,7 +138,7 @@ impl Pair {
             (Hook::Xdp, Verdict::Drop) => XDP_DROP,
             (Hook::Xdp, Verdict::Pass) => XDP_PASS,
             (Hook::Tc, Verdict::Drop) => TC_SHOT,
-            (Hook::Tc, Verdict::Pass) => TC_PIPE,
+            (Hook::Tc, Verdict::Pass) => TC_UNSPEC,
         };
         let event =
             self.events.next().and_then(|record| Event::from_bytes(&record)).expect("an event a frame");

@@ -6,6 +6,11 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::command::replay::LocalNetwork;
 
+/// Where a daemon's socket and lock are, if nothing else is said.
+pub(crate) const DEFAULT_RUN_DIR: &str = "/run/ringfence";
+/// Where the gate is pinned, if nothing else is said.
+pub(crate) const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/ringfence";
+
 /// A SIP firewall: drops scanners in the kernel, before the PBX sees them
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true, max_term_width = 100)]
@@ -126,14 +131,14 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
     /// Where the kernel keeps the gate alive; on a bpf file system, which is mounted if there is none
-    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/ringfence")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_PIN_DIR)]
     pub(crate) pin_dir: PathBuf,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct DaemonArgs {
     /// Where the daemon's control socket is
-    #[arg(long, value_name = "DIR", default_value = "/run/ringfence")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_RUN_DIR)]
     pub(crate) run_dir: PathBuf,
 }
 

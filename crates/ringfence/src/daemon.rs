@@ -14,8 +14,12 @@ mod server;
 mod status;
 
 use std::io::{self, Write as _};
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
+use host::machine::Interface;
+use policy::Policy;
+use policy::plan::Plan;
 use serde_json::{Value, json};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -45,7 +49,7 @@ pub(crate) struct Daemon {
     args: RunArgs,
     force: InForce,
     reporter: Reporter,
-    listener: std::os::unix::net::UnixListener,
+    listener: UnixListener,
     /// The faults that were last told.
     told: Vec<String>,
     /// Whoever stops us takes the gate off, too.
@@ -56,36 +60,51 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Puts the policy in force. If anything fails, the machine is left as it was.
     pub(crate) fn start(args: &RunArgs) -> Result<Self, Exit> {
+        let mut args = args.clone();
         let policy = read_policy(&args.policy)?;
         let plan = force::plan(&policy, args.observe)?;
         host::machine::check()?;
+        // What we write is for root alone.
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+        args.pin_dir = std::path::absolute(&args.pin_dir).map_err(Exit::io("find", &args.pin_dir))?;
         let interfaces = host::machine::select(&args.interfaces)?;
-        let run_dir = &args.daemon.run_dir;
-        let lock = Instance::lock(run_dir)?;
-        let reporter = Reporter::open(&args.state_dir)?;
-        let listener = server::listen(&run_dir.join(SOCKET))?;
-        let started = InForce::first(&policy, plan, &interfaces, args)
-            .and_then(|force| Instance { pin_dir: args.pin_dir.clone() }.write(run_dir).map(|()| force));
-        match started {
-            Ok(force) => {
+        let lock = Instance::lock(&args.daemon.run_dir)?;
+        let was_pinned = host::gate::is_pinned(&args.pin_dir);
+        match Self::enforce(&args, &policy, plan, &interfaces) {
+            Ok((force, reporter, listener)) => {
                 say(&draw(policy.warnings()));
-                Ok(Self {
-                    args: args.clone(),
-                    force,
-                    reporter,
-                    listener,
-                    told: Vec::new(),
-                    clean: false,
-                    _lock: lock,
-                })
+                Ok(Self { args, force, reporter, listener, told: Vec::new(), clean: false, _lock: lock })
             }
             Err(reason) => {
-                if !host::gate::is_pinned(&args.pin_dir) {
-                    let _ = Instance::forget(run_dir);
+                if !was_pinned {
+                    let mounted =
+                        Instance::read(&args.daemon.run_dir).is_some_and(|instance| instance.mounted);
+                    drop(host::bpffs::give_back(&args.pin_dir, mounted));
+                    drop(Instance::forget(&args.daemon.run_dir));
                 }
                 Err(reason)
             }
         }
+    }
+
+    fn enforce(
+        args: &RunArgs,
+        policy: &Policy,
+        plan: Plan,
+        interfaces: &[Interface],
+    ) -> Result<(InForce, Reporter, UnixListener), Exit> {
+        let run_dir = &args.daemon.run_dir;
+        instance::private_dir(&args.state_dir)?;
+        let reporter = Reporter::open(&args.state_dir)?;
+        let listener = server::listen(&run_dir.join(SOCKET))?;
+        // Written down before anything is in the kernel, so that it can always be found and taken off.
+        let before =
+            Instance::read(run_dir).is_some_and(|known| known.mounted && known.pin_dir == args.pin_dir);
+        let mounted = host::bpffs::prepare(&args.pin_dir)?;
+        let namespace = host::machine::namespace();
+        Instance { pin_dir: args.pin_dir.clone(), mounted: mounted || before, namespace }.write(run_dir)?;
+        let force = InForce::first(policy, plan, interfaces, args)?;
+        Ok((force, reporter, listener))
     }
 
     /// Serves until a signal or `stop` ends it. The gate and the nftables table stay.
@@ -158,8 +177,10 @@ impl Daemon {
     fn reload(&mut self, events: &mut AsyncFd<Events>) -> Result<Value, Exit> {
         host::notify::notify("RELOADING=1");
         let answer = match self.next_policy() {
-            Ok(()) => {
+            Ok(next) => {
+                // What the old generation dropped is told in its own words.
                 self.reporter.drain(events.get_mut(), &self.force, usize::MAX);
+                self.force = next;
                 *events = watch(self.force.take_events()?)
                     .map_err(|error| Exit::System(format!("cannot watch the gate: {error}")))?;
                 json!({ "ok": true, "message": format!("reloaded {}", self.args.policy.display()) })
@@ -168,8 +189,11 @@ impl Daemon {
                 let message = format!("{} is wrong; the policy in force stays", self.args.policy.display());
                 json!({ "ok": false, "message": message, "details": draw(&mistakes) })
             }
-            Err(Exit::No(text) | Exit::System(text)) => {
+            Err(Exit::No(text)) => {
                 json!({ "ok": false, "message": format!("{text}; the policy in force stays") })
+            }
+            Err(Exit::System(text)) => {
+                json!({ "ok": false, "system": true, "message": format!("{text}; the policy in force stays") })
             }
             Err(Exit::Silent) => json!({ "ok": false, "message": "nothing was done" }),
         };
@@ -177,7 +201,7 @@ impl Daemon {
         Ok(answer)
     }
 
-    fn next_policy(&mut self) -> Result<(), Exit> {
+    fn next_policy(&mut self) -> Result<InForce, Exit> {
         let policy = read_policy(&self.args.policy)?;
         let plan = force::plan(&policy, self.args.observe)?;
         let interfaces = host::machine::select(&self.args.interfaces)?;

@@ -27,6 +27,8 @@ mod oracle {
     #[expect(dead_code, reason = "made for another test; this one does not need all of it")]
     #[path = "../oracle/random.rs"]
     pub(crate) mod random;
+    #[path = "../oracle/traffic.rs"]
+    pub(crate) mod traffic;
 }
 
 mod enforced {

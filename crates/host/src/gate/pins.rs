@@ -9,17 +9,20 @@
 //!
 //! The version is that of `gate::layout`: a daemon never adopts maps whose meaning it does not know.
 
-use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
-use aya::programs::links::PinnedLink;
 use gate::layout::{VERSION, map};
 
 use super::attach::Mode;
 use crate::bpffs;
 use crate::error::Error;
+
+const LINKS: &str = "links";
+/// Everything that we make, links first.
+const FOLDERS: [&str; 3] = [LINKS, "maps", "policy"];
 
 /// Maps of a generation that are pinned for reading.
 const GENERATION: [&str; 3] = [map::CONFIG, map::RULES, map::INTERFACES];
@@ -31,24 +34,23 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// Makes the directories, mounting a bpf file system where there is none.
+    /// Makes the directories on a bpf file system that is there.
     ///
     /// # Errors
     ///
     /// [`Error::Io`], or [`Error::Pins`] for pins of another version.
     pub(super) fn prepare(root: &Path) -> Result<Self, Error> {
-        bpffs::prepare(root)?;
         let pins = Self { root: root.to_owned() };
-        for entry in fs::read_dir(root).map_err(Error::io("read", root))?.flatten() {
-            if entry.path() != pins.version() {
+        for version in versions(root) {
+            if version != pins.version() {
                 return Err(Error::Pins {
-                    path: entry.path(),
+                    path: version,
                     what: "another version of Ringfence left it; `ringfence stop --clean` removes it"
                         .to_owned(),
                 });
             }
         }
-        for folder in ["links", "maps", "policy"] {
+        for folder in FOLDERS {
             let path = pins.version().join(folder);
             fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
         }
@@ -72,17 +74,17 @@ impl Pins {
             Mode::Tc => "tc",
         };
         // bpffs has no names with a dot in them (`bpf_lookup` in kernel/bpf/inode.c), but VLAN devices do.
-        self.version().join("links").join(format!("{kind}-{}", interface.replace('.', "@")))
+        self.version().join(LINKS).join(format!("{kind}-{}", interface.replace('.', "@")))
     }
 
     /// The pin of the hook that searches reassembled datagrams.
     pub(super) fn reassembly(&self) -> PathBuf {
-        self.version().join("links").join("cgroup-root")
+        self.version().join(LINKS).join("cgroup-root")
     }
 
     /// Every pinned link: its path, interface and mode.
     pub(super) fn links(&self) -> Vec<(PathBuf, String, Mode)> {
-        let Ok(entries) = fs::read_dir(self.version().join("links")) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(self.version().join(LINKS)) else { return Vec::new() };
         let mut all: Vec<(PathBuf, String, Mode)> = entries
             .flatten()
             .filter_map(|entry| {
@@ -116,29 +118,51 @@ impl Pins {
     }
 }
 
-/// Whether any link is pinned.
-pub(super) fn any_link(root: &Path) -> bool {
-    fs::read_dir(root).into_iter().flatten().flatten().any(|version| {
-        fs::read_dir(version.path().join("links")).is_ok_and(|mut links| links.next().is_some())
-    })
+/// Our directories of all versions. Whatever else is there is not ours.
+fn versions(root: &Path) -> Vec<PathBuf> {
+    let is_version = |name: &str| {
+        name.strip_prefix('v')
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_version))
+        .map(|entry| entry.path())
+        .collect()
 }
 
-/// Removes links first, so that nothing is enforced by a program whose tables are half gone. Returns the links.
+/// Whether any link is pinned.
+pub(super) fn any_link(root: &Path) -> bool {
+    versions(root)
+        .iter()
+        .any(|version| fs::read_dir(version.join(LINKS)).is_ok_and(|mut links| links.next().is_some()))
+}
+
+/// Removes our pins, and nothing that is not on a bpf file system: links first, so that nothing is enforced by a program
+/// whose tables are half gone. Returns the links.
 pub(super) fn remove(root: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut removed = Vec::new();
-    for version in fs::read_dir(root).into_iter().flatten().flatten() {
-        for link in fs::read_dir(version.path().join("links")).into_iter().flatten().flatten() {
-            // A link keeps its program attached while any handle is open; ours is closed at the end of this block.
-            if link.file_name() != OsStr::new(".") {
-                drop(PinnedLink::from_pin(link.path()).ok().and_then(|pinned| pinned.unpin().ok()));
-                if link.path().exists() {
-                    fs::remove_file(link.path()).map_err(Error::io("remove", link.path()))?;
+    if !bpffs::is_bpffs(root) {
+        return Ok(removed);
+    }
+    for version in versions(root) {
+        for folder in FOLDERS {
+            let folder_path = version.join(folder);
+            for entry in fs::read_dir(&folder_path).into_iter().flatten().flatten() {
+                fs::remove_file(entry.path()).map_err(Error::io("remove", entry.path()))?;
+                if folder == LINKS {
+                    removed.push(entry.path());
                 }
-                removed.push(link.path());
+            }
+            match fs::remove_dir(&folder_path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &folder_path)(error));
+                }
+                Ok(()) | Err(_) => {}
             }
         }
+        fs::remove_dir(&version).map_err(Error::io("remove", &version))?;
     }
-    bpffs::remove(root)?;
     removed.sort();
     Ok(removed)
 }

@@ -18,5 +18,6 @@ pub(crate) fn run(args: &DaemonArgs) -> Result<ExitCode, Exit> {
         return Ok(ExitCode::SUCCESS);
     }
     write!(io::stderr(), "{}", text("details"))?;
-    Err(Exit::No(text("message")))
+    let system = answer.get("system") == Some(&Value::Bool(true));
+    Err(if system { Exit::System(text("message")) } else { Exit::No(text("message")) })
 }

@@ -1,12 +1,13 @@
 //! `ringfence stop [--clean]`
 
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::StopArgs;
+use crate::cli::{DEFAULT_PIN_DIR, DEFAULT_RUN_DIR, StopArgs};
 use crate::daemon::control;
 use crate::daemon::instance::Instance;
 use crate::exit::Exit;
@@ -19,6 +20,9 @@ pub(crate) fn run(args: &StopArgs) -> Result<ExitCode, Exit> {
     host::machine::check()?;
     let run_dir = &args.daemon.run_dir;
     let instance = Instance::read(run_dir);
+    if args.clean {
+        same_namespace(instance.as_ref())?;
+    }
     let mut out = io::stdout().lock();
     match control::ask(run_dir, &json!({ "command": "stop", "clean": args.clean })) {
         Ok(answer) => {
@@ -37,14 +41,45 @@ pub(crate) fn run(args: &StopArgs) -> Result<ExitCode, Exit> {
         writeln!(out, "the gate goes on with its last policy; `ringfence stop --clean` takes it off")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let known = instance.as_ref().map(|instance| instance.pin_dir.clone());
-    let pins = args.pin_dir.clone().or(known).unwrap_or_else(|| "/sys/fs/bpf/ringfence".into());
+    let Some((pins, mounted)) = pins(args, instance.as_ref())? else {
+        writeln!(out, "nothing is known of a daemon in {}; nothing was removed", run_dir.display())?;
+        return Ok(ExitCode::SUCCESS);
+    };
     // A daemon that still starts or still ends must not put back what is removed here.
     let lock = Instance::lock(run_dir)?;
     let links = host::gate::remove(&pins)?;
+    host::bpffs::give_back(&pins, mounted)?;
+    let table = host::nft::list()?.is_some();
     host::nft::remove()?;
-    drop(lock);
     Instance::forget(run_dir)?;
-    writeln!(out, "removed: {} links of the gate, their pins, the nftables table", links.len())?;
+    drop(lock);
+    let table = if table { "the nftables table" } else { "no nftables table (there was none)" };
+    writeln!(out, "removed: {} links of the gate, their pins, {table}", links.len())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The nftables table is one of a namespace: from another one, the wrong table would go.
+fn same_namespace(instance: Option<&Instance>) -> Result<(), Exit> {
+    match instance {
+        Some(instance) if instance.namespace != host::machine::namespace() => Err(Exit::No(
+            "that daemon guards another network namespace; run this command there (`nsenter --net=…`)"
+                .to_owned(),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Which pins to remove, and whether their file system was mounted for us. Only what was named or written down, or the
+/// defaults where only defaults are in play.
+fn pins(args: &StopArgs, instance: Option<&Instance>) -> Result<Option<(PathBuf, bool)>, Exit> {
+    if let Some(named) = &args.pin_dir {
+        let named = std::path::absolute(named).map_err(Exit::io("find", named))?;
+        let mounted = instance.is_some_and(|instance| instance.mounted && instance.pin_dir == named);
+        return Ok(Some((named, mounted)));
+    }
+    Ok(match instance {
+        Some(instance) => Some((instance.pin_dir.clone(), instance.mounted)),
+        None if args.daemon.run_dir == Path::new(DEFAULT_RUN_DIR) => Some((DEFAULT_PIN_DIR.into(), false)),
+        None => None,
+    })
 }

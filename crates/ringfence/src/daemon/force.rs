@@ -43,13 +43,16 @@ pub(crate) struct InForce {
     pub(crate) policy_hash: [u8; 32],
     pub(crate) loaded_at: SystemTime,
     pub(crate) observe: bool,
+    /// What was to be guarded.
+    interfaces: Vec<Interface>,
     gate: Gate,
     /// The table right after it was applied, as the kernel told it.
     nft: Option<[u8; 32]>,
 }
 
 impl InForce {
-    /// Puts the first policy of a daemon in force. Links that a former daemon left are switched without a gap.
+    /// Puts the first policy of a daemon in force. Links that a former daemon left are switched without a gap. Where
+    /// nothing was in force before, a failure leaves nothing behind.
     pub(crate) fn first(
         policy: &Policy,
         plan: Plan,
@@ -57,24 +60,33 @@ impl InForce {
         args: &RunArgs,
     ) -> Result<Self, Exit> {
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
-        let done = put(policy, plan, interfaces, args);
-        if done.is_err() && !was_pinned {
-            // Nothing was there before, so nothing may be there now.
-            let _ = host::gate::remove(&args.pin_dir);
-        }
-        done
+        let before = host::nft::list()?;
+        put(policy, plan, interfaces, args).inspect_err(|_| {
+            let restored = match &before {
+                Some(table) => host::nft::apply(&format!("{}{table}", policy::plan::nft::removal())),
+                None => host::nft::remove(),
+            };
+            drop(restored);
+            if !was_pinned {
+                drop(host::gate::remove(&args.pin_dir));
+            }
+        })
     }
 
-    /// Replaces the policy in force. If that fails, the one before stays.
+    /// Puts another policy in force. If that fails half-way, the one before is put back: its programs are still loaded,
+    /// and every link is switched to them again.
     pub(crate) fn next(
         &mut self,
         policy: &Policy,
         plan: Plan,
         interfaces: &[Interface],
         args: &RunArgs,
-    ) -> Result<(), Exit> {
-        *self = put(policy, plan, interfaces, args)?;
-        Ok(())
+    ) -> Result<Self, Exit> {
+        put(policy, plan, interfaces, args).inspect_err(|_| {
+            drop(host::nft::apply(&self.plan.nft));
+            drop(self.gate.attach(&self.interfaces, &self.plan.gate.interfaces));
+            self.nft = host::nft::fingerprint().unwrap_or(self.nft);
+        })
     }
 
     /// The ring buffer of this generation; can be taken once.
@@ -117,16 +129,8 @@ impl InForce {
 fn put(policy: &Policy, plan: Plan, interfaces: &[Interface], args: &RunArgs) -> Result<InForce, Exit> {
     host::nft::check(&plan.nft)?;
     let mut gate = Gate::load(&plan.gate.tables, &args.pin_dir)?;
-    let before = host::nft::list()?;
     host::nft::apply(&plan.nft)?;
-    if let Err(error) = gate.attach(interfaces, &plan.gate.interfaces) {
-        let restored = match before {
-            Some(table) => host::nft::apply(&format!("{}{table}", policy::plan::nft::removal())),
-            None => host::nft::remove(),
-        };
-        drop(restored);
-        return Err(error.into());
-    }
+    gate.attach(interfaces, &plan.gate.interfaces)?;
     Ok(InForce {
         nft: host::nft::fingerprint()?,
         plan,
@@ -134,6 +138,7 @@ fn put(policy: &Policy, plan: Plan, interfaces: &[Interface], args: &RunArgs) ->
         policy_hash: hash(policy),
         loaded_at: SystemTime::now(),
         observe: args.observe,
+        interfaces: interfaces.to_vec(),
         gate,
     })
 }

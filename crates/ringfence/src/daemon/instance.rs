@@ -1,6 +1,7 @@
 //! The run directory: one daemon per directory, and what a later command must know of it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,54 +11,102 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 
-/// What is known of the daemon that runs, or last ran, in a run directory.
+const LOCK: &str = "lock";
+const RECORD: &str = "instance.json";
+
+/// What is known of the daemon that runs, or last ran, in a run directory. Written before the kernel is touched, so that
+/// whatever a killed daemon left can be found and taken off.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Instance {
+    /// Absolute.
     pub(crate) pin_dir: PathBuf,
+    /// Whether the bpf file system on it was mounted for us.
+    pub(crate) mounted: bool,
+    /// Inode number of the network namespace.
+    pub(crate) namespace: u64,
 }
 
 /// Held as long as the daemon lives; the kernel gives it back however the daemon ends.
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
 
+/// Makes a directory that is root's alone, or checks that nobody else may write into the one that is there: what it holds
+/// tells a root process what to remove.
+pub(crate) fn private_dir(path: &Path) -> Result<(), Exit> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Exit::io("create", path))?;
+    let metadata = fs::metadata(path).map_err(Exit::io("read", path))?;
+    if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
+        return Err(Exit::System(format!(
+            "{} can be written by others than root; `chown root` and `chmod 700` it, or name another directory",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
 impl Instance {
     /// Takes the run directory.
     pub(crate) fn lock(run_dir: &Path) -> Result<Lock, Exit> {
-        fs::create_dir_all(run_dir).map_err(Exit::io("create", run_dir))?;
-        let path = run_dir.join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(Exit::io("open", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(Exit::No(format!(
-                "a daemon is running already with the run directory {}; `ringfence stop` ends it",
-                run_dir.display()
-            ))),
-            Err(error) => Err(Exit::io("lock", &path)(error.into())),
+        private_dir(run_dir)?;
+        let path = run_dir.join(LOCK);
+        loop {
+            let file = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .mode(0o600)
+                .open(&path)
+                .map_err(Exit::io("open", &path))?;
+            file.set_permissions(Permissions::from_mode(0o600)).map_err(Exit::io("protect", &path))?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(Exit::No(format!(
+                        "a daemon is running already with the run directory {}; `ringfence stop` ends it",
+                        run_dir.display()
+                    )));
+                }
+                Err(error) => return Err(Exit::io("lock", &path)(error.into())),
+            }
+            // Somebody who just cleaned up may have removed the file that we locked; then it is no lock any more.
+            let same = |there: fs::Metadata| file.metadata().is_ok_and(|ours| ours.ino() == there.ino());
+            if fs::metadata(&path).is_ok_and(same) {
+                return Ok(Lock(file));
+            }
         }
     }
 
-    /// Writes down what a later `stop --clean` needs.
+    /// Writes down what a later `stop --clean` needs; all of it or nothing.
     pub(crate) fn write(&self, run_dir: &Path) -> Result<(), Exit> {
-        let path = run_dir.join("instance.json");
-        let text = json!({ "pin_dir": self.pin_dir, "pid": std::process::id() }).to_string();
-        fs::write(&path, text).map_err(Exit::io("write", &path))
+        let path = run_dir.join(RECORD);
+        let fresh = run_dir.join("instance.json.new");
+        let text = json!({
+            "pin_dir": self.pin_dir,
+            "mounted": self.mounted,
+            "namespace": self.namespace,
+            "pid": std::process::id(),
+        });
+        fs::write(&fresh, text.to_string()).map_err(Exit::io("write", &fresh))?;
+        fs::rename(&fresh, &path).map_err(Exit::io("write", &path))
     }
 
-    /// What the last daemon wrote down, if it can be read.
+    /// What the last daemon wrote down, if root wrote it and it can be read.
     pub(crate) fn read(run_dir: &Path) -> Option<Self> {
-        let text = fs::read_to_string(run_dir.join("instance.json")).ok()?;
-        let value: Value = serde_json::from_str(&text).ok()?;
-        Some(Self { pin_dir: value.get("pin_dir")?.as_str()?.into() })
+        let path = run_dir.join(RECORD);
+        if fs::metadata(&path).ok()?.uid() != 0 {
+            return None;
+        }
+        let value: Value = serde_json::from_str(&fs::read_to_string(path).ok()?).ok()?;
+        Some(Self {
+            pin_dir: value.get("pin_dir")?.as_str()?.into(),
+            mounted: value.get("mounted")?.as_bool()?,
+            namespace: value.get("namespace")?.as_u64()?,
+        })
     }
 
     /// Removes our files from the run directory, and the directory if nothing else is in it.
     pub(crate) fn forget(run_dir: &Path) -> Result<(), Exit> {
-        for name in ["instance.json", "lock", super::control::SOCKET] {
+        for name in [RECORD, super::control::SOCKET, LOCK] {
             let path = run_dir.join(name);
             if path.exists() {
                 fs::remove_file(&path).map_err(Exit::io("remove", &path))?;

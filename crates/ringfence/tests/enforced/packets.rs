@@ -9,10 +9,10 @@ use std::time::Duration;
 use netfilter::defrag::{Defrag, Limits, Outcome};
 use netfilter::packet::{Packet, Transport, protocol};
 
-use crate::oracle::generate;
 use crate::oracle::namespace::{HOST_V4, HOST_V6};
 use crate::oracle::packets::{Ip, TcpFields, fix_header, icmp, tcp, udp};
 use crate::oracle::random::Random;
+use crate::oracle::traffic;
 
 const WORDS: [&str; 7] = ["friendly-scanner", "FRIENDLY-scanner", "sipcli", "SipCli", "iWar", "aab", "\r\nx"];
 
@@ -33,7 +33,7 @@ pub(crate) fn packets(random: &mut Random, kind: Kind, count: usize) -> Vec<Vec<
             packets.push(own(random, kind.v4, serial));
             continue;
         }
-        let one = generate::packets(random, kind.v4, 1).into_iter().map(|(_, datagram)| datagram).collect();
+        let one = traffic::packets(random, kind.v4, 1).into_iter().map(|(_, datagram)| datagram).collect();
         if is_sound(&one, kind) {
             packets.extend(one);
         }
