@@ -8,7 +8,7 @@ use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode};
 
 use super::pins::Pins;
-use super::readback::Guarded;
+use super::readback::{Guarded, interface_of};
 use super::{TC, XDP, program};
 use crate::error::{Error, chain};
 use crate::machine::Interface;
@@ -36,6 +36,7 @@ impl fmt::Display for Mode {
 
 /// Attaches to all of `interfaces` or, if one fails, to none that was not guarded before.
 pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins, interfaces: &[Interface]) -> Result<Vec<Guarded>, Error> {
+    follow_names(pins, interfaces);
     let mut guarded: Vec<Guarded> = Vec::new();
     for interface in interfaces {
         match one(ebpf, pins, interface) {
@@ -59,7 +60,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins, interfaces: &[Interface]) -> 
 
 fn one(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<Guarded, Error> {
     for mode in [Mode::Driver, Mode::Generic, Mode::Tc] {
-        if let Some(guarded) = adopt(ebpf, pins, interface, mode) {
+        if let Some(guarded) = adopt(ebpf, pins, interface, mode)? {
             return Ok(guarded);
         }
     }
@@ -80,30 +81,49 @@ fn one(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<Guarded, E
     Err(Error::Attach { interface: interface.name.clone(), what: failures.join("; ") })
 }
 
+/// Gives pins the names that their interfaces have now; a link stays with its interface when that is renamed.
+fn follow_names(pins: &Pins, interfaces: &[Interface]) {
+    for (path, name, mode) in pins.links() {
+        let index = PinnedLink::from_pin(&path).ok().and_then(|link| interface_of(&FdLink::from(link)));
+        let now = interfaces.iter().find(|interface| Some(interface.index) == index);
+        if let Some(interface) = now
+            && interface.name != name
+        {
+            // A pin that keeps its old name is found again by the next generation.
+            let _ = std::fs::rename(&path, pins.link(&interface.name, mode));
+        }
+    }
+}
+
 /// Switches a link that a former generation left to the new program, without a gap.
-fn adopt(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, mode: Mode) -> Option<Guarded> {
+fn adopt(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, mode: Mode) -> Result<Option<Guarded>, Error> {
     let path = pins.link(&interface.name, mode);
     if !path.exists() {
-        return None;
+        return Ok(None);
     }
-    let link = FdLink::from(PinnedLink::from_pin(&path).ok()?);
+    let link = FdLink::from(
+        PinnedLink::from_pin(&path).map_err(Error::kernel(format!("the pin {}", path.display())))?,
+    );
+    if interface_of(&link) != Some(interface.index) {
+        // The interface was removed and made anew meanwhile: the link is dead, and the pin with it.
+        std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        return Ok(None);
+    }
     let switched = match mode {
         Mode::Driver | Mode::Generic => switch_xdp(ebpf, link),
         Mode::Tc => switch_tc(ebpf, link),
     };
-    // The interface was removed and made anew meanwhile: the link is dead, and the pin with it.
-    let alive = switched.is_ok_and(|link| super::readback::interface_of(&link) == Some(interface.index));
-    if !alive {
-        drop(std::fs::remove_file(&path));
-        return None;
+    match switched {
+        Ok(_) => Ok(Some(Guarded {
+            interface: interface.name.clone(),
+            index: interface.index,
+            mode,
+            pin: path,
+            adopted: true,
+        })),
+        // The pin stays, and the old program with it.
+        Err(error) => Err(Error::Attach { interface: interface.name.clone(), what: chain(&error) }),
     }
-    Some(Guarded {
-        interface: interface.name.clone(),
-        index: interface.index,
-        mode,
-        pin: path,
-        adopted: true,
-    })
 }
 
 fn switch_xdp(ebpf: &mut Ebpf, link: FdLink) -> Result<FdLink, Failure> {

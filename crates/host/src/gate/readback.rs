@@ -99,7 +99,10 @@ fn link_fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
         return Some(Fault::LinkGone { interface });
     };
     if interface_of(&link) != Some(guarded.index) {
-        return Some(Fault::Detached { interface });
+        // An interface that is gone needs no guard; one that came back under its name does.
+        let is_there =
+            crate::machine::interfaces().is_ok_and(|all| all.iter().any(|one| one.name == interface));
+        return is_there.then_some(Fault::Detached { interface });
     }
     let running = link.info().ok().map(|info| info.program_id());
     (running.is_none() || running != own_program(ebpf, guarded.mode))
