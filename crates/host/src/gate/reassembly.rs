@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType};
+use rustix::fs::fstatfs;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::{SOCKET, program};
 use crate::error::Error;
+
+/// `CGROUP2_SUPER_MAGIC` in include/uapi/linux/magic.h.
+const MAGIC: u64 = 0x6367_7270;
 
 /// Attaches this generation's program and pins it, then lets the one before go: in between both search.
 pub(super) fn attach(ebpf: &mut Ebpf, pin: &Path) -> Result<(), Error> {
@@ -46,8 +50,12 @@ pub(super) fn is_in_force(ebpf: &Ebpf, pin: &Path) -> bool {
 /// The root of the unified hierarchy. Where none is mounted (a fresh `/sys` after `ip netns exec`, say), it is mounted
 /// for as long as it takes to open it.
 fn root() -> Result<File, Error> {
-    if let Some(path) = mounted() {
-        return File::open(&path).map_err(Error::io("open", path));
+    // A mount that is listed may be hidden under another one.
+    let there = mounted().and_then(|path| File::open(path).ok());
+    if let Some(root) =
+        there.filter(|root| fstatfs(root).is_ok_and(|found| found.f_type.cast_unsigned() == MAGIC))
+    {
+        return Ok(root);
     }
     let path = std::env::temp_dir().join(format!("ringfence-cgroup-{}", std::process::id()));
     fs::create_dir_all(&path).map_err(Error::io("create", &path))?;

@@ -95,3 +95,10 @@ fn the_gate_reads_ports_of_tcp_and_udp_only() {
     assert!(refusal("iptables", &format!("{before}-A INPUT {text}")).contains("comes after line 6"));
     assert!(plan("iptables", &format!("{before}-A INPUT -p udp {text}")).is_ok());
 }
+
+#[test]
+fn no_connection_has_no_translation() {
+    let rule = |not: &str| format!("-A FORWARD -m conntrack {not} --ctstate DNAT -j ACCEPT");
+    assert_eq!(nft("iptables", &rule("")), ["ct status & dnat != 0 accept"]);
+    assert!(refusal("iptables", &rule("!")).contains("without a connection"));
+}

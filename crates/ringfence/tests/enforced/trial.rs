@@ -8,7 +8,7 @@ use netfilter::packet::{Packet, Transport, protocol};
 use netfilter::rules::Verdict;
 use netfilter::stack::{Judged, Why};
 use policy::Policy;
-use policy::ruleset::{Family, RuleSet};
+use policy::ruleset::{Family, Match, RuleSet};
 
 use super::answers;
 use super::daemon::{Daemon, Place};
@@ -52,7 +52,8 @@ fn compare(
     let meant = Policy::parse("meant", policies::meant(rules).into_bytes()).expect("a policy");
     let [set] = meant.sets() else { panic!("one family in a file") };
     let kind = Kind { v4: set.family == Family::Ipv4, tracked: set.needs_conntrack() };
-    let packets = without_shared_connections(set, packets::packets(random, kind, PACKETS));
+    let packets = without_text_in_first_pieces(set, packets::packets(random, kind, PACKETS));
+    let packets = without_shared_connections(set, packets);
     daemon.reload(rules)?;
     network.host("conntrack", &["-F"]);
     let watch = Watch::start(network);
@@ -68,6 +69,33 @@ fn compare(
     let passed = watch.end(network);
     let counters = watch::counters(network);
     judge(set, &packets, &passed, sockets.received(), &counters)
+}
+
+/// The gate searches the first fragment as it is: in IPv6 with its fragment header, which the whole datagram does not have any
+/// more. So it may find a text in there, and places are eight bytes further. Such datagrams are left out.
+fn without_text_in_first_pieces(set: &RuleSet, mut packets: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let rules = set.chains.iter().flat_map(|chain| &chain.rules);
+    let texts: Vec<Vec<u8>> = rules
+        .flat_map(|rule| &rule.matches)
+        .filter_map(
+            |one| if let Match::Text(text) = one { Some(text.pattern.to_ascii_uppercase()) } else { None },
+        )
+        .collect();
+    let id = |datagram: &[u8]| {
+        let packet = Packet::parse(datagram, datagram.len()).expect("a datagram");
+        packet.fragment().filter(|_| !packet.is_ipv4()).map(|fragment| (fragment.id, fragment.offset))
+    };
+    let found = |datagram: &[u8]| {
+        let bytes = datagram.to_ascii_uppercase();
+        texts.iter().any(|text| bytes.windows(text.len()).any(|window| window == text))
+    };
+    let first = |datagram: &Vec<u8>| match id(datagram) {
+        Some((id, 0)) if found(datagram) => Some(id),
+        Some(_) | None => None,
+    };
+    let spoiled: Vec<u32> = packets.iter().filter_map(first).collect();
+    packets.retain(|datagram| id(datagram).is_none_or(|(id, _)| !spoiled.contains(&id)));
+    packets
 }
 
 /// The gate stands before connection tracking. So it makes a difference to the other packets of a TCP connection whether a
@@ -213,13 +241,23 @@ fn generated(test: &str, family: Family) {
     let daemon =
         Daemon::start(&network, &place, "one", "left0", FIRST).unwrap_or_else(|said| panic!("{said}"));
     let mut random = random(test);
+    let (mut by_text, mut whole_again, mut received) = (0, 0, 0);
     for number in 0..FILES {
         let rules = policies::generated(&mut random, family);
         match compare(&network, &daemon, &rules, &mut random) {
-            Ok(tally) => eprintln!("file {number}: {tally:?}"),
+            Ok(tally) => {
+                eprintln!("file {number}: {tally:?}");
+                by_text += tally.by_text;
+                whole_again += tally.by_text_whole_again;
+                received += tally.received;
+            }
             Err(error) => panic!("file {number}: {error}\n{rules}"),
         }
     }
+    assert!(
+        by_text > 100 && whole_again > 0 && received > 500,
+        "{by_text} {whole_again} {received}: hardly a test"
+    );
 }
 
 #[test]

@@ -26,6 +26,10 @@ pub(super) fn matches(
     Ok(all.iter().flat_map(|all| guards.iter().map(move |guard| format!("{guard}{all}"))).collect())
 }
 
+fn has_rate(rule: &Rule) -> bool {
+    rule.matches.iter().any(|one| matches!(one, Match::Limit(_) | Match::HashLimit(_)))
+}
+
 /// What keeps later fragments away from a rule that looks into the transport header. iptables never matches them there;
 /// nftables takes whatever stands in their data for a header. With connection tracking none come.
 fn with_header(set: &RuleSet, rule: &Rule) -> Result<Vec<&'static str>, Unenforceable> {
@@ -43,10 +47,9 @@ fn with_header(set: &RuleSet, rule: &Rule) -> Result<Vec<&'static str>, Unenforc
     if set.needs_conntrack() || !rule.matches.iter().any(looks) {
         return Ok(vec![""]);
     }
-    let has_rate = rule.matches.iter().any(|one| matches!(one, Match::Limit(_) | Match::HashLimit(_)));
     match set.family {
         Family::Ipv4 => Ok(vec!["ip frag-off & 0x1fff == 0 "]),
-        Family::Ipv6 if has_rate => Err(cannot(
+        Family::Ipv6 if has_rate(rule) => Err(cannot(
             rule,
             "-p",
             "in a file without connection tracking IPv6 fragments come one by one, and nftables cannot ask for all that have \
@@ -259,9 +262,14 @@ fn state(rule: &Rule, negated: bool, states: States) -> Result<String, Unenforce
     .collect();
     match (names.is_empty(), states.dnat || states.snat) {
         (false, false) => Ok(format!("ct state {}{{ {} }} ", not(negated), names.join(", "))),
+        // The status of what has no connection fits no rule of nftables, and so every negated one of iptables.
+        (true, true) if negated => Err(cannot(
+            rule,
+            "--ctstate",
+            "nftables asks nothing about address translation of packets without a connection",
+        )),
         (true, true) if states.dnat != states.snat => {
-            let name = if states.dnat { "dnat" } else { "snat" };
-            Ok(format!("ct status & {name} {} 0 ", if negated { "==" } else { "!=" }))
+            Ok(format!("ct status & {} != 0 ", if states.dnat { "dnat" } else { "snat" }))
         }
         (_, _) => {
             Err(cannot(rule, "--ctstate", "nftables asks for states and for address translation separately"))
