@@ -179,6 +179,42 @@ fn what_cannot_be_exact_is_refused() {
 }
 
 #[test]
+fn ports_are_read_for_udp_and_tcp_only() {
+    let text = "-m string --algo bm --string a1 -j DROP";
+    for protocol in ["sctp", "dccp", "udplite"] {
+        let errors = refused(&format!("-A INPUT -p {protocol} -m multiport --dports 5060,5061 {text}\n"));
+        assert!(errors[0].1.contains("stands together with a condition"), "{protocol}: {errors:?}");
+        // An earlier rule with such ports is not exact either, so that a text rule behind it is refused.
+        let accept = format!("-A INPUT -p {protocol} -m multiport --sports 5060 -j ACCEPT\n");
+        let errors = refused(&format!("{accept}-A INPUT {text}\n"));
+        assert!(errors[0].1.contains("comes after line 2"), "{protocol}: {errors:?}");
+        // It takes nothing from other protocols.
+        planned(&format!("{accept}{SEARCH} \"x\" -j DROP\n"));
+        planned(&format!("-A INPUT -p {protocol} {text}\n"));
+    }
+    let errors = refused(&format!("-A INPUT -p sctp -m sctp --dport 5060 {text}\n"));
+    assert!(errors[0].1.contains("stands together with a condition"), "{errors:?}");
+    let errors = refused(&format!("-A INPUT -p dccp -m dccp --sport 5060 {text}\n"));
+    assert!(errors[0].1.contains("stands together with a condition"), "{errors:?}");
+}
+
+#[test]
+fn a_protocol_counts_wherever_it_stands() {
+    let backwards = |rules: &str| {
+        let mut sets = sets(rules);
+        for rule in sets.iter_mut().flat_map(|set| &mut set.chains).flat_map(|chain| &mut chain.rules) {
+            rule.matches.reverse();
+        }
+        plan(&sets, &Networks::default())
+    };
+    let plan = backwards(&format!("{SEARCH} \"x\" -j DROP\n")).unwrap();
+    assert_eq!(plan.tables.ports, [(5060, GUARD_UDP)]);
+    let errors = backwards("-A INPUT -p sctp -m sctp --dport 5060 -m string --algo bm --string a1 -j DROP\n")
+        .expect_err("the gate reads no ports of SCTP");
+    assert!(errors[0].message.contains("stands together with a condition"), "{errors:?}");
+}
+
+#[test]
 fn rules_for_known_networks_take_no_room() {
     let network = |text: &str, prefix: u32| Network {
         address: text.parse().unwrap(),

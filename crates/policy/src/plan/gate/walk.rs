@@ -375,7 +375,11 @@ fn same_run(rules: &[Rule]) -> &[Rule] {
 fn conditions(rule: &Rule, outer: &Condition) -> (Vec<Condition>, bool) {
     let mut alternatives = vec![outer.clone()];
     let mut exactly = true;
-    for one in rule.matches.iter().filter(|one| Search::of(one).is_none()) {
+    // What ports mean depends on the protocol, wherever in the rule it stands.
+    let is_protocol = |one: &&Match| matches!(one, Match::Protocol { .. });
+    let protocols = rule.matches.iter().filter(is_protocol);
+    let others = rule.matches.iter().filter(|one| !is_protocol(one) && Search::of(one).is_none());
+    for one in protocols.chain(others) {
         let mut next = Vec::new();
         for condition in &alternatives {
             match condition.and(one) {
