@@ -7,6 +7,7 @@
 //! proof fails is reported with its line; nothing is enforced by halves.
 
 mod condition;
+mod drafts;
 mod search;
 mod walk;
 
@@ -16,6 +17,7 @@ use gate::memory::GateTables;
 
 pub use condition::Condition;
 
+use self::drafts::Drafts;
 use self::search::Search;
 use crate::plan::automaton::{self, AutomatonError};
 use crate::ruleset::{Family, InterfaceName, Line, Log, Network, Networks, Nflog, Rule, RuleSet};
@@ -85,7 +87,7 @@ pub fn signature_name(rule: &Rule) -> Option<String> {
 ///
 /// Every rule that neither the gate nor nftables can enforce exactly.
 pub fn plan(sets: &[RuleSet], networks: &Networks) -> Result<GatePlan, Vec<Unenforceable>> {
-    let mut drafts = walk::Drafts { networks: networks.clone(), ..walk::Drafts::default() };
+    let mut drafts = Drafts::for_networks(networks.clone());
     for set in sets {
         walk::input(set, &mut drafts);
         walk::refuse_text_elsewhere(set, &mut drafts);
@@ -99,7 +101,7 @@ pub fn plan(sets: &[RuleSet], networks: &Networks) -> Result<GatePlan, Vec<Unenf
 }
 
 /// The drafts in the kernel's layout.
-fn assemble(drafts: &walk::Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
+fn assemble(drafts: &Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
     let mut plan = GatePlan::default();
     let mut needles = Vec::new();
     for (index, (search, origin)) in drafts.searches.iter().enumerate() {
@@ -125,15 +127,16 @@ fn assemble(drafts: &walk::Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
             flags |= flag;
         }
     }
+    let mut ports = vec![0; usize::from(u16::MAX) + 1];
     for draft in &drafts.rules {
         let rule = draft.to_layout(&drafts.interfaces);
         if rule.checks & layout::check::SIGNATURE != 0 {
-            flags |= guard(&draft.condition, &mut plan.tables.ports);
+            flags |= guard(&draft.condition, &mut ports);
         }
         plan.tables.rules.push(rule);
         plan.rules.push(RuleOrigin { family: draft.family, line: draft.line });
     }
-    plan.tables.ports.sort_unstable();
+    plan.tables.ports = (0..=u16::MAX).zip(ports).filter(|(_, bits)| *bits != 0).collect();
     plan.tables.config = Config {
         version: layout::VERSION,
         flags,
@@ -162,19 +165,17 @@ fn key(network: &Network) -> Option<(u8, NetworkKey)> {
     Some((prefix, Address::from(network.address).0))
 }
 
-/// Marks the ports on which a text rule looks; returns the flag for "every port".
-fn guard(condition: &Condition, ports: &mut Vec<(u16, u8)>) -> u32 {
+/// Marks the ports on which a text rule looks, in a table with a place for every port; returns the flag for "every port".
+fn guard(condition: &Condition, ports: &mut [u8]) -> u32 {
     let (bit, all) = match condition.protocol() {
         Some(gate::decode::UDP) => (layout::GUARD_UDP, layout::ALL_UDP_PORTS),
         Some(gate::decode::TCP) => (layout::GUARD_TCP, layout::ALL_TCP_PORTS),
         Some(_) | None => return layout::ALL_PROTOCOLS,
     };
     let Some(range) = condition.destination_ports() else { return all };
-    for port in range {
-        match ports.iter_mut().find(|(other, _)| *other == port) {
-            Some((_, bits)) => *bits |= bit,
-            None => ports.push((port, bit)),
-        }
+    let (start, end) = (usize::from(*range.start()), usize::from(*range.end()));
+    for bits in ports.iter_mut().take(end + 1).skip(start) {
+        *bits |= bit;
     }
     0
 }

@@ -42,7 +42,7 @@ impl Condition {
         self.destination_ports.as_ref().and_then(|(negated, ports)| (!negated).then(|| ports.clone()))
     }
 
-    /// This and `one` of a rule.
+    /// This and `one` of a rule. The rule's protocol comes before its ports.
     pub(super) fn and(&self, one: &Match) -> Added {
         let ports =
             matches!(one, Match::SourcePort { .. } | Match::DestinationPort { .. } | Match::Multiport { .. });
@@ -56,9 +56,11 @@ impl Condition {
             Match::Source { negated, network } => put(&mut with.source, (*negated, *network)),
             Match::Destination { negated, network } => put(&mut with.destination, (*negated, *network)),
             Match::InInterface { negated, name } => put(&mut with.interface, (*negated, name.clone())),
-            Match::SourcePort { negated, ports } => put(&mut with.source_ports, (*negated, ports.clone())),
+            Match::SourcePort { negated, ports } => {
+                self.has_ports() && put(&mut with.source_ports, (*negated, ports.clone()))
+            }
             Match::DestinationPort { negated, ports } => {
-                put(&mut with.destination_ports, (*negated, ports.clone()))
+                self.has_ports() && put(&mut with.destination_ports, (*negated, ports.clone()))
             }
             Match::Length { negated, length } => put(&mut with.length, (*negated, length.clone())),
             Match::TcpFlags { negated, mask, set } => put(&mut with.tcp_flags, (*negated, *mask, *set)),
@@ -84,8 +86,17 @@ impl Condition {
         if fits { Added::Exactly(vec![with]) } else { Added::Wider }
     }
 
+    /// Whether the gate reads the ports of every packet that it holds for: SCTP, DCCP and UDP-Lite have ports as well,
+    /// which stay 0 there (see [`gate::decode::Packet`]).
+    fn has_ports(&self) -> bool {
+        matches!(self.protocol(), Some(gate::decode::TCP | gate::decode::UDP))
+    }
+
     /// One alternative per port range.
     fn and_ports(&self, side: PortSide, ports: &[RangeInclusive<u16>]) -> Added {
+        if !self.has_ports() {
+            return Added::Wider;
+        }
         let mut alternatives = Vec::new();
         for range in ports {
             let mut with = self.clone();

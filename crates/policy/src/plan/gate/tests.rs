@@ -179,6 +179,120 @@ fn what_cannot_be_exact_is_refused() {
 }
 
 #[test]
+fn ports_are_read_for_udp_and_tcp_only() {
+    let text = "-m string --algo bm --string a1 -j DROP";
+    for protocol in ["sctp", "dccp", "udplite"] {
+        let errors = refused(&format!("-A INPUT -p {protocol} -m multiport --dports 5060,5061 {text}\n"));
+        assert!(errors[0].1.contains("stands together with a condition"), "{protocol}: {errors:?}");
+        // An earlier rule with such ports is not exact either, so that a text rule behind it is refused.
+        let accept = format!("-A INPUT -p {protocol} -m multiport --sports 5060 -j ACCEPT\n");
+        let errors = refused(&format!("{accept}-A INPUT {text}\n"));
+        assert!(errors[0].1.contains("comes after line 2"), "{protocol}: {errors:?}");
+        // It takes nothing from other protocols.
+        planned(&format!("{accept}{SEARCH} \"x\" -j DROP\n"));
+        planned(&format!("-A INPUT -p {protocol} {text}\n"));
+    }
+    let errors = refused(&format!("-A INPUT -p sctp -m sctp --dport 5060 {text}\n"));
+    assert!(errors[0].1.contains("stands together with a condition"), "{errors:?}");
+    let errors = refused(&format!("-A INPUT -p dccp -m dccp --sport 5060 {text}\n"));
+    assert!(errors[0].1.contains("stands together with a condition"), "{errors:?}");
+}
+
+#[test]
+fn a_protocol_counts_wherever_it_stands() {
+    let backwards = |rules: &str| {
+        let mut sets = sets(rules);
+        for rule in sets.iter_mut().flat_map(|set| &mut set.chains).flat_map(|chain| &mut chain.rules) {
+            rule.matches.reverse();
+        }
+        plan(&sets, &Networks::default())
+    };
+    let plan = backwards(&format!("{SEARCH} \"x\" -j DROP\n")).unwrap();
+    assert_eq!(plan.tables.ports, [(5060, GUARD_UDP)]);
+    let errors = backwards("-A INPUT -p sctp -m sctp --dport 5060 -m string --algo bm --string a1 -j DROP\n")
+        .expect_err("the gate reads no ports of SCTP");
+    assert!(errors[0].message.contains("stands together with a condition"), "{errors:?}");
+}
+
+/// `count` user chains, each of which jumps twice to the next; the last one ends with `end`.
+fn doubling(count: usize, end: &str) -> String {
+    let mut rules: String = (1..=count).map(|index| format!(":C{index} - [0:0]\n")).collect();
+    rules.push_str("-A INPUT -j C1\n");
+    for index in 1..count {
+        let jump = format!("-A C{index} -j C{}\n", index + 1);
+        rules.push_str(&jump);
+        rules.push_str(&jump);
+    }
+    rules.push_str(&format!("-A C{count} {end}\n"));
+    rules
+}
+
+#[test]
+fn chains_are_not_walked_without_a_text() {
+    // 2^26 ways to the end, and a reject there, which would each be a draft.
+    let plan = planned(&doubling(26, "-p tcp --dport 22 -j ACCEPT"));
+    assert_eq!(plan.tables.rules.len(), 0);
+    // Behind the last text rule as well.
+    let behind =
+        doubling(26, "-j ACCEPT").replacen("-A INPUT", &format!("{SEARCH} \"x\" -j DROP\n-A INPUT"), 1);
+    assert_eq!(planned(&behind).tables.rules.len(), 1);
+}
+
+#[test]
+fn too_many_ways_to_a_text_are_refused_once() {
+    let text = "-m string --algo bm --string a1 -j DROP";
+    for (rules, what) in [
+        // Conditions before the text, and text at the end of every way.
+        (format!("{}-A INPUT {text}\n", doubling(26, "-p tcp --dport 22 -j ACCEPT")), "4096 conditions"),
+        (doubling(26, text), "4096 conditions"),
+        // Nothing is collected on the way, but the way is as long.
+        (format!("{}-A INPUT {text}\n", doubling(26, "-j LOG")), "65536 rules"),
+        // Errors are not collected without end either.
+        (doubling(26, "-m string --algo bm ! --string a1 -j DROP"), "65536 rules"),
+    ] {
+        let errors = refused(&rules);
+        assert_eq!(errors.len(), 1, "{what}: {errors:?}");
+        assert!(errors[0].0 > 0 && errors[0].1.contains(what), "{what}: {errors:?}");
+    }
+    let deep: String = (1..200).map(|index| format!("-A C{index} -j C{}\n", index + 1)).collect();
+    let chains: String = (1..=200).map(|index| format!(":C{index} - [0:0]\n")).collect();
+    let errors = refused(&format!("{chains}-A INPUT -j C1\n{deep}-A C200 {text}\n"));
+    assert!(errors.len() == 1 && errors[0].1.contains("chains inside of each other"), "{errors:?}");
+}
+
+#[test]
+fn only_what_comes_before_a_text_is_looked_at() {
+    let plan = planned(
+        ":A - [0:0]\n:B - [0:0]\n-A INPUT -j A\n-A INPUT -p tcp --dport 22 -j ACCEPT\n-A INPUT -j B\n\
+         -A INPUT -p tcp --dport 23 -j ACCEPT\n-A A -p tcp --dport 21 -j ACCEPT\n\
+         -A B -p tcp --dport 24 -j ACCEPT\n-A B -m string --algo bm --string a1 -j DROP\n\
+         -A B -p tcp --dport 25 -j ACCEPT\n",
+    );
+    assert_eq!(
+        actions(&plan),
+        [(8, action::LEAVE), (5, action::LEAVE), (9, action::LEAVE), (10, action::DROP)]
+    );
+}
+
+#[test]
+fn many_rules_for_many_ports_are_planned_at_once() {
+    let rules: String = (0..20)
+        .map(|index| {
+            format!(
+                "-A INPUT -p udp -m udp --dport 1:65535 -m string --algo bm --string t{index:03} -j DROP\n\
+                     -A INPUT -p tcp -m tcp --dport 7 -m string --algo bm --string t{index:03} -j LOG\n"
+            )
+        })
+        .collect();
+    let before = std::time::Instant::now();
+    let plan = planned(&rules);
+    assert_eq!(plan.tables.ports.len(), 65_535);
+    assert_eq!(plan.tables.ports[6], (7, GUARD_UDP | GUARD_TCP));
+    assert_eq!((plan.tables.ports[0], plan.tables.ports[65_534]), ((1, GUARD_UDP), (65_535, GUARD_UDP)));
+    assert!(before.elapsed().as_secs() < 2, "{:?}", before.elapsed());
+}
+
+#[test]
 fn rules_for_known_networks_take_no_room() {
     let network = |text: &str, prefix: u32| Network {
         address: text.parse().unwrap(),

@@ -1,147 +1,28 @@
 //! The walk through `INPUT` that collects what the gate decides, and the proof that it may.
 
-use gate::layout::{MAX_GROUPS, MAX_NOTES, MAX_RULES, Rule as LayoutRule, action};
-
+use super::Note;
 use super::condition::{Added, Condition};
+use super::drafts::{Action, Drafts, position_or_push};
 use super::search::Search;
-use super::{Note, Unenforceable};
-use crate::ruleset::{
-    Chain, ChainId, Family, InterfaceName, Line, Match, Network, Networks, Rule, RuleSet, Target,
-};
-
-/// One condition-and-action, before it gets the kernel's layout.
-pub(super) struct Draft {
-    pub(super) family: Family,
-    pub(super) line: Line,
-    pub(super) condition: Condition,
-    action: Action,
-}
-
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Action {
-    Drop,
-    /// nftables decides; `exactly` says whether for all of these packets.
-    Leave {
-        exactly: bool,
-    },
-    Note(usize),
-}
-
-impl Draft {
-    pub(super) fn to_layout(&self, interfaces: &[InterfaceName]) -> LayoutRule {
-        let mut rule = self.condition.to_layout(self.family, interfaces);
-        match self.action {
-            Action::Drop => rule.action = action::DROP,
-            Action::Leave { .. } => rule.action = action::LEAVE,
-            Action::Note(note) => {
-                rule.action = action::NOTE;
-                rule.note = u32::try_from(note).unwrap_or(0);
-            }
-        }
-        rule
-    }
-}
-
-/// Where a signature was written first, and what it is called.
-pub(super) struct Origin {
-    pub(super) line: Line,
-    pub(super) name: Option<String>,
-}
-
-/// Everything that the walks collect.
-#[derive(Default)]
-pub(super) struct Drafts {
-    pub(super) rules: Vec<Draft>,
-    /// Every distinct signature with the first rule that has it.
-    pub(super) searches: Vec<(Search, Origin)>,
-    /// Networks that the gate judges before it looks for signatures.
-    pub(super) networks: Networks,
-    /// Sets of signatures (indexes), one of which a rule looks for.
-    pub(super) groups: Vec<Vec<usize>>,
-    pub(super) notes: Vec<Note>,
-    pub(super) interfaces: Vec<InterfaceName>,
-    pub(super) errors: Vec<Unenforceable>,
-}
-
-impl Drafts {
-    /// The kernel's tables have fixed sizes.
-    pub(super) fn check_bounds(&mut self) {
-        // What follows the last text rule is nftables' alone.
-        let text = |draft: &Draft| draft.condition.group.is_some();
-        let end = self.rules.iter().rposition(text).map_or(0, |index| index + 1);
-        self.rules.truncate(end);
-        let line = self.rules.last().map_or(Line(0), |draft| draft.line);
-        for (what, count, bound) in [
-            ("conditions before and in text rules", self.rules.len(), MAX_RULES as usize),
-            ("different sets of texts", self.groups.len(), MAX_GROUPS),
-            ("different log statements", self.notes.len(), MAX_NOTES),
-            ("different interface names", self.interfaces.len(), 64),
-        ] {
-            if count > bound {
-                self.errors.push(Unenforceable::new(
-                    line,
-                    format!("{count} {what}; the gate has room for {bound}"),
-                    "put text rules that end alike next to each other, and before other rules",
-                ));
-            }
-        }
-    }
-
-    fn refuse(&mut self, rule: &Rule, why: &str, help: &str) {
-        self.errors.push(Unenforceable::new(rule.line, format!("`-m string` {why}"), help));
-    }
-
-    fn group(&mut self, rules: &[Rule]) -> usize {
-        let mut members: Vec<usize> = rules
-            .iter()
-            .flat_map(|rule| searches(rule).map(move |one| (one, rule)))
-            .map(|(one, rule)| self.search(one, rule))
-            .collect();
-        members.sort_unstable();
-        members.dedup();
-        position_or_push(&mut self.groups, members)
-    }
-
-    fn search(&mut self, search: Search, rule: &Rule) -> usize {
-        if let Some(index) = self.searches.iter().position(|(other, _)| *other == search) {
-            return index;
-        }
-        self.searches.push((search, Origin { line: rule.line, name: rule.name.clone() }));
-        self.searches.len() - 1
-    }
-
-    fn push(&mut self, family: Family, line: Line, condition: &Condition, action: Action) {
-        if let Some(name) = condition.interface() {
-            position_or_push(&mut self.interfaces, name.clone());
-        }
-        self.rules.push(Draft { family, line, condition: condition.clone(), action });
-    }
-
-    /// The first earlier rule that may decide otherwise about packets of `condition`, in a way the gate cannot see.
-    fn obstacle(&self, family: Family, condition: &Condition) -> Option<Line> {
-        self.rules
-            .iter()
-            .find(|draft| {
-                draft.family == family
-                    && draft.action == Action::Leave { exactly: false }
-                    && !draft.condition.excludes(condition)
-            })
-            .map(|draft| draft.line)
-    }
-}
-
-fn position_or_push<T: PartialEq>(list: &mut Vec<T>, value: T) -> usize {
-    if let Some(index) = list.iter().position(|other| *other == value) {
-        return index;
-    }
-    list.push(value);
-    list.len() - 1
-}
+use crate::ruleset::{Chain, ChainId, Match, Network, Networks, Rule, RuleSet, Target};
 
 /// The walk through one chain, as part of the walk through `INPUT`.
 struct Walk<'a> {
     set: &'a RuleSet,
+    /// By chain: the last rule by which packets may come to a text rule.
+    last_texts: Vec<Option<usize>>,
     drafts: &'a mut Drafts,
+}
+
+/// How packets come to a chain.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    /// What all of them fulfil.
+    condition: &'a Condition,
+    /// Whether text rules may follow when they come back.
+    text_follows: bool,
+    /// Jumps from `INPUT`, which is 0.
+    depth: usize,
 }
 
 /// What a packet that came to the end of a chain may have skipped.
@@ -153,9 +34,53 @@ struct State {
 
 /// Walks `INPUT` of `set`.
 pub(super) fn input(set: &RuleSet, drafts: &mut Drafts) {
-    let Some((_, chain)) = set.chain("INPUT") else { return };
-    let mut walk = Walk { set, drafts };
-    walk.chain(chain, &Condition::default(), true);
+    let Some((id, _)) = set.chain("INPUT") else { return };
+    let mut walk = Walk { set, last_texts: last_texts(set), drafts };
+    walk.chain(id, Entry { condition: &Condition::default(), text_follows: false, depth: 0 });
+}
+
+/// By chain of `set`: the last rule by which packets may come to a text rule.
+fn last_texts(set: &RuleSet) -> Vec<Option<usize>> {
+    let mut callers = vec![Vec::new(); set.chains.len()];
+    let mut texts = vec![false; set.chains.len()];
+    let mut found = Vec::new();
+    for (index, chain) in set.chains.iter().enumerate() {
+        for next in chain.rules.iter().filter_map(next_chain) {
+            if let Some(callers) = callers.get_mut(next.0) {
+                callers.push(index);
+            }
+        }
+        if chain.rules.iter().any(|rule| searches(rule).next().is_some()) {
+            found.push(index);
+        }
+    }
+    while let Some(index) = found.pop() {
+        if texts.get(index) == Some(&false)
+            && let (Some(text), Some(callers)) = (texts.get_mut(index), callers.get(index))
+        {
+            *text = true;
+            found.extend(callers);
+        }
+    }
+    let leads_to_text = |rule: &Rule| {
+        searches(rule).next().is_some()
+            || next_chain(rule).is_some_and(|next| texts.get(next.0) == Some(&true))
+    };
+    set.chains.iter().map(|chain| chain.rules.iter().rposition(leads_to_text)).collect()
+}
+
+/// Where a rule sends packets.
+fn next_chain(rule: &Rule) -> Option<ChainId> {
+    match rule.target {
+        Target::Jump(next) | Target::Goto(next) => Some(next),
+        Target::Accept
+        | Target::Continue
+        | Target::Drop
+        | Target::Log(_)
+        | Target::Nflog(_)
+        | Target::Reject(_)
+        | Target::Return => None,
+    }
 }
 
 /// Text outside of what `INPUT` reaches: the gate stands before `INPUT` only.
@@ -180,7 +105,7 @@ fn reachable(set: &RuleSet, start: ChainId) -> Vec<&Chain> {
     let mut index = 0;
     while let Some(chain) = ids.get(index).and_then(|id| set.by_id(*id)) {
         for rule in &chain.rules {
-            if let Target::Jump(next) | Target::Goto(next) = rule.target
+            if let Some(next) = next_chain(rule)
                 && !ids.contains(&next)
             {
                 ids.push(next);
@@ -191,7 +116,7 @@ fn reachable(set: &RuleSet, start: ChainId) -> Vec<&Chain> {
     ids.into_iter().filter_map(|id| set.by_id(id)).collect()
 }
 
-fn searches(rule: &Rule) -> impl Iterator<Item = Search> {
+pub(super) fn searches(rule: &Rule) -> impl Iterator<Item = Search> {
     rule.matches.iter().filter_map(Search::of)
 }
 
@@ -201,26 +126,41 @@ fn without_searches(rule: &Rule) -> Vec<&Match> {
 }
 
 impl Walk<'_> {
-    fn chain(&mut self, chain: &Chain, outer: &Condition, base: bool) {
+    /// The last rule of a chain by which packets may come to a text rule.
+    fn last_text(&self, ChainId(id): ChainId) -> Option<usize> {
+        self.last_texts.get(id).copied().flatten()
+    }
+
+    fn chain(&mut self, id: ChainId, entry: Entry<'_>) {
+        let Some(chain) = self.set.by_id(id) else { return };
         let mut state = State::default();
         let mut index = 0;
-        while let Some(rule) = chain.rules.get(index) {
+        // Rules behind the last text rule are nftables' alone, unless they say what becomes of packets with a text.
+        let last_text = self.last_text(id);
+        let all = entry.text_follows || entry.condition.group.is_some();
+        let end = if all { chain.rules.len() } else { last_text.map_or(0, |last| last + 1) };
+        while let Some(rule) = chain.rules.get(index).filter(|_| index < end) {
             let run = same_run(chain.rules.get(index..).unwrap_or_default());
-            self.rules(run, rule, outer, &mut state, base);
             index += run.len().max(1);
+            if self.is_about_known_networks(rule) {
+                continue;
+            }
+            if !self.drafts.may_go_on(rule, run.len(), entry.depth) {
+                return;
+            }
+            let text_follows = entry.text_follows || last_text.is_some_and(|last| index <= last);
+            self.rules(run, rule, Entry { text_follows, ..entry }, &mut state);
         }
     }
 
-    /// A rule, or a run of rules that differ in their text only.
-    fn rules(&mut self, run: &[Rule], rule: &Rule, outer: &Condition, state: &mut State, base: bool) {
-        if self.is_about_known_networks(rule) {
-            return;
-        }
+    /// A rule, or a run of rules that differ in their text only. Text follows it, or not.
+    fn rules(&mut self, run: &[Rule], rule: &Rule, entry: Entry<'_>, state: &mut State) {
+        let outer = entry.condition;
         let (conditions, exactly) = conditions(rule, outer);
         let exactly = exactly && !state.uncertain;
         let own_text = searches(rule).next().is_some();
         if !own_text && outer.group.is_none() {
-            return self.plain(rule, &conditions, exactly, state, base);
+            return self.plain(rule, &conditions, exactly, state, entry);
         }
         if own_text && (outer.group.is_some() || searches(rule).count() > 1) {
             return self.drafts.refuse(
@@ -246,7 +186,7 @@ impl Walk<'_> {
         let group = if own_text { Some(self.drafts.group(run)) } else { outer.group };
         for mut condition in conditions {
             condition.group = group;
-            self.act(rule, &condition, state);
+            self.act(rule, Entry { condition: &condition, ..entry }, state);
         }
     }
 
@@ -261,7 +201,8 @@ impl Walk<'_> {
     }
 
     /// What a rule does with packets in which the text was found.
-    fn act(&mut self, rule: &Rule, condition: &Condition, state: &mut State) {
+    fn act(&mut self, rule: &Rule, entry: Entry<'_>, state: &mut State) {
+        let condition = entry.condition;
         if let Some(line) = self.drafts.obstacle(self.set.family, condition) {
             return self.drafts.refuse(
                 rule,
@@ -277,11 +218,7 @@ impl Walk<'_> {
             Target::Log(log) => self.note(rule, condition, Note::Log(log.clone())),
             Target::Nflog(nflog) => self.note(rule, condition, Note::Nflog(nflog.clone())),
             Target::Continue => {}
-            Target::Jump(next) => {
-                if let Some(chain) = self.set.by_id(*next) {
-                    self.chain(chain, condition, false);
-                }
-            }
+            Target::Jump(next) => self.chain(*next, Entry { depth: entry.depth + 1, ..entry }),
             Target::Accept | Target::Goto(_) | Target::Reject(_) | Target::Return => {
                 state.uncertain = true;
                 self.drafts.refuse(
@@ -299,25 +236,36 @@ impl Walk<'_> {
     }
 
     /// A rule that has nothing to do with text: nftables enforces it, the gate steps back.
-    fn plain(&mut self, rule: &Rule, conditions: &[Condition], exactly: bool, state: &mut State, base: bool) {
+    fn plain(
+        &mut self,
+        rule: &Rule,
+        conditions: &[Condition],
+        exactly: bool,
+        state: &mut State,
+        entry: Entry<'_>,
+    ) {
+        let base = entry.depth == 0;
         match rule.target {
             Target::Accept | Target::Drop | Target::Reject(_) => self.leave(rule, conditions, exactly),
             Target::Continue | Target::Log(_) | Target::Nflog(_) => {}
-            Target::Jump(next) => self.inner(next, conditions, exactly, rule),
+            Target::Jump(next) => self.inner(next, conditions, exactly, rule, entry),
             Target::Goto(next) => {
-                self.inner(next, conditions, exactly, rule);
+                self.inner(next, conditions, exactly, rule, entry);
                 self.leave_rest(rule, conditions, exactly, state, base);
             }
             Target::Return => self.leave_rest(rule, conditions, exactly, state, base),
         }
     }
 
-    fn inner(&mut self, next: ChainId, conditions: &[Condition], exactly: bool, rule: &Rule) {
-        let Some(chain) = self.set.by_id(next) else { return };
-        let has_text = reachable(self.set, next)
-            .iter()
-            .any(|chain| chain.rules.iter().any(|rule| searches(rule).next().is_some()));
-        if !exactly && has_text {
+    fn inner(
+        &mut self,
+        next: ChainId,
+        conditions: &[Condition],
+        exactly: bool,
+        rule: &Rule,
+        entry: Entry<'_>,
+    ) {
+        if !exactly && self.last_text(next).is_some() {
             return self.drafts.refuse(
                 rule,
                 "is reached through a condition that the gate cannot judge before connection tracking",
@@ -326,7 +274,7 @@ impl Walk<'_> {
         }
         let before = self.drafts.rules.len();
         for condition in conditions {
-            self.chain(chain, condition, false);
+            self.chain(next, Entry { condition, depth: entry.depth + 1, ..entry });
         }
         if !exactly {
             for draft in self.drafts.rules.iter_mut().skip(before) {
@@ -375,7 +323,11 @@ fn same_run(rules: &[Rule]) -> &[Rule] {
 fn conditions(rule: &Rule, outer: &Condition) -> (Vec<Condition>, bool) {
     let mut alternatives = vec![outer.clone()];
     let mut exactly = true;
-    for one in rule.matches.iter().filter(|one| Search::of(one).is_none()) {
+    // What ports mean depends on the protocol, wherever in the rule it stands.
+    let is_protocol = |one: &&Match| matches!(one, Match::Protocol { .. });
+    let protocols = rule.matches.iter().filter(is_protocol);
+    let others = rule.matches.iter().filter(|one| !is_protocol(one) && Search::of(one).is_none());
+    for one in protocols.chain(others) {
         let mut next = Vec::new();
         for condition in &alternatives {
             match condition.and(one) {
