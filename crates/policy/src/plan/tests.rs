@@ -102,3 +102,15 @@ fn no_connection_has_no_translation() {
     assert_eq!(nft("iptables", &rule("")), ["ct status & dnat != 0 accept"]);
     assert!(refusal("iptables", &rule("!")).contains("without a connection"));
 }
+
+/// `udp sport != 80 udp dport != 80` would come out as "not both are 80".
+#[test]
+fn negated_ports_are_not_merged_by_nft() {
+    let rule =
+        |ports: &str| nft("iptables", &format!("{STATEFUL}-A INPUT -p udp {ports} -j DROP"))[0].clone();
+    let wanted = "meta l4proto 17 udp sport != 80-80 udp dport != 80-80 drop";
+    assert_eq!(rule("-m udp ! --sport 80 ! --dport 80"), wanted);
+    assert_eq!(rule("-m multiport ! --ports 80"), wanted);
+    let wanted = "meta l4proto 17 udp sport != { 80, 90-91 } udp dport != { 80, 90-91 } drop";
+    assert_eq!(rule("-m multiport ! --ports 80,90:91"), wanted);
+}

@@ -75,10 +75,10 @@ fn expression(
             format!("ip frag-off & 0x1fff {} 0 ", if *negated { "==" } else { "!=" })
         }
         Match::SourcePort { negated, ports } => {
-            format!("{} sport {}{} ", transport(rule)?, not(*negated), range(ports))
+            format!("{} sport {}", transport(rule)?, port(*negated, ports))
         }
         Match::DestinationPort { negated, ports } => {
-            format!("{} dport {}{} ", transport(rule)?, not(*negated), range(ports))
+            format!("{} dport {}", transport(rule)?, port(*negated, ports))
         }
         Match::TcpFlags { negated, mask, set } => {
             format!("tcp flags & 0x{mask:02x} {} 0x{set:02x} ", if *negated { "!=" } else { "==" })
@@ -198,6 +198,12 @@ fn transport(rule: &Rule) -> Result<&'static str, Unenforceable> {
     }
 }
 
+/// A comparison of a port. Two of them with one `!=` each are merged by nft (1.0.6) into one that asks whether any differs,
+/// unless they are written as ranges.
+fn port(negated: bool, ports: &RangeInclusive<u16>) -> String {
+    if negated { format!("!= {}-{} ", ports.start(), ports.end()) } else { format!("{} ", range(ports)) }
+}
+
 fn multiport(
     rule: &Rule,
     negated: bool,
@@ -208,7 +214,10 @@ fn multiport(
     let (listed, others) = disjoint(ports);
     let list = |elements: Vec<String>| format!("{{ {} }} ", elements.join(", "));
     let set = list(listed.iter().map(range).collect());
-    let one = |key: &str, negated: bool| format!("{transport} {key} {}{set}", not(negated));
+    let one = |key: &str, negated: bool| match listed.as_slice() {
+        [single] => format!("{transport} {key} {}", port(negated, single)),
+        _ => format!("{transport} {key} {}{set}", not(negated)),
+    };
     Ok(match side {
         PortSide::Source => one("sport", negated),
         PortSide::Destination => one("dport", negated),
