@@ -7,15 +7,17 @@
 //! Simplified: SCTP and DCCP are known by their ports and have two time-outs, without their state machines; there are no
 //! helpers, so RELATED only means ICMP errors (Linux assigns no helper by itself since 4.7).
 
+mod answers;
 mod icmp;
 mod table;
 mod tcp;
 mod tuple;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::packet::{Packet, Transport, protocol, tcp_flags};
+pub use answers::Answer;
+use answers::Answers;
 use table::{Entry, Handle, Progress, Table};
 pub use tuple::Direction;
 use tuple::Tuple;
@@ -95,15 +97,8 @@ impl Tracked {
 pub struct Conntrack {
     settings: Settings,
     table: Table,
-    /// Packets that were just rejected, for the answers to them.
-    rejected: VecDeque<(Duration, Tuple)>,
+    answers: Answers,
 }
-
-/// Rejected packets remembered at most; the oldest makes room.
-const MAX_REJECTED: usize = 1024;
-
-/// How long the answer to a rejected packet may take; the kernel makes it at once.
-const REJECTED_FOR: Duration = Duration::from_secs(1);
 
 /// What the tracker of one protocol makes of a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -121,7 +116,7 @@ enum Judgement {
 impl Conntrack {
     /// At most `settings.max` connections, see there for what happens then.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, table: Table::new(settings.max), rejected: VecDeque::new() }
+        Self { settings, table: Table::new(settings.max), answers: Answers::new() }
     }
 
     /// Connections held, expired ones that were not yet removed included.
@@ -138,7 +133,7 @@ impl Conntrack {
         if !self.is_sound(packet, hook) {
             return Ok(Tracked::without_connection(State::Invalid));
         }
-        if hook == Hook::Output && self.answers_rejected(packet, now) {
+        if hook == Hook::Output && self.answers.take(packet, now) {
             return Ok(Tracked::without_connection(State::Related));
         }
         match icmp::about(packet) {
@@ -166,49 +161,30 @@ impl Conntrack {
         }
     }
 
-    /// Instead of [`Conntrack::confirm`] for a packet that a rule rejected: the answer that this host sends next, an ICMP
-    /// error or a TCP reset, is RELATED, though the connection was never confirmed (`nf_ct_attach`).
-    pub fn answered(&mut self, tracked: Tracked, packet: &Packet<'_>, now: Duration) {
-        if tracked.direction.is_none() {
-            return;
-        }
-        if let Some(tuple) = Tuple::of(packet) {
-            if self.rejected.len() >= MAX_REJECTED {
-                self.rejected.pop_front();
+    /// Instead of [`Conntrack::confirm`] for a packet that a rule rejected. The answer that this host sends next is RELATED,
+    /// though the connection was never confirmed (`nf_ct_attach`), and so is not followed: Linux newer than 6.1 takes a
+    /// connection that it resets for closed all the same (`nf_conntrack_tcp_set_closing`).
+    ///
+    /// An INVALID packet has no connection. The answer to it is followed like anything that this host sends.
+    pub fn rejected(&mut self, tracked: Tracked, packet: &Packet<'_>, answer: Answer, now: Duration) {
+        let Some(tuple) = tracked.direction.and_then(|_| Tuple::of(packet)) else { return };
+        if answer == Answer::TcpReset {
+            if !may_be_reset(packet) {
+                return;
             }
-            self.rejected.push_back((now + REJECTED_FOR, tuple));
+            self.close(&tuple, now);
         }
+        self.answers.expect(tuple, answer, now);
     }
 
-    /// Besides [`Conntrack::answered`], for a packet that a rule rejected with a TCP reset: the kernel takes the
-    /// connection for closed, as its reset never passes the tracker.
-    pub fn reset(&mut self, packet: &Packet<'_>, now: Duration) {
-        let Some((handle, _)) = Tuple::of(packet).and_then(|tuple| self.table.find(&tuple, now)) else {
-            return;
-        };
-        if let Some(entry) = self.table.entry_mut(handle)
+    fn close(&mut self, tuple: &Tuple, now: Duration) {
+        if let Some((handle, _)) = self.table.find(tuple, now)
+            && let Some(entry) = self.table.entry_mut(handle)
             && let Progress::Tcp(tracker) = &mut entry.progress
             && let Some(seconds) = tracker.reset_by_rule()
         {
             entry.expires = now + Duration::from_secs(seconds);
         }
-    }
-
-    fn answers_rejected(&mut self, packet: &Packet<'_>, now: Duration) -> bool {
-        while self.rejected.front().is_some_and(|&(until, _)| until < now) {
-            self.rejected.pop_front();
-        }
-        if self.rejected.is_empty() {
-            return false;
-        }
-        let answered = match (icmp::about(packet), packet.transport()) {
-            (icmp::About::Connection(quoted), _) => Some(quoted),
-            (_, Transport::Tcp(tcp)) if tcp.flags & tcp_flags::RST != 0 => {
-                Tuple::of(packet).and_then(|tuple| tuple.inverse())
-            }
-            _ => None,
-        };
-        answered.is_some_and(|answered| self.rejected.iter().any(|(_, tuple)| *tuple == answered))
     }
 
     /// Header lengths, flags and checksums that every tracker asks for before it looks at a connection.
@@ -310,6 +286,11 @@ impl Conntrack {
         }
         Ok(Tracked { state: State::New, direction: Some(Direction::Original), fresh: Some(Box::new(entry)) })
     }
+}
+
+/// A reset is not answered with a reset (RFC 9293 section 3.5.2).
+fn may_be_reset(packet: &Packet<'_>) -> bool {
+    matches!(packet.transport(), Transport::Tcp(tcp) if tcp.flags & tcp_flags::RST == 0)
 }
 
 /// Bytes on the wire from the upper-layer header on.

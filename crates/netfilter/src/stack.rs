@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use policy::ruleset::{Family, RejectWith, RuleSet};
 
-use crate::conntrack::{self, Conntrack, State, Tracked};
+use crate::conntrack::{self, Answer, Conntrack, State, Tracked};
 use crate::defrag::{self, Defrag, Outcome as Gathered, Refusal};
 use crate::packet::{Malformed, Packet};
 use crate::rules::{self, Cause, Evaluator, Hook, LogRecord, RuleRef, Verdict};
@@ -224,11 +224,8 @@ impl<T> Stack<T> {
             Verdict::Accept => self.conntrack.confirm(tracked, now),
             Verdict::Drop => {}
             Verdict::Reject(with) => {
-                // An INVALID packet is reset without touching the connection that it does not belong to.
-                if with == RejectWith::TcpReset && tracked.state != State::Invalid {
-                    self.conntrack.reset(packet, now);
-                }
-                self.conntrack.answered(tracked, packet, now);
+                let answer = if with == RejectWith::TcpReset { Answer::TcpReset } else { Answer::IcmpError };
+                self.conntrack.rejected(tracked, packet, answer, now);
             }
         }
     }

@@ -79,14 +79,11 @@ pub(super) fn is_sound(tcp: &Tcp<'_>, available: usize) -> bool {
 }
 
 impl Tracker {
-    /// A rule reset the connection (`nf_conntrack_tcp_set_closing`, Linux 6.4 and newer): an established one is closed.
-    /// Seconds that it has left, if so.
+    /// A rule reset the connection, in whatever state it is. Seconds that it has left; `None` if it was closed before.
     pub(super) fn reset_by_rule(&mut self) -> Option<u64> {
-        let established = self.state == State::Established;
-        established.then(|| {
-            self.state = State::Closed;
-            State::Closed.timeout()
-        })
+        let was_open = self.state != State::Closed;
+        self.state = State::Closed;
+        was_open.then(|| State::Closed.timeout())
     }
 
     /// For the first segment seen of a connection; `None` if it cannot be one.

@@ -224,6 +224,133 @@ fn a_table_full_of_assured_connections_refuses() {
     assert!(conntrack.track(&packet, Hook::Prerouting, at(200.0)).is_ok(), "expired connections make room");
 }
 
+/// Of a connection from 192.0.2.1 port 9 to 192.0.2.2 port 80; whatever is not acknowledged is number 1.
+fn segment(from_client: bool, flags: u8, sequence: u8, acknowledgement: u8) -> Vec<u8> {
+    let (from, to, source, destination) = if from_client { (1, 2, 9, 80) } else { (2, 1, 80, 9) };
+    let mut payload = vec![0, source, 0, destination, 0, 0, 0, sequence, 0, 0, 0, acknowledgement];
+    payload.extend([0x50, flags, 1, 0, 0, 0, 0, 0]);
+    v4(from, to, protocol::TCP, &payload)
+}
+
+/// Tracks, and a rule rejects it.
+fn reject(conntrack: &mut Conntrack, bytes: &[u8], answer: Answer, now: Duration) -> State {
+    let packet = Packet::parse(bytes, bytes.len()).unwrap();
+    let tracked = conntrack.track(&packet, Hook::Prerouting, now).unwrap();
+    let state = tracked.state;
+    conntrack.rejected(tracked, &packet, answer, now);
+    state
+}
+
+/// Tracks what this host sends.
+fn send(conntrack: &mut Conntrack, bytes: &[u8], now: Duration) -> State {
+    let packet = Packet::parse(bytes, bytes.len()).unwrap();
+    let tracked = conntrack.track(&packet, Hook::Output, now).unwrap();
+    let state = tracked.state;
+    conntrack.confirm(tracked, now);
+    state
+}
+
+const FIN: u8 = tcp_flags::FIN;
+const SYN: u8 = tcp_flags::SYN;
+const RST: u8 = tcp_flags::RST;
+const ACK: u8 = tcp_flags::ACK;
+
+/// The life of a connection: SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK.
+fn life() -> Vec<Vec<u8>> {
+    vec![
+        segment(true, SYN, 9, 0),
+        segment(false, SYN | ACK, 49, 10),
+        segment(true, ACK, 10, 50),
+        segment(true, FIN | ACK, 10, 50),
+        segment(false, ACK, 50, 11),
+        segment(false, FIN | ACK, 50, 11),
+    ]
+}
+
+/// Whether the connection is still known after the time that a closed one has.
+fn outlives_closing(conntrack: &mut Conntrack) -> bool {
+    refuse(conntrack, &segment(false, ACK, 50, 10), at(11.0)) != State::New
+}
+
+#[test]
+fn a_rule_that_resets_closes_the_connection_in_every_state() {
+    for steps in 1..=life().len() {
+        for (answer, stays) in [(Answer::TcpReset, false), (Answer::IcmpError, true)] {
+            let mut conntrack = lax();
+            for step in &life()[..steps] {
+                assert_ne!(accept(&mut conntrack, step, at(0.0)), State::Invalid);
+            }
+            let last = life()[steps - 1].clone();
+            assert_ne!(reject(&mut conntrack, &last, answer, at(0.5)), State::Invalid);
+            assert_eq!(outlives_closing(&mut conntrack), stays, "{answer:?} after {steps}");
+        }
+    }
+}
+
+#[test]
+fn closing_again_does_not_prolong() {
+    let mut conntrack = lax();
+    accept(&mut conntrack, &segment(true, ACK, 10, 50), at(0.0));
+    reject(&mut conntrack, &segment(true, SYN, 9, 0), Answer::TcpReset, at(0.0));
+    // Let through in CLOSE, which renews nothing either.
+    reject(&mut conntrack, &segment(true, SYN, 9, 0), Answer::TcpReset, at(9.0));
+    assert!(!outlives_closing(&mut conntrack));
+}
+
+#[test]
+fn a_rule_resets_no_reset_and_no_invalid_packet() {
+    let open = || {
+        let mut conntrack = lax();
+        for step in &life()[..3] {
+            accept(&mut conntrack, step, at(0.0));
+        }
+        conntrack
+    };
+    let mut conntrack = open();
+    // Not quite the expected number, so that it is challenged and the connection stays (RFC 5961 section 3.2).
+    let reset = segment(true, RST, 15, 0);
+    assert_eq!(reject(&mut conntrack, &reset, Answer::TcpReset, at(1.0)), State::Established);
+    let answer = segment(false, RST, 49, 0);
+    assert_eq!(
+        send(&mut conntrack, &answer, at(1.0)),
+        State::Invalid,
+        "it is no answer, and out of the window"
+    );
+    let mut conntrack = open();
+    let outside = segment(true, ACK | tcp_flags::PSH, 10, 255);
+    assert_eq!(reject(&mut conntrack, &outside, Answer::TcpReset, at(1.0)), State::Invalid);
+    assert!(outlives_closing(&mut conntrack));
+    assert_eq!(send(&mut conntrack, &segment(false, RST, 50, 0), at(12.0)), State::Established, "followed");
+    let gone = refuse(&mut conntrack, &segment(true, ACK, 10, 50), at(23.0));
+    assert_eq!(gone, State::New, "it closed the connection");
+}
+
+#[test]
+fn a_rejected_packet_is_answered_once() {
+    let mut conntrack = lax();
+    let (syn, reset) = (segment(true, SYN, 9, 0), segment(false, RST | ACK, 0, 10));
+    for _ in 0..2 {
+        assert_eq!(reject(&mut conntrack, &syn, Answer::TcpReset, at(0.0)), State::New);
+    }
+    assert_eq!(send(&mut conntrack, &reset, at(0.0)), State::Related);
+    assert_eq!(send(&mut conntrack, &reset, at(0.0)), State::Related);
+    assert_eq!(send(&mut conntrack, &reset, at(0.0)), State::Invalid, "nobody waits for it any more");
+    // Now the host itself refuses the connection, which therefore ends.
+    assert_eq!(accept(&mut conntrack, &syn, at(0.1)), State::New);
+    assert_eq!(send(&mut conntrack, &reset, at(0.1)), State::Established);
+    assert!(conntrack.is_empty() || !outlives_closing(&mut conntrack));
+}
+
+#[test]
+fn another_kind_of_answer_is_not_the_answer() {
+    let mut conntrack = lax();
+    let syn = segment(true, SYN, 9, 0);
+    reject(&mut conntrack, &syn, Answer::IcmpError, at(0.0));
+    assert_eq!(send(&mut conntrack, &segment(false, RST | ACK, 0, 10), at(0.0)), State::Invalid);
+    assert_eq!(send(&mut conntrack, &icmp(2, 1, 3, 0, &syn), at(0.0)), State::Related);
+    assert_eq!(send(&mut conntrack, &icmp(2, 1, 3, 0, &syn), at(0.0)), State::Invalid);
+}
+
 proptest::proptest! {
     /// Nothing that can be read as a datagram makes the tracker panic.
     #[test]
