@@ -7,6 +7,7 @@
 //! proof fails is reported with its line; nothing is enforced by halves.
 
 mod condition;
+mod doubt;
 mod drafts;
 mod search;
 mod walk;
@@ -95,6 +96,8 @@ pub fn plan(sets: &[RuleSet], networks: &Networks) -> Result<GatePlan, Vec<Unenf
     drafts.check_bounds();
     if !drafts.errors.is_empty() {
         drafts.errors.sort_by_key(|error| error.line);
+        // The same chain may be reached on several ways.
+        drafts.errors.dedup();
         return Err(drafts.errors);
     }
     assemble(&drafts)

@@ -3,10 +3,11 @@
 use gate::layout::{MAX_GROUPS, MAX_NOTES, MAX_RULES, Rule as LayoutRule, action};
 
 use super::condition::Condition;
+use super::doubt::Doubt;
 use super::search::Search;
 use super::walk::searches;
 use super::{Note, Unenforceable};
-use crate::ruleset::{Family, InterfaceName, Line, Networks, Rule};
+use crate::ruleset::{Family, InterfaceName, Line, Networks, Rule, Target};
 
 /// Far more than [`MAX_RULES`], so that a policy that is somewhat too large is told how much. Beyond it, a policy is
 /// refused without looking further.
@@ -27,9 +28,10 @@ pub(super) struct Draft {
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) enum Action {
     Drop,
-    /// nftables decides; `exactly` says whether for all of these packets.
+    /// nftables decides: the rule may `verb` these packets, or only some of them for the reason of `doubt`.
     Leave {
-        exactly: bool,
+        verb: &'static str,
+        doubt: Option<Doubt>,
     },
     Note(usize),
 }
@@ -131,8 +133,26 @@ impl Drafts {
         }
     }
 
+    /// Refuses `rule`; `why` goes on from the option that searches for text or leads there.
     pub(super) fn refuse(&mut self, rule: &Rule, why: &str, help: &str) {
-        self.errors.push(Unenforceable::new(rule.line, format!("`-m string` {why}"), help));
+        let option = match rule.target {
+            _ if searches(rule).next().is_some() => "-m string",
+            Target::Goto(_) => "-g",
+            Target::Accept
+            | Target::Continue
+            | Target::Drop
+            | Target::Jump(_)
+            | Target::Log(_)
+            | Target::Nflog(_)
+            | Target::Reject(_)
+            | Target::Return => "-j",
+        };
+        self.refuse_option(rule, option, why, help);
+    }
+
+    /// Refuses `rule` for `option`.
+    pub(super) fn refuse_option(&mut self, rule: &Rule, option: &str, why: &str, help: &str) {
+        self.errors.push(Unenforceable::new(rule.line, format!("`{option}` {why}"), help));
     }
 
     pub(super) fn group(&mut self, rules: &[Rule]) -> usize {
@@ -161,16 +181,21 @@ impl Drafts {
         self.rules.push(Draft { family, line, condition: condition.clone(), action });
     }
 
-    /// The first earlier rule that may decide otherwise about packets of `condition`, in a way the gate cannot see.
-    pub(super) fn obstacle(&self, family: Family, condition: &Condition) -> Option<Line> {
-        self.rules
-            .iter()
-            .find(|draft| {
-                draft.family == family
-                    && draft.action == Action::Leave { exactly: false }
-                    && !draft.condition.excludes(condition)
-            })
-            .map(|draft| draft.line)
+    /// The first earlier rule that may decide otherwise about packets of `condition`, in a way the gate cannot see; what
+    /// it may do, and why that is not certain.
+    pub(super) fn obstacle(
+        &self,
+        family: Family,
+        condition: &Condition,
+    ) -> Option<(Line, &'static str, Doubt)> {
+        self.rules.iter().find_map(|draft| match draft.action {
+            Action::Leave { verb, doubt: Some(doubt) }
+                if draft.family == family && !draft.condition.excludes(condition) =>
+            {
+                Some((draft.line, verb, doubt))
+            }
+            Action::Drop | Action::Leave { .. } | Action::Note(_) => None,
+        })
     }
 }
 

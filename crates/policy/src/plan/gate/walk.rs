@@ -2,9 +2,10 @@
 
 use super::Note;
 use super::condition::{Added, Condition};
+use super::doubt::{self, Doubt};
 use super::drafts::{Action, Drafts, position_or_push};
 use super::search::Search;
-use crate::ruleset::{Chain, ChainId, Match, Network, Networks, Rule, RuleSet, Target};
+use crate::ruleset::{Chain, ChainId, Line, Match, Network, Networks, Rule, RuleSet, Target};
 
 /// The walk through one chain, as part of the walk through `INPUT`.
 struct Walk<'a> {
@@ -19,6 +20,8 @@ struct Walk<'a> {
 struct Entry<'a> {
     /// What all of them fulfil.
     condition: &'a Condition,
+    /// Why some of those that fulfil it may not come, if so.
+    doubt: Option<Doubt>,
     /// Whether text rules may follow when they come back.
     text_follows: bool,
     /// Jumps from `INPUT`, which is 0.
@@ -28,15 +31,15 @@ struct Entry<'a> {
 /// What a packet that came to the end of a chain may have skipped.
 #[derive(Clone, Copy, Default)]
 struct State {
-    /// A RETURN or goto before may have taken packets away that the conditions here still describe.
-    uncertain: bool,
+    /// A RETURN or goto there may have taken packets away that the conditions here still describe.
+    taken_at: Option<Line>,
 }
 
 /// Walks `INPUT` of `set`.
 pub(super) fn input(set: &RuleSet, drafts: &mut Drafts) {
     let Some((id, _)) = set.chain("INPUT") else { return };
     let mut walk = Walk { set, last_texts: last_texts(set), drafts };
-    walk.chain(id, Entry { condition: &Condition::default(), text_follows: false, depth: 0 });
+    walk.chain(id, Entry { condition: &Condition::default(), doubt: None, text_follows: false, depth: 0 });
 }
 
 /// By chain of `set`: the last rule by which packets may come to a text rule.
@@ -156,11 +159,11 @@ impl Walk<'_> {
     /// A rule, or a run of rules that differ in their text only. Text follows it, or not.
     fn rules(&mut self, run: &[Rule], rule: &Rule, entry: Entry<'_>, state: &mut State) {
         let outer = entry.condition;
-        let (conditions, exactly) = conditions(rule, outer);
-        let exactly = exactly && !state.uncertain;
+        let mut meant = conditions(rule, outer);
+        meant.doubt = meant.doubt.max(entry.doubt).max(state.taken_at.map(|_| Doubt::Unseen));
         let own_text = searches(rule).next().is_some();
         if !own_text && outer.group.is_none() {
-            return self.plain(rule, &conditions, exactly, state, entry);
+            return self.plain(rule, &meant, state, entry);
         }
         if own_text && (outer.group.is_some() || searches(rule).count() > 1) {
             return self.drafts.refuse(
@@ -176,18 +179,39 @@ impl Walk<'_> {
                 "`replay` can judge this file",
             );
         }
-        if !exactly {
-            return self.drafts.refuse(
-                rule,
-                "stands together with a condition that the gate cannot judge before connection tracking",
-                "leave `limit`, `state`, `recent` and the like out of rules that search for text",
-            );
+        if meant.doubt.is_some() {
+            return self.refuse_doubtful(rule, meant.blamed, state, outer);
         }
         let group = if own_text { Some(self.drafts.group(run)) } else { outer.group };
-        for mut condition in conditions {
+        for mut condition in meant.conditions {
             condition.group = group;
             self.act(rule, Entry { condition: &condition, ..entry }, state);
         }
+    }
+
+    /// A rule that decides what becomes of packets with a text, of which the gate cannot say for which of them; `blamed` is
+    /// why.
+    fn refuse_doubtful(&mut self, rule: &Rule, blamed: Option<&Match>, state: &State, outer: &Condition) {
+        const UNJUDGED: &str = "which the gate cannot judge before connection tracking";
+        let Some(one) = blamed else {
+            let line = state.taken_at.unwrap_or(rule.line);
+            let why = format!("comes after line {}, which may return the same packets before", line.0);
+            return self.drafts.refuse(rule, &why, "move the text rules above it");
+        };
+        let option = doubt::option(one);
+        if searches(rule).next().is_some() {
+            let why = format!("stands together with a condition, `{option}`, {UNJUDGED}");
+            return self.drafts.refuse(rule, &why, doubt::help(one));
+        }
+        let (place, help) = if outer.group.is_some() {
+            (
+                "behind text rules",
+                "where text rules jump to, LOG and NFLOG may have a `limit`; leave other such conditions out",
+            )
+        } else {
+            ("on the way to text rules", "jump to text rules without `limit`, `state`, `recent` and the like")
+        };
+        self.drafts.refuse_option(rule, option, &format!("is a condition {place}, {UNJUDGED}"), help);
     }
 
     /// A rule for packets that never come as far as the walk: their source is trusted or blocked.
@@ -203,14 +227,11 @@ impl Walk<'_> {
     /// What a rule does with packets in which the text was found.
     fn act(&mut self, rule: &Rule, entry: Entry<'_>, state: &mut State) {
         let condition = entry.condition;
-        if let Some(line) = self.drafts.obstacle(self.set.family, condition) {
+        if let Some((line, verb, doubt)) = self.drafts.obstacle(self.set.family, condition) {
             return self.drafts.refuse(
                 rule,
-                &format!(
-                    "comes after line {}, which may accept the same packets by their connection's state",
-                    line.0
-                ),
-                "move the text rules above it, as the gate looks before connection tracking",
+                &format!("comes after line {}, which may {verb} the same packets {}", line.0, doubt.cause()),
+                doubt.help(),
             );
         }
         match &rule.target {
@@ -220,7 +241,7 @@ impl Walk<'_> {
             Target::Continue => {}
             Target::Jump(next) => self.chain(*next, Entry { depth: entry.depth + 1, ..entry }),
             Target::Accept | Target::Goto(_) | Target::Reject(_) | Target::Return => {
-                state.uncertain = true;
+                state.taken_at = Some(rule.line);
                 self.drafts.refuse(
                     rule,
                     "leads to a target other than DROP, LOG and NFLOG",
@@ -236,73 +257,48 @@ impl Walk<'_> {
     }
 
     /// A rule that has nothing to do with text: nftables enforces it, the gate steps back.
-    fn plain(
-        &mut self,
-        rule: &Rule,
-        conditions: &[Condition],
-        exactly: bool,
-        state: &mut State,
-        entry: Entry<'_>,
-    ) {
-        let base = entry.depth == 0;
+    fn plain(&mut self, rule: &Rule, meant: &Meant<'_>, state: &mut State, entry: Entry<'_>) {
         match rule.target {
-            Target::Accept | Target::Drop | Target::Reject(_) => self.leave(rule, conditions, exactly),
+            Target::Accept => self.leave(rule, meant, "accept"),
+            Target::Reject(_) => self.leave(rule, meant, "answer"),
+            // Whether this drops a packet or a text rule behind it does, it is dropped. Nor need the gate step back for it:
+            // what it drops besides gets as far as nftables. But a rule that counts must see all that it would have seen.
+            Target::Drop if matches!(meant.doubt, Some(Doubt::Unseen | Doubt::Connection)) => {}
+            Target::Drop => self.leave(rule, meant, "drop"),
             Target::Continue | Target::Log(_) | Target::Nflog(_) => {}
-            Target::Jump(next) => self.inner(next, conditions, exactly, rule, entry),
+            Target::Jump(next) => self.inner(next, meant, rule, state, entry),
             Target::Goto(next) => {
-                self.inner(next, conditions, exactly, rule, entry);
-                self.leave_rest(rule, conditions, exactly, state, base);
+                self.inner(next, meant, rule, state, entry);
+                self.leave_rest(rule, meant, state, entry);
             }
-            Target::Return => self.leave_rest(rule, conditions, exactly, state, base),
+            Target::Return => self.leave_rest(rule, meant, state, entry),
         }
     }
 
-    fn inner(
-        &mut self,
-        next: ChainId,
-        conditions: &[Condition],
-        exactly: bool,
-        rule: &Rule,
-        entry: Entry<'_>,
-    ) {
-        if !exactly && self.last_text(next).is_some() {
-            return self.drafts.refuse(
-                rule,
-                "is reached through a condition that the gate cannot judge before connection tracking",
-                "jump to the text rules without `limit`, `state`, `recent` and the like",
-            );
+    fn inner(&mut self, next: ChainId, meant: &Meant<'_>, rule: &Rule, state: &State, entry: Entry<'_>) {
+        if meant.doubt.is_some() && self.last_text(next).is_some() {
+            return self.refuse_doubtful(rule, meant.blamed, state, entry.condition);
         }
-        let before = self.drafts.rules.len();
-        for condition in conditions {
-            self.chain(next, Entry { condition, depth: entry.depth + 1, ..entry });
-        }
-        if !exactly {
-            for draft in self.drafts.rules.iter_mut().skip(before) {
-                draft.action = Action::Leave { exactly: false };
-            }
+        for condition in &meant.conditions {
+            let depth = entry.depth + 1;
+            self.chain(next, Entry { condition, doubt: meant.doubt, depth, ..entry });
         }
     }
 
     /// Packets that end their way through this chain here.
-    fn leave_rest(
-        &mut self,
-        rule: &Rule,
-        conditions: &[Condition],
-        exactly: bool,
-        state: &mut State,
-        base: bool,
-    ) {
-        if base {
+    fn leave_rest(&mut self, rule: &Rule, meant: &Meant<'_>, state: &mut State, entry: Entry<'_>) {
+        if entry.depth == 0 {
             // The policy of the chain decides, which nftables knows.
-            self.leave(rule, conditions, exactly);
+            self.leave(rule, meant, "return");
         } else {
-            state.uncertain = true;
+            state.taken_at = Some(rule.line);
         }
     }
 
-    fn leave(&mut self, rule: &Rule, conditions: &[Condition], exactly: bool) {
-        for condition in conditions {
-            self.drafts.push(self.set.family, rule.line, condition, Action::Leave { exactly });
+    fn leave(&mut self, rule: &Rule, meant: &Meant<'_>, verb: &'static str) {
+        for condition in &meant.conditions {
+            let action = Action::Leave { verb, doubt: meant.doubt };
+            self.drafts.push(self.set.family, rule.line, condition, action);
         }
     }
 }
@@ -319,26 +315,43 @@ fn same_run(rules: &[Rule]) -> &[Rule] {
     rules.get(..count.max(1)).unwrap_or_default()
 }
 
-/// The rule's conditions inside of `outer`, and whether they say exactly what the rule does.
-fn conditions(rule: &Rule, outer: &Condition) -> (Vec<Condition>, bool) {
-    let mut alternatives = vec![outer.clone()];
-    let mut exactly = true;
+/// What a rule says, as far as the gate can judge it.
+struct Meant<'a> {
+    /// The alternatives.
+    conditions: Vec<Condition>,
+    /// Why the rule may hold for less packets than they do, if so.
+    doubt: Option<Doubt>,
+    /// The first match that was left out.
+    blamed: Option<&'a Match>,
+}
+
+/// The rule's conditions inside of `outer`.
+fn conditions<'a>(rule: &'a Rule, outer: &Condition) -> Meant<'a> {
+    let mut meant = Meant { conditions: vec![outer.clone()], doubt: None, blamed: None };
     // What ports mean depends on the protocol, wherever in the rule it stands.
     let is_protocol = |one: &&Match| matches!(one, Match::Protocol { .. });
     let protocols = rule.matches.iter().filter(is_protocol);
     let others = rule.matches.iter().filter(|one| !is_protocol(one) && Search::of(one).is_none());
-    for one in protocols.chain(others) {
+    for one in protocols.chain(others).filter(|one| !only_spares_the_log(rule, one)) {
         let mut next = Vec::new();
-        for condition in &alternatives {
+        for condition in &meant.conditions {
             match condition.and(one) {
                 Added::Exactly(more) => next.extend(more),
                 Added::Wider => {
-                    exactly = false;
+                    meant.doubt = meant.doubt.max(Some(Doubt::of(one)));
+                    meant.blamed = meant.blamed.or(Some(one));
                     next.push(condition.clone());
                 }
             }
         }
-        alternatives = next;
+        meant.conditions = next;
     }
-    (alternatives, exactly)
+    meant
+}
+
+/// A `limit` before LOG or NFLOG decides nothing about packets, and no other rule shares its count. What the gate notes
+/// without it is bounded all the same: the daemon writes 10 lines a second at most, of all such rules together. So a
+/// policy that asks for fewer lines can get more than it asked for, but never a flood.
+fn only_spares_the_log(rule: &Rule, one: &Match) -> bool {
+    matches!(one, Match::Limit(_)) && matches!(rule.target, Target::Log(_) | Target::Nflog(_))
 }
