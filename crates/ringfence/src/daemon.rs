@@ -73,6 +73,11 @@ impl Daemon {
         match Self::enforce(&args, &policy, plan, &interfaces) {
             Ok((force, reporter, listener)) => {
                 say(&draw(policy.warnings()));
+                for name in host::machine::unguarded().unwrap_or_default() {
+                    say(&format!(
+                        "warning: {name} is not guarded by the gate, which cannot read its frames; nftables is in force there\n"
+                    ));
+                }
                 Ok(Self { args, force, reporter, listener, told: Vec::new(), clean: false, _lock: lock })
             }
             Err(reason) => {

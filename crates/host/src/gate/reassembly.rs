@@ -1,23 +1,23 @@
 //! The hook between reassembly and the sockets: the cgroup file system's root, which every socket belongs to.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType};
-use rustix::fs::fstatfs;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::fs::{Mode, OFlags, fstatfs, openat};
 
 use super::{SOCKET, program};
 use crate::error::Error;
+use crate::machine::detached;
 
 /// `CGROUP2_SUPER_MAGIC` in include/uapi/linux/magic.h.
 const MAGIC: u64 = 0x6367_7270;
 
-/// Attaches this generation's program and pins it, then lets the one before go: in between both search.
+/// Attaches this generation's program and pins it in place of the one before: in between both search.
 pub(super) fn attach(ebpf: &mut Ebpf, pin: &Path) -> Result<(), Error> {
-    let before = PinnedLink::from_pin(pin).ok().map(FdLink::from);
     let root = root()?;
     let program: &mut CgroupSkb = program(ebpf, SOCKET)?;
     let id = program
@@ -26,18 +26,35 @@ pub(super) fn attach(ebpf: &mut Ebpf, pin: &Path) -> Result<(), Error> {
         .map_err(Error::kernel("the search of reassembled datagrams"))?;
     let link = program.take_link(id).map_err(Error::kernel("the link of the search"))?;
     let link = FdLink::try_from(link).map_err(Error::kernel("the link of the search"))?;
-    remove(pin)?;
-    link.pin(pin).map_err(Error::kernel(format!("the pin {}", pin.display())))?;
-    drop(before);
-    Ok(())
+    replace(link, pin)
+}
+
+/// Pins `link` under a second name and renames it: whenever we are killed, one link is pinned.
+fn replace(link: FdLink, pin: &Path) -> Result<(), Error> {
+    let second = second_name(pin);
+    remove_file(&second)?;
+    link.pin(&second).map_err(Error::kernel(format!("the pin {}", second.display())))?;
+    fs::rename(&second, pin).map_err(Error::io("put the new link at", pin))
 }
 
 /// Removes the pin, and with it the hook.
 pub(super) fn remove(pin: &Path) -> Result<(), Error> {
-    if pin.exists() {
-        fs::remove_file(pin).map_err(Error::io("remove", pin))?;
+    remove_file(&second_name(pin))?;
+    remove_file(pin)
+}
+
+/// What a daemon that was killed while it replaced the pin leaves.
+fn second_name(pin: &Path) -> PathBuf {
+    let mut name = pin.as_os_str().to_owned();
+    name.push("-new");
+    PathBuf::from(name)
+}
+
+fn remove_file(pin: &Path) -> Result<(), Error> {
+    match fs::remove_file(pin) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", pin)(error)),
+        Ok(()) | Err(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether the pinned link runs this generation's program.
@@ -48,7 +65,7 @@ pub(super) fn is_in_force(ebpf: &Ebpf, pin: &Path) -> bool {
 }
 
 /// The root of the unified hierarchy. Where none is mounted (a fresh `/sys` after `ip netns exec`, say), it is mounted
-/// for as long as it takes to open it.
+/// for us alone.
 fn root() -> Result<File, Error> {
     // A mount that is listed may be hidden under another one.
     let there = mounted().and_then(|path| File::open(path).ok());
@@ -57,16 +74,14 @@ fn root() -> Result<File, Error> {
     {
         return Ok(root);
     }
-    let path = std::env::temp_dir().join(format!("ringfence-cgroup-{}", std::process::id()));
-    fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    let file = mount("none", &path, "cgroup2", flags, None)
-        .map_err(|error| Error::io("mount the cgroup file system on", &path)(error.into()))
-        .and_then(|()| File::open(&path).map_err(Error::io("open", &path)));
-    // Nothing is lost if these fail but an empty folder.
-    let _ = unmount(&path, UnmountFlags::DETACH);
-    let _ = fs::remove_dir(&path);
-    file
+    own_mount().map_err(Error::kernel("a mount of the cgroup file system"))
+}
+
+/// The kernel wants an open directory; what a mount returns only stands for a place (`O_PATH`).
+fn own_mount() -> io::Result<File> {
+    let mount = detached::mount("cgroup2")?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(File::from(openat(&mount, ".", flags, Mode::empty())?))
 }
 
 /// Where the root of the unified hierarchy is mounted (proc(5), `/proc/pid/mountinfo`: the fourth field is the root
@@ -80,4 +95,24 @@ fn mounted() -> Option<PathBuf> {
         let point = fields.next()?;
         (whole && right.split(' ').next()? == "cgroup2").then(|| PathBuf::from(point))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_cgroup_root_can_be_had_without_a_path() {
+        if !lab::skip::ready("the_cgroup_root_can_be_had_without_a_path", &[]) {
+            return;
+        }
+        let own = own_mount().unwrap().metadata().unwrap();
+        assert!(own.is_dir());
+        if let Some(path) = mounted() {
+            let known = fs::metadata(path).unwrap();
+            assert_eq!((own.dev(), own.ino()), (known.dev(), known.ino()), "another root");
+        }
+    }
 }

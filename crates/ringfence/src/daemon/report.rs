@@ -51,8 +51,10 @@ impl Reporter {
         self.syslog.line(2, &format!("not enforced: {fault}"), host::machine::boot_time());
     }
 
+    /// Writes what is buffered, and says how many log lines were left out.
     pub(crate) fn flush(&mut self) {
         self.events.flush();
+        self.syslog.flush(host::machine::boot_time());
     }
 
     /// Events that came from the kernel.

@@ -18,6 +18,8 @@ use crate::exit::Exit;
 
 /// How long a client may take for its request, and for taking its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a daemon that stops waits for whoever stopped it to take the answer.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// One request, and where its answer goes.
 #[derive(Debug)]
@@ -27,11 +29,13 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Sends the answer and waits until it is on its way, so that a daemon that stops has said so.
+    /// Hands the answer to the client's connection, which a slow client holds up alone. Only a daemon that stops waits
+    /// until the answer is on its way, as the connection ends with it.
     pub(crate) async fn answer(self, answer: Value) {
+        let last = self.body.get("command").and_then(Value::as_str) == Some("stop");
         let (done, written) = oneshot::channel();
-        if self.reply.send((answer, done)).is_ok() {
-            let _ = timeout(PATIENCE, written).await;
+        if self.reply.send((answer, done)).is_ok() && last {
+            let _ = timeout(FAREWELL, written).await;
         }
     }
 }
@@ -92,4 +96,44 @@ async fn read(stream: &mut UnixStream) -> io::Result<Value> {
     let mut line = String::new();
     BufReader::new(stream.take(MAX_REQUEST as u64)).read_line(&mut line).await?;
     Ok(serde_json::from_str(&line)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Sends `command`, answers with more than a socket holds, and reads nothing until the daemon went on. How long that
+    /// took, and the length of what the client could read then.
+    async fn slow_client(command: &str) -> (Duration, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let (sender, mut requests) = mpsc::channel(16);
+        let server = tokio::spawn(serve(listen(&path).unwrap(), sender));
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        client.write_all(format!("{}\n", json!({ "command": command })).as_bytes()).await.unwrap();
+        let request = requests.recv().await.unwrap();
+        let start = Instant::now();
+        request.answer(json!("x".repeat(4 << 20))).await;
+        let waited = start.elapsed();
+        let mut text = String::new();
+        BufReader::new(client).read_line(&mut text).await.unwrap();
+        server.abort();
+        (waited, text.len())
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_delays_nobody() {
+        let (waited, read) = slow_client("status").await;
+        assert!(waited < Duration::from_millis(500), "the daemon waited {waited:?}");
+        assert_eq!(read, (4 << 20) + 3, "the client gets its answer all the same");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_stops_waits_a_little() {
+        let (waited, read) = slow_client("stop").await;
+        assert!((FAREWELL..PATIENCE).contains(&waited), "the daemon waited {waited:?}");
+        assert_eq!(read, (4 << 20) + 3);
+    }
 }
