@@ -10,7 +10,9 @@ use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike, sendto, socket,
 };
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{
+    CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_getaffinity, sched_getcpu, sched_setaffinity,
+};
 
 /// Namespaces that live as long as this value.
 #[derive(Debug)]
@@ -139,10 +141,12 @@ impl Network {
         }
     }
 
-    /// Somewhere to put frames into the wire of that side.
+    /// Somewhere to put frames into the wire of that side. Until it is dropped the thread stays on one CPU: the kernel takes
+    /// a frame in on the CPU that sent it, and frames of two CPUs overtake each other and mix their ways through the rules.
     pub(crate) fn port(&self, side: Side) -> Port {
+        let stays = OneCpu::enter();
         let node = if side == Side::Left { "left" } else { "right" };
-        self.inside(node, || {
+        let (socket, address) = self.inside(node, || {
             let interfaces = getifaddrs().expect("interfaces");
             let address = interfaces
                 .filter(|interface| interface.interface_name == "wire")
@@ -151,8 +155,9 @@ impl Network {
             let flags = SockFlag::SOCK_CLOEXEC;
             let socket =
                 socket(AddressFamily::Packet, SockType::Raw, flags, None::<SockProtocol>).expect("socket");
-            Port { socket, address }
-        })
+            (socket, address)
+        });
+        Port { socket, address, _stays: stays }
     }
 
     /// Runs `work` on a thread in a node's namespace; sockets that it opens stay there.
@@ -182,6 +187,29 @@ impl Drop for Network {
 pub(crate) struct Port {
     socket: OwnedFd,
     address: LinkAddr,
+    _stays: OneCpu,
+}
+
+/// Holds the thread on the CPU where it is; on being dropped lets it go where it could go before.
+#[derive(Debug)]
+struct OneCpu {
+    before: CpuSet,
+}
+
+impl OneCpu {
+    fn enter() -> Self {
+        let before = sched_getaffinity(None).expect("affinity");
+        let mut here = CpuSet::new();
+        here.set(sched_getcpu());
+        sched_setaffinity(None, &here).expect("stays");
+        Self { before }
+    }
+}
+
+impl Drop for OneCpu {
+    fn drop(&mut self) {
+        sched_setaffinity(None, &self.before).ok();
+    }
 }
 
 impl Port {

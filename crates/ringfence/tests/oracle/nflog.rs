@@ -31,8 +31,22 @@ impl Recorder {
         let path = file.path().join("out.pcap");
         let log = file.path().join("log");
         let child = network
-            .host_command("tcpdump")
-            .args(["-i", interface, "-n", "-U", "--immediate-mode", "-s", "65535", "-B", "65536"])
+            // On a busy machine it must not fall behind, for the kernel keeps little for it.
+            .host_command("nice")
+            .args([
+                "-n",
+                "-20",
+                "tcpdump",
+                "-i",
+                interface,
+                "-n",
+                "-U",
+                "--immediate-mode",
+                "-s",
+                "65535",
+                "-B",
+                "65536",
+            ])
             .args(["-Z", "root", "-w"])
             .arg(&path)
             .stderr(std::fs::File::create(&log).expect("log"))
