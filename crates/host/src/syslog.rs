@@ -323,11 +323,10 @@ mod tests {
     fn a_stderr_that_nobody_reads_delays_nobody() {
         let (mut syslog, reader) = without_daemon();
         let start = Instant::now();
-        // More than a pipe (64 KiB) and the queue hold.
+        // A pipe holds 65 of these (64 KiB), the queue the rest of what is taken.
         let text = "x".repeat(1000);
         let written = (1..1000u64).filter(|second| syslog.line(6, &text, second * SECOND)).count();
         assert!((WAITING..WAITING + 100).contains(&written), "{written} lines were taken");
-        assert!(syslog.suppressed() > 500, "{}", syslog.suppressed());
         drop(syslog);
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         drop(reader);

@@ -101,6 +101,8 @@ fn mounted() -> Option<PathBuf> {
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
+    use gate::memory::GateTables;
+
     use super::*;
 
     #[test]
@@ -114,5 +116,54 @@ mod tests {
             let known = fs::metadata(path).unwrap();
             assert_eq!((own.dev(), own.ino()), (known.dev(), known.ino()), "another root");
         }
+    }
+
+    /// Removed with its pins, also when the test fails.
+    struct Folder(PathBuf);
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = crate::bpffs::remove(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_new_link_takes_the_place_of_the_old_one_and_of_leftovers() {
+        if !lab::skip::ready("a_new_link_takes_the_place_of_the_old_one_and_of_leftovers", &[]) {
+            return;
+        }
+        let folder = Path::new("/sys/fs/bpf").join(format!("ringfence-test-{}", std::process::id()));
+        crate::bpffs::prepare(&folder).unwrap();
+        let _folder = Folder(folder.clone());
+        let pin = folder.join("cgroup-root");
+        let mut ebpf = super::super::load_object(&GateTables::default(), None).unwrap();
+        super::super::load_programs(&mut ebpf).unwrap();
+        let pinned = || PinnedLink::from_pin(&pin).ok().map(|link| FdLink::from(link).info().unwrap().id());
+        let names = || fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.file_name());
+
+        attach(&mut ebpf, &pin).unwrap();
+        let first = pinned().unwrap();
+        // A daemon was killed before it renamed.
+        let program: &mut CgroupSkb = program(&mut ebpf, SOCKET).unwrap();
+        let id =
+            program.attach(root().unwrap(), CgroupSkbAttachType::Ingress, CgroupAttachMode::Single).unwrap();
+        let leftover = FdLink::try_from(program.take_link(id).unwrap()).unwrap();
+        leftover.pin(second_name(&pin)).unwrap();
+        assert_eq!(names().count(), 2);
+
+        attach(&mut ebpf, &pin).unwrap();
+        assert_ne!(pinned().unwrap(), first);
+        assert_eq!(names().collect::<Vec<_>>(), ["cgroup-root"]);
+        assert!(is_in_force(&ebpf, &pin));
+
+        // Where the new one cannot be pinned, the old one stays.
+        let second = pinned();
+        fs::create_dir(second_name(&pin)).unwrap();
+        attach(&mut ebpf, &pin).unwrap_err();
+        assert_eq!(pinned(), second);
+        fs::remove_dir(second_name(&pin)).unwrap();
+
+        remove(&pin).unwrap();
+        assert_eq!(names().count(), 0);
     }
 }
