@@ -52,6 +52,10 @@ pub fn judge<F: Frame + ?Sized, T: Tables<F>>(frame: &F, tables: &T, link: Link,
     judgement.packet = Packet::UNREAD;
     judgement.reason = match decode(frame, link, &mut judgement.packet) {
         Ok(()) => reason(frame, tables, judgement),
+        // Without signatures there is nothing to hide behind the chain.
+        Err(Reason::LongHeaderChain) if !tables.config().is_some_and(|config| config.rules > 0) => {
+            Reason::Unguarded
+        }
         Err(reason) => reason,
     };
 }

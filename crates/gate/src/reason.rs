@@ -25,7 +25,7 @@ pub enum Reason {
     Forwarded = 4,
     /// A second or later fragment: it has no ports; nftables judges the whole datagram.
     LaterFragment = 5,
-    /// More IPv6 extension headers than the gate walks.
+    /// More IPv6 extension headers than the gate walks, where the policy has something to search for.
     LongHeaderChain = 6,
     /// Neither IPv4 nor IPv6.
     NotIp = 7,
@@ -71,8 +71,10 @@ impl Reason {
             Self::Clean | Self::Exempt | Self::Forwarded | Self::NotIp | Self::Trusted | Self::Unguarded => {
                 Verdict::Pass
             }
+            // No lawful sender makes such chains; behind them a text would pass unsearched.
+            Self::LongHeaderChain => Verdict::Drop,
             // Undecidable here. Linux reassembles or discards them itself, then nftables judges.
-            Self::LaterFragment | Self::LongHeaderChain | Self::Truncated => Verdict::Pass,
+            Self::LaterFragment | Self::Truncated => Verdict::Pass,
         }
     }
 
