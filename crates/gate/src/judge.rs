@@ -53,7 +53,7 @@ pub fn judge<F: Frame + ?Sized, T: Tables<F>>(frame: &F, tables: &T, link: Link,
     judgement.reason = match decode(frame, link, &mut judgement.packet) {
         Ok(()) => reason(frame, tables, judgement),
         // Without signatures there is nothing to hide behind the chain.
-        Err(Reason::LongHeaderChain) if !tables.config().is_some_and(|config| config.rules > 0) => {
+        Err(Reason::LongHeaderChain) if tables.config().is_none_or(|config| config.rules == 0) => {
             Reason::Unguarded
         }
         Err(reason) => reason,

@@ -10,10 +10,11 @@ mod pins;
 mod readback;
 mod reassembly;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{MapData, PerCpuArray, RingBuf};
-use aya::programs::{CgroupSkb, SchedClassifier, TestRunOptions, Xdp};
+use aya::programs::{CgroupSkb, ProgramError, SchedClassifier, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, TestRun as _};
 use gate::layout::{self, Budget, Count, map};
 use gate::memory::GateTables;
@@ -256,9 +257,25 @@ fn load_object(tables: &GateTables, pins: Option<&Pins>) -> Result<Ebpf, Error> 
 }
 
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), Error> {
-    program::<Xdp>(ebpf, XDP)?.load().map_err(Error::kernel("the XDP program"))?;
-    program::<SchedClassifier>(ebpf, TC)?.load().map_err(Error::kernel("the TC program"))?;
-    program::<CgroupSkb>(ebpf, SOCKET)?.load().map_err(Error::kernel("the cgroup program"))
+    let xdp: &mut Xdp = program(ebpf, XDP)?;
+    patiently(|| xdp.load()).map_err(Error::kernel("the XDP program"))?;
+    let tc: &mut SchedClassifier = program(ebpf, TC)?;
+    patiently(|| tc.load()).map_err(Error::kernel("the TC program"))?;
+    let socket: &mut CgroupSkb = program(ebpf, SOCKET)?;
+    patiently(|| socket.load()).map_err(Error::kernel("the cgroup program"))
+}
+
+/// The verifier gives up when a signal is pending (EAGAIN, `bpf_check` in kernel/bpf/verifier.c); the signal is taken in
+/// meanwhile, so the next attempt has a chance.
+fn patiently(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    const ATTEMPTS: usize = 20;
+    for _ in 1..ATTEMPTS {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+    }
+    load()
 }
 
 fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Error>

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! PINS/v1/links/xdp-eth0     the link that keeps the program attached (or generic-eth0, tc-eth0)
-//! PINS/v1/links/cgroup-root  the link of the search in reassembled datagrams
+//! PINS/v1/links/cgroup-root  the link of the search in reassembled datagrams (cgroup-root-new while it is replaced)
 //! PINS/v1/maps/COUNTS        maps that outlive a generation
 //! PINS/v1/policy/CONFIG      maps of the generation in force, for whoever wants to look (bpftool)
 //! ```
