@@ -123,7 +123,8 @@ mod tests {
 
     impl Drop for Folder {
         fn drop(&mut self) {
-            let _ = crate::bpffs::remove(&self.0);
+            let _ = remove(&self.0.join("cgroup-root"));
+            let _ = fs::remove_dir(&self.0);
         }
     }
 
