@@ -56,7 +56,13 @@ impl fmt::Display for Fault {
 }
 
 pub(super) fn faults(ebpf: &Ebpf, pins: &Pins, guarded: &[Guarded], tables: &GateTables) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = guarded.iter().filter_map(|guarded| link_fault(ebpf, guarded)).collect();
+    let there = crate::machine::interfaces().unwrap_or_default();
+    let is_gone = |guarded: &&Guarded| there.iter().all(|one| one.name != guarded.interface);
+    // An interface that is gone needs no guard, as containers and tunnels come and go. But a gate that stands before
+    // nothing at all is no peace.
+    let all_gone = guarded.iter().all(|guarded| is_gone(&guarded));
+    let expected = guarded.iter().filter(|guarded| all_gone || !is_gone(guarded));
+    let mut faults: Vec<Fault> = expected.filter_map(|guarded| link_fault(ebpf, guarded)).collect();
     if tables.config.tag != 0 && !super::reassembly::is_in_force(ebpf, &pins.reassembly()) {
         faults.push(Fault::Reassembly);
     }
@@ -99,10 +105,7 @@ fn link_fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
         return Some(Fault::LinkGone { interface });
     };
     if interface_of(&link) != Some(guarded.index) {
-        // An interface that is gone needs no guard; one that came back under its name does.
-        let is_there =
-            crate::machine::interfaces().is_ok_and(|all| all.iter().any(|one| one.name == interface));
-        return is_there.then_some(Fault::Detached { interface });
+        return Some(Fault::Detached { interface });
     }
     let running = link.info().ok().map(|info| info.program_id());
     (running.is_none() || running != own_program(ebpf, guarded.mode))
