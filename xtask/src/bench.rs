@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand};
-use gate::layout::{Ban, HAS_BANS, Interface};
+use gate::layout::{Ban, Interface};
 use host::gate::TestGate;
 use policy::Policy;
 use policy::plan::Plan;
@@ -43,8 +43,7 @@ fn gate() -> Result<()> {
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{name}`"))?;
     let fail = |mistakes: Vec<policy::diagnostic::Diagnostic>| anyhow::anyhow!("{mistakes:?}");
     let policy = Policy::parse(&name, bytes).map_err(fail)?;
-    let mut tables = Plan::new(&policy, Mode::Enforce, Tag::default()).map_err(fail)?.gate.tables;
-    tables.config.flags |= HAS_BANS;
+    let tables = Plan::new(&policy, Mode::Enforce, Tag::default()).map_err(fail)?.gate.tables;
     let signatures = tables.outputs.len();
     let mut gate = TestGate::load(&tables, Interface::default())?;
     gate.ban([192, 0, 2, 66].into(), Ban { until: u64::MAX, all_ports: 0, mark: 0 })?;

@@ -6,8 +6,8 @@ use aya_ebpf::helpers::generated::{
     bpf_fib_lookup, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::XdpContext;
-use gate::Frame;
-use gate::frame::{CHUNK, MAX_OFFSET};
+use gate::frame::{BLOCK_BYTES, Block, CHUNK, Copied, MAX_OFFSET};
+use gate::{Frame, Packet};
 
 /// `BPF_FIB_LKUP_RET_NOT_FWDED` in include/uapi/linux/bpf.h.
 const NOT_FORWARDED: i64 = 4;
@@ -26,6 +26,13 @@ pub trait Context: Frame {
     fn data_end(&self) -> usize;
     /// Bytes of the whole frame, parts in further pages included.
     fn total_len(&self) -> usize;
+    /// The same without asking the kernel, where the headers of `packet` could be read: what they and the directly
+    /// readable bytes tell.
+    #[inline(always)]
+    fn size(&self, packet: &Packet) -> usize {
+        let told = usize::from(packet.network) + usize::from(packet.length);
+        told.max(self.data_end() - self.data())
+    }
     /// Index of the interface that it arrived on.
     fn interface(&self) -> u32;
     /// Copies bytes at `offset` wherever they are; `false` if the frame does not have them.
@@ -93,22 +100,65 @@ fn read<const N: usize>(data: usize, data_end: usize, offset: usize) -> Option<[
     Some(unsafe { *(start as *const [u8; N]) })
 }
 
+/// Whether the frame has `length` bytes: at a glance if they are directly readable.
+#[inline(always)]
+fn has<C: Context>(ctx: &C, length: usize) -> bool {
+    ctx.data_end() - ctx.data() >= length || ctx.total_len() >= length
+}
+
+/// `N` bytes at a large offset, if they are directly readable.
+#[inline(always)]
+fn direct<C: Context, const N: usize>(ctx: &C, offset: u32) -> Option<&[u8; N]> {
+    let offset = offset & 0x1ffff;
+    if offset >= DIRECT {
+        return None;
+    }
+    let start = opaque(ctx.data() + offset as usize);
+    if start + N > ctx.data_end() {
+        return None;
+    }
+    // SAFETY: the bytes were just checked to lie between `data` and `data_end`, which the kernel keeps readable while the
+    // program runs; a byte array has no alignment.
+    Some(unsafe { &*(start as *const [u8; N]) })
+}
+
+/// Copies `count` bytes, which is 1 to `N`, a power of two, and leaves the rest of `bytes` as it is.
+#[inline(always)]
+fn fill<C: Context, const N: usize>(ctx: &C, offset: u32, count: u32, bytes: &mut [u8; N]) -> bool {
+    // The verifier must see the bounds, too; that of Linux 6.1 learns nothing from a comparison with 0.
+    let count = (opaque((count as usize).wrapping_sub(1)) & (N - 1)) + 1;
+    ctx.copy(offset, bytes.as_mut_ptr(), count as u32)
+}
+
 /// One chunk, directly where it can be, else by copy: the end of the datagram, or bytes in another page.
 #[inline(always)]
 fn chunk<C: Context>(ctx: &C, offset: u32, count: u32) -> Option<[u8; CHUNK]> {
-    let offset = offset & 0x1ffff;
-    if count == CHUNK as u32 && offset < DIRECT {
-        let start = opaque(ctx.data() + offset as usize);
-        if start + CHUNK <= ctx.data_end() {
-            // SAFETY: the chunk was just checked to lie between `data` and `data_end`; a byte array has no alignment.
-            return Some(unsafe { *(start as *const [u8; CHUNK]) });
-        }
+    if count == CHUNK as u32
+        && let Some(bytes) = direct(ctx, offset)
+    {
+        return Some(*bytes);
     }
-    let mut bytes = [0u8; CHUNK];
-    // `count` is 1 to `CHUNK`. The verifier must see it, too; that of Linux 6.1 learns nothing from a comparison with 0.
-    let count = (opaque((count as usize).wrapping_sub(1)) & (CHUNK - 1)) + 1;
-    ctx.copy(offset, bytes.as_mut_ptr(), count as u32).then_some(bytes)
+    let mut bytes = Aligned([0u8; CHUNK]);
+    fill(ctx, offset & 0x1ffff, count, &mut bytes.0).then_some(bytes.0)
 }
+
+/// One block: a pointer into the packet where it can be, else a copy.
+#[inline(always)]
+fn block<'a, C: Context>(ctx: &'a C, offset: u32, count: u32, copied: &'a mut Copied) -> Option<&'a Block> {
+    if count == BLOCK_BYTES
+        && let Some(bytes) = direct::<C, { size_of::<Block>() }>(ctx, offset)
+    {
+        // SAFETY: 64 bytes are eight times eight bytes.
+        return Some(unsafe { &*core::ptr::from_ref(bytes).cast::<Block>() });
+    }
+    *copied = Copied::EMPTY;
+    let count = (opaque((count as usize).wrapping_sub(1)) & (BLOCK_BYTES as usize - 1)) + 1;
+    ctx.copy(offset & 0x1ffff, copied.0.as_flattened_mut().as_mut_ptr(), count as u32).then_some(&copied.0)
+}
+
+/// Bytes on the stack that are read as words: the verifier wants those aligned there.
+#[repr(align(8))]
+struct Aligned<T>(T);
 
 impl Frame for Xdp {
     #[inline(always)]
@@ -124,6 +174,26 @@ impl Frame for Xdp {
     #[inline(always)]
     fn chunk(&self, offset: u32, count: u32) -> Option<[u8; CHUNK]> {
         chunk(self, offset, count)
+    }
+
+    #[inline(always)]
+    fn has(&self, length: usize) -> bool {
+        has(self, length)
+    }
+
+    #[inline(always)]
+    fn block<'a>(&'a self, offset: u32, count: u32, copied: &'a mut Copied) -> Option<&'a Block> {
+        block(self, offset, count, copied)
+    }
+
+    #[inline(always)]
+    fn direct<const N: usize>(&self, offset: u32) -> Option<&[u8; N]> {
+        direct(self, offset)
+    }
+
+    #[inline(always)]
+    fn hide(&self, number: usize) -> usize {
+        opaque(number)
     }
 }
 
@@ -178,6 +248,26 @@ impl<const AT_SOCKET: bool> Frame for Skb<AT_SOCKET> {
     #[inline(always)]
     fn chunk(&self, offset: u32, count: u32) -> Option<[u8; CHUNK]> {
         chunk(self, offset, count)
+    }
+
+    #[inline(always)]
+    fn has(&self, length: usize) -> bool {
+        has(self, length)
+    }
+
+    #[inline(always)]
+    fn block<'a>(&'a self, offset: u32, count: u32, copied: &'a mut Copied) -> Option<&'a Block> {
+        block(self, offset, count, copied)
+    }
+
+    #[inline(always)]
+    fn direct<const N: usize>(&self, offset: u32) -> Option<&[u8; N]> {
+        direct(self, offset)
+    }
+
+    #[inline(always)]
+    fn hide(&self, number: usize) -> usize {
+        opaque(number)
     }
 }
 

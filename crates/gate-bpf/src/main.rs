@@ -6,6 +6,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod clock;
 mod context;
 mod maps;
 mod report;
@@ -15,31 +16,34 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{cgroup_skb, classifier, xdp};
 use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
 use gate::layout::{OBSERVE, REPORT_ALL, TAG_MASK};
-use gate::{Link, Tables, Verdict, judge};
+use gate::{Judgement, Link, Verdict, judge};
 
 use crate::context::{Context, Skb, Xdp};
-use crate::maps::{CONFIG, JUDGEMENT};
+use crate::maps::{CPU, config};
 use crate::tables::KernelTables;
 
 /// XDP: before the kernel has built anything around the packet.
 #[xdp(frags)]
 pub fn ringfence_xdp(ctx: XdpContext) -> u32 {
-    match decide(&Xdp(ctx)) {
-        Verdict::Pass => xdp_action::XDP_PASS,
-        Verdict::Drop => xdp_action::XDP_DROP,
-    }
+    xdp(ctx, Link::Ethernet)
+}
+
+/// The same for interfaces whose frames begin with the network header.
+#[xdp(frags)]
+pub fn ringfence_xdp_ip(ctx: XdpContext) -> u32 {
+    xdp(ctx, Link::Ip)
 }
 
 /// TC ingress: where XDP is taken or not to be had.
 #[classifier]
 pub fn ringfence_tc(ctx: TcContext) -> i32 {
-    let ctx = Skb::<false>::new(ctx.skb.skb);
-    ctx.pull_headers();
-    match decide(&ctx) {
-        // Other programs on the interface go on after us: in a chain of TC links any other value ends it.
-        Verdict::Pass => TC_ACT_UNSPEC,
-        Verdict::Drop => TC_ACT_SHOT,
-    }
+    tc(ctx, Link::Ethernet)
+}
+
+/// The same for interfaces whose frames begin with the network header.
+#[classifier]
+pub fn ringfence_tc_ip(ctx: TcContext) -> i32 {
+    tc(ctx, Link::Ip)
 }
 
 /// Between reassembly and the socket: a text that no single fragment holds is found here. nftables has marked the
@@ -50,38 +54,58 @@ pub fn ringfence_sock(ctx: SkBuffContext) -> i32 {
     const PASS: i32 = 1;
     const DROP: i32 = 0;
     let ctx = Skb::<true>::new(ctx.skb.skb);
-    let Some(config) = CONFIG.get(0) else { return PASS };
+    let config = config();
     if config.tag == 0 || ctx.mark() & TAG_MASK != config.tag {
         return PASS;
     }
     let tables = KernelTables::new(&ctx);
-    let Some(judgement) = JUDGEMENT.get_ptr_mut(0) else { return PASS };
+    let Some(cpu) = CPU.get_ptr_mut(0) else { return PASS };
     // SAFETY: as in `decide`.
-    let judgement = unsafe { &mut *judgement };
-    judge(&ctx, &tables, Link::Ip, judgement);
+    let cpu = unsafe { &mut *cpu };
+    let mut judgement = Judgement::NONE;
+    judge(&ctx, &tables, Link::Ip, &mut cpu.found, &mut judgement);
     if judgement.reason.verdict() == Verdict::Pass {
         // Its fragments were counted and told when they came.
         return PASS;
     }
     let observe = config.flags & OBSERVE != 0;
-    report::count(judgement.reason, ctx.total_len());
-    report::send(&ctx, judgement, &tables, observe);
+    report::count(cpu, judgement.reason, ctx.total_len());
+    report::send(&ctx, cpu, &judgement, observe);
     if observe { PASS } else { DROP }
 }
 
 #[inline(always)]
-fn decide<C: Context>(ctx: &C) -> Verdict {
+fn xdp(ctx: XdpContext, link: Link) -> u32 {
+    match decide(&Xdp(ctx), link) {
+        Verdict::Pass => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+    }
+}
+
+#[inline(always)]
+fn tc(ctx: TcContext, link: Link) -> i32 {
+    let ctx = Skb::<false>::new(ctx.skb.skb);
+    ctx.pull_headers();
+    match decide(&ctx, link) {
+        // Other programs on the interface go on after us: in a chain of TC links any other value ends it.
+        Verdict::Pass => TC_ACT_UNSPEC,
+        Verdict::Drop => TC_ACT_SHOT,
+    }
+}
+
+#[inline(always)]
+fn decide<C: Context>(ctx: &C, link: Link) -> Verdict {
     let tables = KernelTables::new(ctx);
-    let Some(judgement) = JUDGEMENT.get_ptr_mut(0) else { return Verdict::Pass };
+    let Some(cpu) = CPU.get_ptr_mut(0) else { return Verdict::Pass };
     // SAFETY: the slot belongs to this CPU, and the hooks of one packet do not nest; the pointer was checked above.
-    let judgement = unsafe { &mut *judgement };
-    let link = if tables.raw_ip() { Link::Ip } else { Link::Ethernet };
-    judge(ctx, &tables, link, judgement);
-    let flags = tables.config().map_or(0, |config| config.flags);
+    let cpu = unsafe { &mut *cpu };
+    let mut judgement = Judgement::NONE;
+    judge(ctx, &tables, link, &mut cpu.found, &mut judgement);
+    let flags = config().flags;
     let observe = flags & OBSERVE != 0;
-    report::count(judgement.reason, ctx.total_len());
+    report::count(cpu, judgement.reason, ctx.size(&judgement.packet));
     if judgement.reason.verdict() == Verdict::Drop || judgement.notes != 0 || flags & REPORT_ALL != 0 {
-        report::send(ctx, judgement, &tables, observe);
+        report::send(ctx, cpu, &judgement, observe);
     }
     if observe { Verdict::Pass } else { judgement.reason.verdict() }
 }

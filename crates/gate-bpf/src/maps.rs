@@ -3,25 +3,54 @@
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
-use gate::Judgement;
+use gate::automaton::Automaton;
 use gate::layout::{
-    Ban, Budget, Config, Count, Event, Interface, MAX_BANS, MAX_NETWORKS, MAX_RULES, NetworkKey, Outputs,
-    Rule,
+    Ban, Config, Cpu, Event, FILTER_SIZE, Interface, Live, MAX_BANS, MAX_NETWORKS, MAX_RULES, NetworkKey,
+    Outputs, Ports, Rule,
 };
-use gate::reason::REASONS;
+
+use crate::context::opaque;
 
 /// `BPF_F_NO_PREALLOC`: tries demand it, and an empty ban table then costs nothing.
 const NO_PREALLOC: usize = 1;
 
-#[btf_map]
-pub static CONFIG: Array<Config, 1> = Array::new();
+/// The loader writes the policy's values into the object before the kernel sees it. The kernel takes the section for
+/// constants, and drops code that they rule out.
+#[unsafe(no_mangle)]
+static CONFIG: Config = Config {
+    version: 0,
+    flags: 0,
+    rules: 0,
+    start: 0,
+    shift: 0,
+    events_per_second: 0,
+    tag: 0,
+    longest: 0,
+    pair: [0; 2],
+    pairs: 0,
+    reserved: 0,
+    policy: [0; 8],
+};
+
+/// What the loader wrote; the compiler must not take the zeros above for it.
+#[inline(always)]
+pub fn config() -> &'static Config {
+    let config = opaque((&raw const CONFIG) as usize) as *const Config;
+    // SAFETY: the address is that of a static of this type; only its origin was hidden.
+    unsafe { &*config }
+}
 
 #[btf_map]
-pub static COUNTS: PerCpuArray<Count, REASONS> = PerCpuArray::new();
+pub static LIVE: Array<Live, 1> = Array::new();
 
-/// The loader sets the number of states.
 #[btf_map]
-pub static AUTOMATON: Array<[u32; 256], 1> = Array::new();
+pub static CPU: PerCpuArray<Cpu, 1> = PerCpuArray::new();
+
+#[btf_map]
+pub static FILTER: Array<[u8; FILTER_SIZE], 1> = Array::new();
+
+#[btf_map]
+pub static AUTOMATON: Array<Automaton, 1> = Array::new();
 
 /// The loader sets the number of accepting states.
 #[btf_map]
@@ -31,7 +60,7 @@ pub static OUTPUTS: Array<Outputs, 1> = Array::new();
 pub static RULES: Array<Rule, { MAX_RULES as usize }> = Array::new();
 
 #[btf_map]
-pub static PORTS: Array<u8, 65536> = Array::new();
+pub static PORTS: Array<Ports, 1> = Array::new();
 
 #[btf_map]
 pub static INTERFACES: HashMap<u32, Interface, 256> = HashMap::new();
@@ -51,13 +80,6 @@ pub static TRUSTED: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREAL
 /// 1 MiB: about 12,000 events.
 #[btf_map]
 pub static EVENTS: RingBuf<Event, 1048576> = RingBuf::new();
-
-#[btf_map]
-pub static BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
-
-/// Where the verdict is put together; not read by user space.
-#[btf_map]
-pub static JUDGEMENT: PerCpuArray<Judgement, 1> = PerCpuArray::new();
 
 /// A whole address as a trie key.
 #[inline(always)]

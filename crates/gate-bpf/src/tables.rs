@@ -3,14 +3,16 @@
 use core::ffi::c_void;
 
 use aya_ebpf::bindings::bpf_fib_lookup as FibLookup;
-use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use aya_ebpf::helpers::generated::bpf_loop;
-use gate::layout::{Ban, Config, Interface, Outputs, Rule};
+use gate::automaton::Automaton;
+use gate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
 use gate::{Address, Family, Packet, Tables};
 
+use crate::clock;
 use crate::context::Context;
 use crate::maps::{
-    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, CONFIG, INTERFACES, OUTPUTS, PORTS, RULES, TRUSTED, host_key,
+    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, FILTER, INTERFACES, LIVE, OUTPUTS, PORTS, RULES, TRUSTED, config,
+    host_key,
 };
 
 const AF_INET: u8 = 2;
@@ -21,27 +23,24 @@ const FORWARDED: [i64; 4] = [0, 6, 7, 8];
 /// The maps, as one packet sees them.
 pub struct KernelTables<'a, C> {
     ctx: &'a C,
-    interface: Interface,
 }
 
 impl<'a, C: Context> KernelTables<'a, C> {
     #[inline(always)]
     pub fn new(ctx: &'a C) -> Self {
-        // SAFETY: the value is copied at once; the loader changes it only as a whole.
-        let interface = unsafe { INTERFACES.get(&ctx.interface()) }.copied().unwrap_or_default();
-        Self { ctx, interface }
-    }
-
-    #[inline(always)]
-    pub fn raw_ip(&self) -> bool {
-        self.interface.raw_ip != 0
+        Self { ctx }
     }
 }
 
 impl<C: Context> Tables<C> for KernelTables<'_, C> {
     #[inline(always)]
-    fn config(&self) -> Option<&Config> {
-        CONFIG.get(0)
+    fn config(&self) -> &Config {
+        config()
+    }
+
+    #[inline(always)]
+    fn live(&self) -> Live {
+        LIVE.get(0).copied().unwrap_or_default()
     }
 
     #[inline(always)]
@@ -64,28 +63,37 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
             }
         };
         let ban = *ban?;
-        // SAFETY: the helper has no arguments and no preconditions. The clock is read only for banned sources.
-        (ban.until > unsafe { bpf_ktime_get_boot_ns() }).then_some(ban)
+        // The clock is read only for banned sources.
+        (ban.until > clock::now()).then_some(ban)
     }
 
     #[inline(always)]
-    fn guards(&self, port: u16) -> u8 {
-        PORTS.get(u32::from(port)).copied().unwrap_or(0)
+    fn guards(&self, protocol: usize, port: u16) -> bool {
+        let Some(word) = PORTS.get(0).and_then(|all| all.get(protocol * 1024 + usize::from(port / 64))) else {
+            return false;
+        };
+        word >> (port % 64) & 1 != 0
+    }
+
+    #[inline(always)]
+    fn filter(&self) -> Option<&[u8; FILTER_SIZE]> {
+        FILTER.get(0)
     }
 
     #[inline(always)]
     fn interface_patterns(&self) -> u64 {
-        self.interface.patterns
+        // SAFETY: the value is copied at once; the loader changes it only as a whole.
+        unsafe { INTERFACES.get(&self.ctx.interface()) }.map_or(0, |interface| interface.patterns)
     }
 
     #[inline(always)]
-    fn next(&self, state: u32, byte: u8) -> Option<u32> {
-        AUTOMATON.get(state)?.get(usize::from(byte)).copied()
+    fn automaton(&self) -> Option<&Automaton> {
+        AUTOMATON.get(0)
     }
 
     #[inline(always)]
-    fn outputs(&self, state: u32) -> Option<&Outputs> {
-        OUTPUTS.get(state)
+    fn outputs(&self, row: u32) -> Option<&Outputs> {
+        OUTPUTS.get(row)
     }
 
     #[inline(always)]
@@ -93,26 +101,9 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
         RULES.get(index)
     }
 
-    /// Asked only for packets in which a signature was found, so the price of a route look-up is paid by attackers.
     #[inline(always)]
     fn forwards(&self, packet: &Packet) -> bool {
-        // SAFETY: all bytes zero is a valid value of this plain C struct.
-        let mut lookup: FibLookup = unsafe { core::mem::zeroed() };
-        lookup.ifindex = self.ctx.interface();
-        lookup.l4_protocol = packet.protocol;
-        match packet.family {
-            Family::Ipv4 => {
-                lookup.family = AF_INET;
-                lookup.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(packet.source.low());
-                lookup.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(packet.destination.low());
-            }
-            Family::Ipv6 => {
-                lookup.family = AF_INET6;
-                lookup.__bindgen_anon_3.ipv6_src = words(packet.source);
-                lookup.__bindgen_anon_4.ipv6_dst = words(packet.destination);
-            }
-        }
-        FORWARDED.contains(&self.ctx.route(&mut lookup))
+        forwards(self.ctx, packet)
     }
 
     #[inline(always)]
@@ -124,20 +115,53 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
     }
 }
 
+/// Asked only for packets in which a signature was found, so the price of a route look-up is paid by attackers. Not
+/// inlined: the stack of the way there has no room for the question.
+#[inline(never)]
+fn forwards<C: Context>(ctx: &C, packet: &Packet) -> bool {
+    // SAFETY: all bytes zero is a valid value of this plain C struct.
+    let mut lookup: FibLookup = unsafe { core::mem::zeroed() };
+    lookup.ifindex = ctx.interface();
+    lookup.l4_protocol = packet.protocol;
+    match packet.family {
+        Family::Ipv4 => {
+            lookup.family = AF_INET;
+            lookup.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(packet.source.low());
+            lookup.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(packet.destination.low());
+        }
+        Family::Ipv6 => {
+            lookup.family = AF_INET6;
+            // SAFETY: both fields are arrays of four words inside the struct.
+            unsafe {
+                put(&raw mut lookup.__bindgen_anon_3.ipv6_src, packet.source);
+                put(&raw mut lookup.__bindgen_anon_4.ipv6_dst, packet.destination);
+            }
+        }
+    }
+    FORWARDED.contains(&ctx.route(&mut lookup))
+}
+
 /// The form in which `bpf_loop` calls a closure: 0 goes on, 1 ends.
 extern "C" fn call<B: FnMut(u32) -> bool>(index: u32, body: *mut B) -> i64 {
     // SAFETY: `repeat` passed a pointer to a live closure that nothing else uses meanwhile.
     i64::from(!unsafe { (*body)(index) })
 }
 
-/// An address as the kernel keeps it: four words in network order.
+/// Writes an address as the kernel keeps it, word by word: the compiler would make two wide stores of it, and the
+/// verifier wants those on the stack aligned.
+///
+/// # Safety
+///
+/// `to` must point to four writable words.
 #[inline(always)]
-fn words(address: Address) -> [u32; 4] {
+unsafe fn put(to: *mut [u32; 4], address: Address) {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address.0;
-    [
-        u32::from_ne_bytes([a, b, c, d]),
-        u32::from_ne_bytes([e, f, g, h]),
-        u32::from_ne_bytes([i, j, k, l]),
-        u32::from_ne_bytes([m, n, o, p]),
-    ]
+    let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
+    let to = to.cast::<u32>();
+    let mut index = 0;
+    while index < 4 {
+        // SAFETY: the caller vouches for four words.
+        unsafe { to.add(index).write_volatile(u32::from_ne_bytes(words[index])) };
+        index += 1;
+    }
 }

@@ -9,8 +9,8 @@ pub enum Family {
 }
 
 /// An IPv6 address, or an IPv4 address mapped into IPv6 (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2), so that one table
-/// holds both.
-#[repr(transparent)]
+/// holds both. Aligned, because the kernel's verifier wants wide loads from the stack to be.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Address(pub [u8; 16]);
 

@@ -41,6 +41,7 @@ pub enum Fragment {
 }
 
 /// What the gate knows of a packet. Offsets count from the start of the frame.
+#[repr(align(8))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Packet {
     pub family: Family,
@@ -120,20 +121,20 @@ fn ethernet<F: Frame + ?Sized>(frame: &F) -> Result<(usize, u16), Reason> {
 /// RFC 791 section 3.1.
 #[inline(always)]
 fn ipv4<F: Frame + ?Sized>(frame: &F, network: usize, packet: &mut Packet) -> Result<(), Reason> {
-    let header: [u8; 20] = frame.read(network).ok_or(Reason::Truncated)?;
-    let [first, _, len_hi, len_lo, _, _, frag_hi, frag_lo, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
-        header;
+    let header = frame.direct::<20>(network as u32).ok_or(Reason::Truncated)?;
+    let [first, _, len_hi, len_lo, _, _, frag_hi, frag_lo, _, protocol, _, _, source @ .., _, _, _, _] = header;
+    let [.., d0, d1, d2, d3] = header;
     let header_length = usize::from(first & 0x0f) * 4;
-    let length = u16::from_be_bytes([len_hi, len_lo]);
+    let length = u16::from_be_bytes([*len_hi, *len_lo]);
     // `ip_rcv_core` in net/ipv4/ip_input.c discards these.
     if first >> 4 != 4
         || header_length < 20
         || usize::from(length) < header_length
-        || frame.len() < network + usize::from(length)
+        || !frame.has(network + usize::from(length))
     {
         return Err(Reason::Truncated);
     }
-    let fragment = u16::from_be_bytes([frag_hi, frag_lo]);
+    let fragment = u16::from_be_bytes([*frag_hi, *frag_lo]);
     let more = fragment & 0x2000 != 0;
     let fragment = match (fragment & 0x1fff, more) {
         (0, false) => Fragment::Whole,
@@ -141,9 +142,9 @@ fn ipv4<F: Frame + ?Sized>(frame: &F, network: usize, packet: &mut Packet) -> Re
         (_, _) => Fragment::Later,
     };
     packet.family = Family::Ipv4;
-    packet.source = Address::v4([s0, s1, s2, s3]);
-    packet.destination = Address::v4([d0, d1, d2, d3]);
-    packet.protocol = protocol;
+    packet.source = Address::v4(*source);
+    packet.destination = Address::v4([*d0, *d1, *d2, *d3]);
+    packet.protocol = *protocol;
     packet.fragment = fragment;
     packet.network = network as u16;
     packet.length = length;
@@ -155,18 +156,18 @@ fn ipv4<F: Frame + ?Sized>(frame: &F, network: usize, packet: &mut Packet) -> Re
 /// RFC 8200 section 3 and 4.
 #[inline(always)]
 fn ipv6<F: Frame + ?Sized>(frame: &F, network: usize, packet: &mut Packet) -> Result<(), Reason> {
-    let fixed: [u8; 8] = frame.read(network).ok_or(Reason::Truncated)?;
-    let source: [u8; 16] = frame.read(network + 8).ok_or(Reason::Truncated)?;
-    let destination: [u8; 16] = frame.read(network + 24).ok_or(Reason::Truncated)?;
-    let [first, _, _, _, len_hi, len_lo, next, _] = fixed;
-    let length = usize::from(u16::from_be_bytes([len_hi, len_lo])) + 40;
-    if first >> 4 != 6 || length > usize::from(u16::MAX) || frame.len() < network + length {
+    let [first, _, _, _, len_hi, len_lo, next, _] =
+        frame.direct(network as u32).ok_or(Reason::Truncated)?;
+    let source = frame.direct(network as u32 + 8).ok_or(Reason::Truncated)?;
+    let destination = frame.direct(network as u32 + 24).ok_or(Reason::Truncated)?;
+    let length = usize::from(u16::from_be_bytes([*len_hi, *len_lo])) + 40;
+    if first >> 4 != 6 || length > usize::from(u16::MAX) || !frame.has(network + length) {
         return Err(Reason::Truncated);
     }
     packet.family = Family::Ipv6;
-    packet.source = Address(source);
-    packet.destination = Address(destination);
-    packet.protocol = next;
+    packet.source = Address(*source);
+    packet.destination = Address(*destination);
+    packet.protocol = *next;
     packet.fragment = Fragment::Whole;
     packet.network = network as u16;
     packet.length = length as u16;

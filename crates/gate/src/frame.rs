@@ -4,8 +4,24 @@
 /// 65,535, `MAX_PACKET_OFF` in `kernel/bpf/verifier.c`).
 pub const MAX_OFFSET: usize = 4096;
 
-/// Bytes that the search for signatures reads at once.
+/// Bytes that the automaton takes at once.
 pub const CHUNK: usize = 32;
+
+/// Bytes that the filter takes at once.
+pub const BLOCK_BYTES: u32 = 64;
+
+/// What the filter takes at once: eight little-endian words.
+pub type Block = [[u8; 8]; 8];
+
+/// Room for a block that cannot be read where it lies. Aligned, because the kernel's verifier wants wide loads from the
+/// stack to be.
+#[repr(align(8))]
+pub struct Copied(pub Block);
+
+impl Copied {
+    /// All zeros.
+    pub const EMPTY: Self = Self([[0; 8]; 8]);
+}
 
 /// A frame that can be read in small pieces.
 ///
@@ -19,11 +35,30 @@ pub trait Frame {
         self.len() == 0
     }
 
+    /// Whether the frame has at least `length` bytes. Cheaper than [`Frame::len`] where the frame lies in one piece.
+    #[inline(always)]
+    fn has(&self, length: usize) -> bool {
+        self.len() >= length
+    }
+
     /// `N` bytes at `offset`, or `None` if the frame ends before or `offset` is beyond [`MAX_OFFSET`].
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
     /// `count` bytes at `offset`, filled up with zeros; `None` if the frame ends before or `count` is not 1 to [`CHUNK`].
     fn chunk(&self, offset: u32, count: u32) -> Option<[u8; CHUNK]>;
+
+    /// `count` bytes at `offset`, filled up with zeros; in the frame itself or in `copied`.
+    /// `None` if the frame ends before or `count` is not 1 to [`BLOCK_BYTES`].
+    fn block<'a>(&'a self, offset: u32, count: u32, copy: &'a mut Copied) -> Option<&'a Block>;
+
+    /// `N` bytes where they lie; `None` if the frame ends before, or has them where they cannot be read directly.
+    fn direct<const N: usize>(&self, offset: u32) -> Option<&[u8; N]>;
+
+    /// Hides a number from the compiler's optimizer, where it would unroll a loop to the kernel's disadvantage.
+    #[inline(always)]
+    fn hide(&self, number: usize) -> usize {
+        number
+    }
 
     /// The byte at `offset`.
     #[inline(always)]
@@ -51,9 +86,25 @@ impl Frame for [u8] {
     }
 
     fn chunk(&self, offset: u32, count: u32) -> Option<[u8; CHUNK]> {
-        let (offset, count) = (offset as usize, count as usize);
         let mut bytes = [0; CHUNK];
-        bytes.get_mut(..count)?.copy_from_slice(self.get(offset..offset.checked_add(count)?)?);
+        copy(self, offset, count, &mut bytes)?;
         Some(bytes)
     }
+
+    fn block<'a>(&'a self, offset: u32, count: u32, copied: &'a mut Copied) -> Option<&'a Block> {
+        *copied = Copied::EMPTY;
+        copy(self, offset, count, copied.0.as_flattened_mut())?;
+        Some(&copied.0)
+    }
+
+    fn direct<const N: usize>(&self, offset: u32) -> Option<&[u8; N]> {
+        self.get(offset as usize..)?.first_chunk()
+    }
+}
+
+/// Copies `count` bytes to the beginning of `to`.
+fn copy(frame: &[u8], offset: u32, count: u32, to: &mut [u8]) -> Option<()> {
+    let (offset, count) = (offset as usize, count as usize);
+    to.get_mut(..count)?.copy_from_slice(frame.get(offset..offset.checked_add(count)?)?);
+    (count > 0).then_some(())
 }

@@ -4,11 +4,11 @@ use crate::address::Family;
 use crate::decode::{Fragment, Link, Packet, TCP, UDP, decode};
 use crate::frame::Frame;
 use crate::layout::{
-    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Config, GUARD_TCP, GUARD_UDP, HAS_BANS, HAS_BLOCKED,
+    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Config, HAS_BANS, HAS_BANS_ON_ALL_PORTS, HAS_BLOCKED,
     HAS_TRUSTED, MAX_NOTES, MAX_RULES, NONE, Rule, action, check,
 };
 use crate::reason::Reason;
-use crate::scan::{Found, scan};
+use crate::scan::{Found, Search};
 use crate::tables::Tables;
 
 /// Why, and what decided.
@@ -23,46 +23,41 @@ pub struct Judgement {
     pub notes: u64,
     /// What was read of the headers; [`Packet::UNREAD`] if they could not be read.
     pub packet: Packet,
-    /// What the search found.
-    pub found: Found,
 }
 
 impl Judgement {
     /// Before anything was judged.
-    pub const NONE: Self = Self {
-        reason: Reason::Unguarded,
-        rule: NONE,
-        signature: NONE,
-        notes: 0,
-        packet: Packet::UNREAD,
-        found: Found::NOTHING,
-    };
+    pub const NONE: Self =
+        Self { reason: Reason::Unguarded, rule: NONE, signature: NONE, notes: 0, packet: Packet::UNREAD };
 }
 
 /// Judges `frame`. Cheap and decisive questions come first; the payload is looked at only where the policy guards the
-/// port, and the rules are walked only when a signature was found.
-///
-/// The result goes into `judgement`, because the kernel keeps it outside of the program's 512 bytes of stack.
+/// port, and the rules are walked only when a signature was found. `found` is where the search works; the answer goes into
+/// `judgement`, which is [`Judgement::NONE`] before.
 #[inline(always)]
-pub fn judge<F: Frame + ?Sized, T: Tables<F>>(frame: &F, tables: &T, link: Link, judgement: &mut Judgement) {
-    // Field by field: what the search found is cleared only when there is a search.
-    judgement.rule = NONE;
-    judgement.signature = NONE;
-    judgement.notes = 0;
-    judgement.packet = Packet::UNREAD;
+pub fn judge<F: Frame + ?Sized, T: Tables<F>>(
+    frame: &F,
+    tables: &T,
+    link: Link,
+    found: &mut Found,
+    judgement: &mut Judgement,
+) {
     judgement.reason = match decode(frame, link, &mut judgement.packet) {
-        Ok(()) => reason(frame, tables, judgement),
+        Ok(()) => reason(frame, tables, judgement, found),
         // Without signatures there is nothing to hide behind the chain.
-        Err(Reason::LongHeaderChain) if tables.config().is_none_or(|config| config.rules == 0) => {
-            Reason::Unguarded
-        }
+        Err(Reason::LongHeaderChain) if tables.config().rules == 0 => Reason::Unguarded,
         Err(reason) => reason,
     };
 }
 
 #[inline(always)]
-fn reason<F: Frame + ?Sized, T: Tables<F>>(frame: &F, tables: &T, judgement: &mut Judgement) -> Reason {
-    let Some(config) = tables.config() else { return Reason::Unguarded };
+fn reason<F: Frame + ?Sized, T: Tables<F>>(
+    frame: &F,
+    tables: &T,
+    judgement: &mut Judgement,
+    found: &mut Found,
+) -> Reason {
+    let config = tables.config();
     let packet = &judgement.packet;
     if config.flags & HAS_TRUSTED != 0 && tables.trusts(&packet.source) {
         return Reason::Trusted;
@@ -70,30 +65,32 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(frame: &F, tables: &T, judgement: &mu
     if config.flags & HAS_BLOCKED != 0 && tables.blocks(&packet.source) {
         return Reason::Blocked;
     }
-    let guarded = is_guarded(tables, packet, config);
-    if config.flags & HAS_BANS != 0
+    let live = tables.live();
+    // A later fragment has no port to tell whether it is for the PBX; the source already is unwelcome.
+    let may_be_guarded = is_guarded(tables, packet, config) || packet.fragment == Fragment::Later;
+    let asks_for_bans = if may_be_guarded { HAS_BANS } else { HAS_BANS_ON_ALL_PORTS };
+    if live.flags & asks_for_bans != 0
         && let Some(ban) = tables.ban(packet)
-        // A later fragment has no port to tell whether it is for the PBX; the source already is unwelcome.
-        && (guarded || ban.all_ports != 0 || packet.fragment == Fragment::Later)
+        && (may_be_guarded || ban.all_ports != 0)
     {
         return Reason::Banned;
     }
     if packet.fragment == Fragment::Later {
         return Reason::LaterFragment;
     }
-    if !guarded {
+    if !may_be_guarded {
         return Reason::Unguarded;
     }
-    judgement.found = Found::NOTHING;
-    scan(frame, tables, packet, config, &mut judgement.found);
-    if !judgement.found.any {
+    found.clear();
+    Search { frame, tables, packet, config }.packet(found);
+    if !found.any() {
         return Reason::Clean;
     }
     // The policy guards what this host takes in (INPUT), not what it passes on.
     if tables.forwards(packet) {
         return Reason::Forwarded;
     }
-    walk(tables, judgement, config)
+    walk(tables, judgement, config, found)
 }
 
 /// Whether the policy inspects the packet's destination port.
@@ -102,17 +99,23 @@ fn is_guarded<F: ?Sized, T: Tables<F>>(tables: &T, packet: &Packet, config: &Con
     if config.flags & ALL_PROTOCOLS != 0 {
         return true;
     }
-    let (bit, all) = match packet.protocol {
-        UDP => (GUARD_UDP, ALL_UDP_PORTS),
-        TCP => (GUARD_TCP, ALL_TCP_PORTS),
+    let (index, all) = match packet.protocol {
+        UDP => (0, ALL_UDP_PORTS),
+        TCP => (1, ALL_TCP_PORTS),
         _ => return false,
     };
-    config.flags & all != 0 || tables.guards(packet.destination_port) & bit != 0
+    config.flags & all != 0 || tables.guards(index, packet.destination_port)
 }
 
-/// The rules in their order, for a packet in which something was found.
-#[inline(always)]
-fn walk<F: ?Sized, T: Tables<F>>(tables: &T, judgement: &mut Judgement, config: &Config) -> Reason {
+/// The rules in their order, for a packet in which something was found. Not inlined, like everything that only few packets
+/// come to: its stack in the kernel is then its own.
+#[inline(never)]
+fn walk<F: ?Sized, T: Tables<F>>(
+    tables: &T,
+    judgement: &mut Judgement,
+    config: &Config,
+    found: &Found,
+) -> Reason {
     let patterns = tables.interface_patterns();
     let mut reason = Reason::Clean;
     tables.repeat(config.rules.min(MAX_RULES), |index| {
@@ -122,11 +125,11 @@ fn walk<F: ?Sized, T: Tables<F>>(tables: &T, judgement: &mut Judgement, config: 
             reason = Reason::Exempt;
             return false;
         }
-        if !applies(rule, &judgement.packet, patterns, &judgement.found) {
+        if !applies(rule, &judgement.packet, patterns, found) {
             return true;
         }
         if rule.checks & check::SIGNATURE != 0 {
-            judgement.signature = judgement.signature.min(judgement.found.of(rule.group));
+            judgement.signature = judgement.signature.min(found.of(rule.group));
         }
         if rule.action == action::NOTE {
             judgement.notes |= 1 << (rule.note & (MAX_NOTES as u32 - 1));

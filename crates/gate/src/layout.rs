@@ -4,23 +4,30 @@
 //! meaning; a daemon never adopts maps of another version.
 
 use crate::address::Address;
+use crate::reason::REASONS;
+use crate::scan::Found;
 
 /// Version of everything in this file.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Names of the maps, as the object and the pins have them (the kernel keeps 15 bytes).
 pub mod map {
-    /// One [`super::Config`].
+    /// The [`super::Config`]: not a map of its own but a constant of the programs, which the kernel's verifier folds, so
+    /// that what a policy does not ask for costs nothing.
     pub const CONFIG: &str = "CONFIG";
-    /// Per reason and CPU: [`super::Count`].
-    pub const COUNTS: &str = "COUNTS";
-    /// Automaton rows: 256 next states per state.
+    /// What changes between two policies: [`super::Live`].
+    pub const LIVE: &str = "LIVE";
+    /// Per CPU: [`super::Cpu`].
+    pub const CPU: &str = "CPU";
+    /// The first look at a datagram: [`crate::filter`].
+    pub const FILTER: &str = "FILTER";
+    /// The [`crate::automaton`].
     pub const AUTOMATON: &str = "AUTOMATON";
     /// Per accepting state: [`super::Outputs`].
     pub const OUTPUTS: &str = "OUTPUTS";
     /// [`super::Rule`]s, in order.
     pub const RULES: &str = "RULES";
-    /// Per port: which protocols are guarded there ([`super::GUARD_UDP`], [`super::GUARD_TCP`]).
+    /// Which ports are guarded: [`super::Ports`].
     pub const PORTS: &str = "PORTS";
     /// Per interface index: [`super::Interface`].
     pub const INTERFACES: &str = "INTERFACES";
@@ -34,8 +41,6 @@ pub mod map {
     pub const TRUSTED: &str = "TRUSTED";
     /// Ring buffer of [`super::Event`].
     pub const EVENTS: &str = "EVENTS";
-    /// Events of this second and those that were not delivered, per CPU: [`super::Budget`].
-    pub const BUDGET: &str = "BUDGET";
 }
 
 /// Bit of a port that is guarded over UDP.
@@ -68,11 +73,23 @@ pub const ALL_PROTOCOLS: u32 = 64;
 pub const HAS_TRUSTED: u32 = 8;
 /// See [`HAS_TRUSTED`].
 pub const HAS_BLOCKED: u32 = 16;
-/// [`Config::flags`]: some addresses are banned.
-pub const HAS_BANS: u32 = 32;
-
+/// [`Config::flags`]: [`map::FILTER`] says which datagrams the automaton need not see.
+pub const FILTERED: u32 = 32;
 /// [`Config::flags`]: tell user space about every packet, not only about those that are dropped or logged.
 pub const REPORT_ALL: u32 = 128;
+
+/// [`Live::flags`]: some addresses are banned.
+pub const HAS_BANS: u32 = 1;
+/// [`Live::flags`]: some of them on every port, so that every packet has to be asked about.
+pub const HAS_BANS_ON_ALL_PORTS: u32 = 2;
+
+/// Entries of [`map::FILTER`]: a power of two.
+pub const FILTER_SIZE: usize = 1 << 18;
+/// Bound of [`Config::pairs`].
+pub const MAX_PAIRS: usize = 2;
+
+/// Which ports are guarded, a bit each: first over UDP, then over TCP.
+pub type Ports = [u64; 2048];
 
 /// What one generation of the gate was told.
 #[repr(C)]
@@ -86,13 +103,19 @@ pub struct Config {
     pub rules: u32,
     /// Automaton state before the first byte.
     pub start: u32,
-    /// States below this number accept.
-    pub accepting: u32,
+    /// Binary logarithm of the length of an automaton's row.
+    pub shift: u32,
     /// Events that one CPU may send in one second.
     pub events_per_second: u32,
     /// Bits under [`TAG_MASK`] of the packet mark, by which the last hook knows a datagram that was reassembled in our
     /// network namespace; 0 when it has nothing to do.
     pub tag: u32,
+    /// Bytes of the longest signature; 0 if there is one without a bound.
+    pub longest: u32,
+    /// Two folded bytes, four times over ([`crate::filter::lane`]), that the filter looks for at even offsets.
+    pub pair: [u64; MAX_PAIRS],
+    /// How many of [`Self::pair`] count.
+    pub pairs: u32,
     pub reserved: u32,
     /// First 8 bytes of the policy's SHA-256.
     pub policy: [u8; 8],
@@ -100,6 +123,27 @@ pub struct Config {
 
 /// The part of a packet's mark that Ringfence takes, for reassembled datagrams only.
 pub const TAG_MASK: u32 = 0xff00_0000;
+
+/// What changes while a policy is in force.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Live {
+    /// [`HAS_BANS`] and its neighbours.
+    pub flags: u32,
+    pub reserved: u32,
+}
+
+/// What one CPU keeps for itself.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Cpu {
+    /// By [`crate::Reason`].
+    pub counts: [Count; REASONS],
+    pub budget: Budget,
+    /// Where the search puts what it finds; the kernel's 512 bytes of stack have no room for it.
+    pub found: Found,
+    pub reserved: [u8; 6],
+}
 
 /// Packets and bytes.
 #[repr(C)]
@@ -113,7 +157,7 @@ pub struct Count {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Budget {
-    /// Start of the second, in nanoseconds since boot.
+    /// Start of the second, in nanoseconds of `CLOCK_MONOTONIC`.
     pub since: u64,
     /// Events sent in it.
     pub sent: u64,
@@ -136,7 +180,7 @@ pub struct Interface {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Ban {
-    /// Nanoseconds since boot (`CLOCK_BOOTTIME`) at which it ends; `u64::MAX` never does.
+    /// Nanoseconds of `CLOCK_MONOTONIC` at which it ends; `u64::MAX` never does.
     pub until: u64,
     /// 1 covers every port, 0 only the guarded ones.
     pub all_ports: u32,
@@ -253,7 +297,7 @@ pub type NetworkKey = [u8; 16];
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Event {
-    /// Nanoseconds since boot.
+    /// Nanoseconds of `CLOCK_MONOTONIC`, as of the last timer tick.
     pub time: u64,
     /// Log statements that the packet met, a bit each.
     pub notes: u64,
@@ -315,7 +359,9 @@ mod tests {
 
     #[test]
     fn nothing_has_padding() {
-        assert_eq!(size_of::<Config>(), 40);
+        assert_eq!(size_of::<Config>(), 64);
+        assert_eq!(size_of::<Live>(), 8);
+        assert_eq!(size_of::<Cpu>(), 16 * REASONS + 24 + 130 + 6);
         assert_eq!(size_of::<Count>(), 16);
         assert_eq!(size_of::<Budget>(), 24);
         assert_eq!(size_of::<Interface>(), 16);

@@ -9,7 +9,9 @@
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 
 pub mod address;
+pub mod automaton;
 pub mod decode;
+pub mod filter;
 pub mod frame;
 pub mod judge;
 pub mod layout;
@@ -26,4 +28,5 @@ pub use decode::{Fragment, Link, Packet, decode};
 pub use frame::Frame;
 pub use judge::{Judgement, judge};
 pub use reason::{Reason, Verdict};
+pub use scan::Found;
 pub use tables::Tables;

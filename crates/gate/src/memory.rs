@@ -1,10 +1,12 @@
 //! Tables in ordinary memory, for replay, tests and the differential check against the kernel.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::address::{Address, Family};
+use crate::automaton::Automaton;
 use crate::decode::Packet;
-use crate::layout::{Ban, Config, GUARD_TCP, GUARD_UDP, NetworkKey, Outputs, Rule};
+use crate::layout::{Ban, Config, FILTER_SIZE, GUARD_TCP, GUARD_UDP, Live, NetworkKey, Outputs, Ports, Rule};
 use crate::tables::Tables;
 
 /// What the policy says, in the layout of the kernel's maps; [`MemoryTables`] judges with it, and the host copies it
@@ -12,8 +14,12 @@ use crate::tables::Tables;
 #[derive(Clone, Debug, Default)]
 pub struct GateTables {
     pub config: Config,
-    /// 256 next states per state.
-    pub automaton: Vec<[u32; 256]>,
+    /// All signatures; none if there are none.
+    pub automaton: Option<Arc<Automaton>>,
+    /// How many states it has.
+    pub states: usize,
+    /// The table of the first look at a datagram; none leaves everything to the automaton.
+    pub filter: Option<Arc<[u8; FILTER_SIZE]>>,
     /// One per accepting state.
     pub outputs: Vec<Outputs>,
     pub rules: Vec<Rule>,
@@ -25,10 +31,28 @@ pub struct GateTables {
     pub trusted: Vec<(u8, NetworkKey)>,
 }
 
+impl GateTables {
+    /// The guarded ports as the kernel has them.
+    pub fn port_bits(&self) -> Box<Ports> {
+        let mut all: Box<Ports> = Box::new([0; 2048]);
+        for (port, bits) in &self.ports {
+            for (begin, bit) in [(0, GUARD_UDP), (1024, GUARD_TCP)] {
+                if bits & bit != 0
+                    && let Some(word) = all.get_mut(begin + usize::from(port / 64))
+                {
+                    *word |= 1 << (port % 64);
+                }
+            }
+        }
+        all
+    }
+}
+
 /// [`GateTables`] and what the kernel knows besides: bans, routes, the interface, the clock.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryTables {
     pub policy: GateTables,
+    pub live: Live,
     pub bans_v4: HashMap<[u8; 4], Ban>,
     pub bans_v6: HashMap<[u8; 8], Ban>,
     /// Patterns that the arrival interface matches.
@@ -40,8 +64,12 @@ pub struct MemoryTables {
 }
 
 impl Tables<[u8]> for MemoryTables {
-    fn config(&self) -> Option<&Config> {
-        Some(&self.policy.config)
+    fn config(&self) -> &Config {
+        &self.policy.config
+    }
+
+    fn live(&self) -> Live {
+        self.live
     }
 
     fn trusts(&self, address: &Address) -> bool {
@@ -60,23 +88,28 @@ impl Tables<[u8]> for MemoryTables {
         ban.copied().filter(|ban| ban.until > self.now)
     }
 
-    fn guards(&self, port: u16) -> u8 {
+    fn guards(&self, protocol: usize, port: u16) -> bool {
+        let bit = if protocol == 0 { GUARD_UDP } else { GUARD_TCP };
         match self.policy.ports.binary_search_by_key(&port, |&(port, _)| port) {
-            Ok(index) => self.policy.ports.get(index).map_or(0, |&(_, bits)| bits & (GUARD_UDP | GUARD_TCP)),
-            Err(_) => 0,
+            Ok(index) => self.policy.ports.get(index).is_some_and(|&(_, bits)| bits & bit != 0),
+            Err(_) => false,
         }
+    }
+
+    fn filter(&self) -> Option<&[u8; FILTER_SIZE]> {
+        self.policy.filter.as_deref()
     }
 
     fn interface_patterns(&self) -> u64 {
         self.patterns
     }
 
-    fn next(&self, state: u32, byte: u8) -> Option<u32> {
-        self.policy.automaton.get(state as usize)?.get(usize::from(byte)).copied()
+    fn automaton(&self) -> Option<&Automaton> {
+        self.policy.automaton.as_deref()
     }
 
-    fn outputs(&self, state: u32) -> Option<&Outputs> {
-        self.policy.outputs.get(state as usize)
+    fn outputs(&self, row: u32) -> Option<&Outputs> {
+        self.policy.outputs.get(row as usize)
     }
 
     fn rule(&self, index: u32) -> Option<&Rule> {

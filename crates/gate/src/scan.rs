@@ -1,114 +1,212 @@
-//! The search for signatures: one automaton over the whole datagram, so that the price does not grow with their number.
+//! The search for signatures: all of them at once, so that the price does not grow with their number.
+//!
+//! Three looks, each only at what the one before could not clear: the [filter](crate::filter) over the whole datagram;
+//! the automaton over the suspicious part, four places at a time, which says only whether a signature is there; and the
+//! automaton byte by byte, which says which.
 
+use crate::automaton::{ACCEPTS, Automaton, next, row};
 use crate::decode::Packet;
+use crate::filter;
 use crate::frame::{CHUNK, Frame};
-use crate::layout::{Config, MAX_GROUPS, MAX_OUTPUTS, NONE};
+use crate::layout::{Config, FILTERED, MAX_GROUPS, MAX_OUTPUTS, NONE};
 use crate::tables::Tables;
 
-/// Per group the lowest signature that was found, or [`NONE`].
+/// Bytes that each of the four places advances at once.
+const STEP: u32 = 16;
+/// Below this the four places cost more than they save.
+const WORTHWHILE: u32 = 192;
+
+/// Per group the lowest signature that was found.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Found {
     by_group: [u16; MAX_GROUPS],
-    /// Whether there is one at all.
-    pub any: bool,
+    /// Whether there is one at all. Only then `by_group` means anything: it is written with the first.
+    any: u16,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { by_group: [NONE; MAX_GROUPS], any: 0 }
+    }
 }
 
 impl Found {
-    /// Nothing found.
-    pub const NOTHING: Self = Self { by_group: [NONE; MAX_GROUPS], any: false };
+    /// Forgets what was found.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.any = 0;
+    }
 
-    /// The lowest signature of `group`.
+    /// Whether there is any signature.
+    #[inline(always)]
+    pub fn any(&self) -> bool {
+        self.any != 0
+    }
+
+    /// The lowest signature of `group`, or [`NONE`].
     #[inline(always)]
     pub fn of(&self, group: u32) -> u16 {
+        if self.any == 0 {
+            return NONE;
+        }
         self.by_group.get(group as usize & (MAX_GROUPS - 1)).copied().unwrap_or(NONE)
     }
 
     /// Notes that `signature` of `group` is there.
     #[inline(always)]
     fn add(&mut self, group: u16, signature: u16) {
-        if let Some(slot) = self.by_group.get_mut(usize::from(group) & (MAX_GROUPS - 1)) {
-            self.any = true;
-            if signature < *slot {
-                *slot = signature;
-            }
+        if self.any == 0 {
+            self.by_group = [NONE; MAX_GROUPS];
+            self.any = 1;
+        }
+        if let Some(slot) = self.by_group.get_mut(usize::from(group) & (MAX_GROUPS - 1))
+            && signature < *slot
+        {
+            *slot = signature;
         }
     }
 }
 
-/// Every signature in the packet, from its network header to the end of its datagram: the bytes that `-m string` of
-/// iptables searches. Adds to `found`.
-#[inline(always)]
-pub fn scan<F: Frame + ?Sized, T: Tables<F>>(
-    frame: &F,
-    tables: &T,
-    packet: &Packet,
-    config: &Config,
-    found: &mut Found,
-) {
-    let network = u32::from(packet.network);
-    let length = u32::from(packet.length);
-    let accepting = config.accepting;
-    let mut state = config.start;
-    tables.repeat(length.div_ceil(CHUNK as u32), |chunk| {
-        let begin = (chunk & 0xffff) * CHUNK as u32;
-        if begin >= length {
-            return false;
+/// A part of the datagram: offsets from the network header.
+#[repr(align(8))]
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+}
+
+/// What is searched.
+pub struct Search<'a, F: ?Sized, T> {
+    pub frame: &'a F,
+    pub tables: &'a T,
+    pub packet: &'a Packet,
+    pub config: &'a Config,
+}
+
+impl<F: Frame + ?Sized, T: Tables<F>> Search<'_, F, T> {
+    /// Every signature in the packet, from its network header to the end of its datagram: the bytes that `-m string` of
+    /// iptables searches. Adds to `found`.
+    #[inline(always)]
+    pub fn packet(&self, found: &mut Found) {
+        let length = u32::from(self.packet.length);
+        let longest = self.config.longest;
+        let mut span = Span { from: 0, to: length };
+        if self.config.flags & FILTERED != 0 {
+            let suspicion = filter::suspicion(self);
+            if suspicion.from >= suspicion.to {
+                return;
+            }
+            // A signature that has a gram in there may begin before and end behind.
+            if longest != 0 {
+                span.from = suspicion.from.saturating_sub(longest);
+                span.to = length.min(suspicion.to + longest);
+            }
         }
-        let left = length - begin;
-        let count = if left < CHUNK as u32 { left } else { CHUNK as u32 };
-        let Some(bytes) = frame.chunk(network + begin, count) else { return false };
-        // Most chunks are whole and hold no end of a signature: one look-up a byte and one question at the end.
-        if count == CHUNK as u32 {
-            match stride(tables, &bytes, state, accepting) {
-                Stride::Missed(next) => {
-                    state = next;
+        if longest != 0 && span.to - span.from >= WORTHWHILE && !self.is_in(span) {
+            return;
+        }
+        self.walk(span, self.config.start, found);
+    }
+
+    /// Whether a signature lies in `span`. Four automata walk it side by side: a step waits for the one before it, so
+    /// four that do not depend on each other take little more time than one. Their parts overlap by the longest
+    /// signature.
+    ///
+    /// Not inlined, like everything here that only few packets come to: its stack in the kernel is then its own.
+    #[inline(never)]
+    fn is_in(&self, span: Span) -> bool {
+        let Self { frame, tables, packet, config } = self;
+        let network = u32::from(packet.network);
+        let bytes = span.to - span.from;
+        let steps = (bytes / 4 + config.longest).div_ceil(STEP);
+        let part = steps * STEP;
+        if part > bytes {
+            return true;
+        }
+        let Some(automaton) = tables.automaton() else { return false };
+        let begins = |index: u32| network + span.from + (bytes - part) * index / 3;
+        let (a, b, c, d) = (begins(0), begins(1), begins(2), begins(3));
+        let mut states = [config.start; 4];
+        let mut is_in = false;
+        tables.repeat(steps, |step| {
+            let step = (step & 0xfff) * STEP;
+            let (Some(a), Some(b), Some(c), Some(d)) = (
+                frame.direct::<{ STEP as usize }>(a + step),
+                frame.direct::<{ STEP as usize }>(b + step),
+                frame.direct::<{ STEP as usize }>(c + step),
+                frame.direct::<{ STEP as usize }>(d + step),
+            ) else {
+                is_in = true;
+                return false;
+            };
+            let [mut w, mut x, mut y, mut z] = states;
+            let mut seen = 0;
+            for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
+                w = next(automaton, w, *a);
+                x = next(automaton, x, *b);
+                y = next(automaton, y, *c);
+                z = next(automaton, z, *d);
+                seen |= w | x | y | z;
+            }
+            states = [w, x, y, z];
+            is_in = seen & ACCEPTS != 0;
+            !is_in
+        });
+        is_in
+    }
+
+    /// Walks `span` byte by byte from `state` and adds what it finds; returns the state behind it.
+    #[inline(never)]
+    pub(crate) fn walk(&self, span: Span, state: u32, found: &mut Found) -> u32 {
+        let Self { frame, tables, packet, config } = self;
+        let network = u32::from(packet.network);
+        let Some(automaton) = tables.automaton() else { return state };
+        let mut state = state;
+        let bytes = span.to.saturating_sub(span.from);
+        tables.repeat(bytes.div_ceil(CHUNK as u32), |chunk| {
+            let begin = span.from + (chunk & 0xfff) * CHUNK as u32;
+            if begin >= span.to {
+                return false;
+            }
+            let left = span.to - begin;
+            let count = if left < CHUNK as u32 { left } else { CHUNK as u32 };
+            let Some(bytes) = frame.chunk(network + begin, count) else { return false };
+            // Most chunks are whole and hold no end of a signature: one question at their end.
+            if count == CHUNK as u32 {
+                let (behind, seen) = stride(automaton, &bytes, state);
+                if seen & ACCEPTS == 0 {
+                    state = behind;
                     return true;
                 }
-                Stride::Hit => {}
-                Stride::NoState => return false,
             }
-        }
-        tables.repeat(count, |index| {
-            let Some(byte) = bytes.get(index as usize & (CHUNK - 1)) else { return false };
-            let Some(next) = tables.next(state, *byte) else { return false };
-            state = next;
-            if state < accepting {
-                collect(tables, state, (begin + index + 1) as u16, found);
-            }
+            tables.repeat(count, |index| {
+                let Some(byte) = bytes.get(index as usize & (CHUNK - 1)) else { return false };
+                state = next(automaton, state, *byte);
+                if state & ACCEPTS != 0 {
+                    collect(*tables, row(state, config.shift), (begin + index + 1) as u16, found);
+                }
+                true
+            });
             true
         });
-        true
-    });
-}
-
-/// What a whole chunk gave.
-enum Stride {
-    /// No signature ends in it; the state after it.
-    Missed(u32),
-    /// At least one does.
-    Hit,
-    /// The automaton is not complete; cannot be while the loader keeps its word.
-    NoState,
-}
-
-/// Walks a whole chunk without asking after each byte whether a signature ends there.
-#[inline(always)]
-fn stride<F: ?Sized, T: Tables<F>>(tables: &T, bytes: &[u8; CHUNK], start: u32, accepting: u32) -> Stride {
-    let mut state = start;
-    // The top bit is set once a state was below `accepting`; there are far fewer than 2^31 states.
-    let mut below = 0;
-    for byte in bytes {
-        let Some(next) = tables.next(state, *byte) else { return Stride::NoState };
-        state = next;
-        below |= state.wrapping_sub(accepting);
+        state
     }
-    if below >> 31 == 0 { Stride::Missed(state) } else { Stride::Hit }
 }
 
-/// Notes the signatures that end in `state`, just before offset `end`, as far as they lie in their windows.
+/// Walks a whole chunk; the state behind it, and all states on the way in one.
 #[inline(always)]
-fn collect<F: ?Sized, T: Tables<F>>(tables: &T, state: u32, end: u16, found: &mut Found) {
-    let Some(outputs) = tables.outputs(state) else { return };
+fn stride(automaton: &Automaton, bytes: &[u8; CHUNK], state: u32) -> (u32, u32) {
+    bytes.iter().fold((state, 0), |(state, seen), byte| {
+        let state = next(automaton, state, *byte);
+        (state, seen | state)
+    })
+}
+
+/// Notes the signatures that end in the state of `row`, just before offset `end`, as far as they lie in their windows.
+#[inline(always)]
+fn collect<F: ?Sized, T: Tables<F>>(tables: &T, row: u32, end: u16, found: &mut Found) {
+    let Some(outputs) = tables.outputs(row) else { return };
     tables.repeat(u32::from(outputs.count), |index| {
         if let Some(output) = outputs.outputs.get(index as usize & (MAX_OUTPUTS - 1))
             && output.allows(end)

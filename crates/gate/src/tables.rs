@@ -1,13 +1,17 @@
 //! What the verdict may ask: everything that was configured.
 
 use crate::address::Address;
+use crate::automaton::Automaton;
 use crate::decode::Packet;
-use crate::layout::{Ban, Config, Outputs, Rule};
+use crate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
 
 /// The tables of one generation, over frames of type `F`. In the kernel they are maps, elsewhere memory.
 pub trait Tables<F: ?Sized> {
-    /// `None` before the first policy is in place; then everything passes.
-    fn config(&self) -> Option<&Config>;
+    /// What the policy's planner decided.
+    fn config(&self) -> &Config;
+
+    /// What changes while the policy is in force.
+    fn live(&self) -> Live;
 
     /// Whether a trusted network contains `address`.
     fn trusts(&self, address: &Address) -> bool;
@@ -18,17 +22,20 @@ pub trait Tables<F: ?Sized> {
     /// A ban of the source of `packet` that is in force now.
     fn ban(&self, packet: &Packet) -> Option<Ban>;
 
-    /// Which protocols are guarded at `port`: [`crate::layout::GUARD_UDP`], [`crate::layout::GUARD_TCP`].
-    fn guards(&self, port: u16) -> u8;
+    /// Whether `port` is guarded over the protocol: 0 for UDP, 1 for TCP.
+    fn guards(&self, protocol: usize, port: u16) -> bool;
+
+    /// The table of the first look; `None` leaves everything to the automaton.
+    fn filter(&self) -> Option<&[u8; FILTER_SIZE]>;
 
     /// Which interface patterns the arrival interface matches.
     fn interface_patterns(&self) -> u64;
 
-    /// The automaton's state after `byte`; `None` for a state that it does not have.
-    fn next(&self, state: u32, byte: u8) -> Option<u32>;
+    /// The automaton of all signatures.
+    fn automaton(&self) -> Option<&Automaton>;
 
-    /// The signatures that end in an accepting state.
-    fn outputs(&self, state: u32) -> Option<&Outputs>;
+    /// The signatures that end in the state of that row.
+    fn outputs(&self, row: u32) -> Option<&Outputs>;
 
     /// The rule of that index, below [`Config::rules`].
     fn rule(&self, index: u32) -> Option<&Rule>;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya::programs::{CgroupSkb, ProgramError, SchedClassifier, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, TestRun as _};
-use gate::layout::{self, Budget, Count, map};
+use gate::layout::{self, Count, Cpu, map};
 use gate::memory::GateTables;
 use gate::reason::{REASONS, Reason};
 
@@ -34,14 +34,20 @@ use crate::machine::Interface;
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/gate.bpf.o");
 
 /// The XDP program's name in the object.
-const XDP: &str = "ringfence_xdp";
+fn xdp_name(raw_ip: bool) -> &'static str {
+    if raw_ip { "ringfence_xdp_ip" } else { "ringfence_xdp" }
+}
+
 /// The TC program's name in the object.
-const TC: &str = "ringfence_tc";
+fn tc_name(raw_ip: bool) -> &'static str {
+    if raw_ip { "ringfence_tc_ip" } else { "ringfence_tc" }
+}
+
 /// The cgroup program's name in the object.
 const SOCKET: &str = "ringfence_sock";
 
 /// Maps that outlive a generation.
-const KEPT: [&str; 4] = [map::COUNTS, map::BUDGET, map::BANS_V4, map::BANS_V6];
+const KEPT: [&str; 4] = [map::CPU, map::LIVE, map::BANS_V4, map::BANS_V6];
 
 /// One generation of the gate, loaded into the kernel. Dropping it closes our handles; what is pinned goes on.
 #[derive(Debug)]
@@ -119,19 +125,14 @@ impl Gate {
     ///
     /// [`Error::Kernel`] if a map cannot be read.
     pub fn counts(&self) -> Result<Vec<(Reason, Count)>, Error> {
-        let map = self.ebpf.map(map::COUNTS).ok_or_else(|| missing(map::COUNTS))?;
-        let counts: PerCpuArray<_, Count> =
-            PerCpuArray::try_from(map).map_err(Error::kernel("the counters"))?;
-        let mut all = Vec::with_capacity(REASONS);
-        for (index, reason) in (0u32..).zip(Reason::ALL) {
-            let values = counts.get(&index, 0).map_err(Error::kernel("a counter"))?;
-            let sum = values.iter().fold(Count::default(), |sum, one| Count {
+        let cpus = cpus(&self.ebpf)?;
+        let sum = |index: usize| {
+            cpus.iter().filter_map(|cpu| cpu.counts.get(index)).fold(Count::default(), |sum, one| Count {
                 packets: sum.packets.saturating_add(one.packets),
                 bytes: sum.bytes.saturating_add(one.bytes),
-            });
-            all.push((reason, sum));
-        }
-        Ok(all)
+            })
+        };
+        Ok(Reason::ALL.into_iter().enumerate().map(|(index, reason)| (reason, sum(index))).collect())
     }
 
     /// Events that the kernel did not deliver, ever.
@@ -140,18 +141,23 @@ impl Gate {
     ///
     /// [`Error::Kernel`] if the map cannot be read.
     pub fn lost_events(&self) -> Result<u64, Error> {
-        let map = self.ebpf.map(map::BUDGET).ok_or_else(|| missing(map::BUDGET))?;
-        let budgets: PerCpuArray<_, Budget> =
-            PerCpuArray::try_from(map).map_err(Error::kernel("the event budget"))?;
-        let values = budgets.get(&0, 0).map_err(Error::kernel("the event budget"))?;
-        Ok(values.iter().map(|budget| budget.lost).sum())
+        Ok(cpus(&self.ebpf)?.iter().map(|cpu| cpu.budget.lost).sum())
     }
+}
+
+/// What each CPU keeps.
+fn cpus(ebpf: &Ebpf) -> Result<Vec<Cpu>, Error> {
+    let map = ebpf.map(map::CPU).ok_or_else(|| missing(map::CPU))?;
+    let array: PerCpuArray<_, Cpu> = PerCpuArray::try_from(map).map_err(Error::kernel("the counters"))?;
+    let values = array.get(&0, 0).map_err(Error::kernel("the counters"))?;
+    Ok(values.iter().copied().collect())
 }
 
 /// A gate for tests and benchmarks: loaded, never attached, nothing pinned.
 #[derive(Debug)]
 pub struct TestGate {
     ebpf: Ebpf,
+    raw_ip: bool,
 }
 
 impl TestGate {
@@ -165,7 +171,7 @@ impl TestGate {
         fill::fill(&mut ebpf, tables)?;
         fill::interface(&mut ebpf, 1, interface)?;
         load_programs(&mut ebpf)?;
-        Ok(Self { ebpf })
+        Ok(Self { ebpf, raw_ip: interface.raw_ip != 0 })
     }
 
     /// Runs the XDP program on `frame` (`BPF_PROG_TEST_RUN`): its return value and the time of one run.
@@ -174,7 +180,7 @@ impl TestGate {
     ///
     /// [`Error::Kernel`]; the kernel refuses frames shorter than a link header.
     pub fn run_xdp(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, std::time::Duration), Error> {
-        let program: &mut Xdp = program(&mut self.ebpf, XDP)?;
+        let program: &mut Xdp = program(&mut self.ebpf, xdp_name(self.raw_ip))?;
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
         let result = program.test_run(options).map_err(Error::kernel("a test run"))?;
         Ok((result.return_value, result.duration))
@@ -186,7 +192,7 @@ impl TestGate {
     ///
     /// As [`Self::run_xdp`].
     pub fn run_tc(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, std::time::Duration), Error> {
-        let program: &mut SchedClassifier = program(&mut self.ebpf, TC)?;
+        let program: &mut SchedClassifier = program(&mut self.ebpf, tc_name(self.raw_ip))?;
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
         let result = program.test_run(options).map_err(Error::kernel("a test run"))?;
         Ok((result.return_value, result.duration))
@@ -207,13 +213,11 @@ impl TestGate {
     ///
     /// [`Error::Kernel`] if a map cannot be read.
     pub fn counts(&self) -> Result<[u64; REASONS], Error> {
-        let map = self.ebpf.map(map::COUNTS).ok_or_else(|| missing(map::COUNTS))?;
-        let counts: PerCpuArray<_, Count> =
-            PerCpuArray::try_from(map).map_err(Error::kernel("the counters"))?;
         let mut all = [0; REASONS];
-        for (index, slot) in (0u32..).zip(&mut all) {
-            let values = counts.get(&index, 0).map_err(Error::kernel("a counter"))?;
-            *slot = values.iter().map(|count| count.packets).sum();
+        for cpu in cpus(&self.ebpf)? {
+            for (sum, count) in all.iter_mut().zip(cpu.counts) {
+                *sum += count.packets;
+            }
         }
         Ok(all)
     }
@@ -246,8 +250,8 @@ pub fn is_pinned(pins: &Path) -> bool {
 fn load_object(tables: &GateTables, pins: Option<&Pins>) -> Result<Ebpf, Error> {
     let mut loader = EbpfLoader::new();
     let size = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-    loader.map_max_entries(map::AUTOMATON, size(tables.automaton.len()));
     loader.map_max_entries(map::OUTPUTS, size(tables.outputs.len()));
+    loader.override_global(map::CONFIG, &tables.config, true);
     if let Some(pins) = pins {
         for name in KEPT {
             loader.map_pin_path(name, pins.map(name));
@@ -257,10 +261,12 @@ fn load_object(tables: &GateTables, pins: Option<&Pins>) -> Result<Ebpf, Error> 
 }
 
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), Error> {
-    let xdp: &mut Xdp = program(ebpf, XDP)?;
-    patiently(|| xdp.load()).map_err(Error::kernel("the XDP program"))?;
-    let tc: &mut SchedClassifier = program(ebpf, TC)?;
-    patiently(|| tc.load()).map_err(Error::kernel("the TC program"))?;
+    for raw_ip in [false, true] {
+        let xdp: &mut Xdp = program(ebpf, xdp_name(raw_ip))?;
+        patiently(|| xdp.load()).map_err(Error::kernel("the XDP program"))?;
+        let tc: &mut SchedClassifier = program(ebpf, tc_name(raw_ip))?;
+        patiently(|| tc.load()).map_err(Error::kernel("the TC program"))?;
+    }
     let socket: &mut CgroupSkb = program(ebpf, SOCKET)?;
     patiently(|| socket.load()).map_err(Error::kernel("the cgroup program"))
 }

@@ -11,9 +11,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gate::layout::{self, ALL_PROTOCOLS, Event, HAS_BANS, HAS_BLOCKED, HAS_TRUSTED, REPORT_ALL};
+use gate::layout::{self, ALL_PROTOCOLS, Event, HAS_BANS, HAS_BANS_ON_ALL_PORTS, HAS_BLOCKED, HAS_TRUSTED, REPORT_ALL};
 use gate::memory::MemoryTables;
-use gate::{Address, Judgement, Link, Reason, Verdict, judge};
+use gate::{Address, Found, Judgement, Link, Reason, Verdict, judge};
 use host::gate::{Events, TestGate};
 use policy::Policy;
 use policy::plan::Plan;
@@ -129,7 +129,7 @@ impl Pair {
             return None;
         }
         let mut ours = Judgement::NONE;
-        judge(frame, &self.user, self.link, &mut ours);
+        judge(frame, &self.user, self.link, &mut Found::default(), &mut ours);
         let (value, _) = match hook {
             Hook::Xdp => self.kernel.run_xdp(frame, 1).unwrap(),
             Hook::Tc => self.kernel.run_tc(frame, 1).unwrap(),
@@ -181,7 +181,8 @@ fn tables(name: &str, bytes: Vec<u8>) -> MemoryTables {
     let mut tables =
         MemoryTables { policy: plan.gate.tables, patterns: 0b01, now: 1, ..MemoryTables::default() };
     let config = &mut tables.policy.config;
-    config.flags |= REPORT_ALL | HAS_BANS | HAS_BLOCKED | HAS_TRUSTED;
+    config.flags |= REPORT_ALL | HAS_BLOCKED | HAS_TRUSTED;
+    tables.live.flags = HAS_BANS | HAS_BANS_ON_ALL_PORTS;
     config.events_per_second = u32::MAX;
     let v4 = |octets: [u8; 4]| Address::v4(octets).0;
     // The seeds come from these networks and addresses.

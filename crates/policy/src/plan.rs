@@ -1,8 +1,10 @@
 //! From a checked policy to what each place enforces: tables for the gate, a ruleset for nftables.
 
 pub mod automaton;
+pub mod filter;
 pub mod gate;
 pub mod nft;
+pub mod table;
 
 use self::gate::{GatePlan, Unenforceable};
 use self::nft::{Mode, Tag};

@@ -9,7 +9,7 @@ use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp,
 
 use super::pins::Pins;
 use super::readback::{Guarded, interface_of};
-use super::{TC, XDP, program};
+use super::{program, tc_name, xdp_name};
 use crate::error::{Error, chain};
 use crate::machine::Interface;
 
@@ -110,14 +110,15 @@ fn adopt(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, mode: Mode) -> Res
         return Ok(None);
     }
     let switched = match mode {
-        Mode::Driver | Mode::Generic => switch_xdp(ebpf, link),
-        Mode::Tc => switch_tc(ebpf, link),
+        Mode::Driver | Mode::Generic => switch_xdp(ebpf, interface, link),
+        Mode::Tc => switch_tc(ebpf, interface, link),
     };
     match switched {
         Ok(_) => Ok(Some(Guarded {
             interface: interface.name.clone(),
             index: interface.index,
             mode,
+            raw_ip: interface.is_raw_ip(),
             pin: path,
             adopted: true,
         })),
@@ -126,14 +127,14 @@ fn adopt(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, mode: Mode) -> Res
     }
 }
 
-fn switch_xdp(ebpf: &mut Ebpf, link: FdLink) -> Result<FdLink, Failure> {
-    let program: &mut Xdp = program(ebpf, XDP)?;
+fn switch_xdp(ebpf: &mut Ebpf, interface: &Interface, link: FdLink) -> Result<FdLink, Failure> {
+    let program: &mut Xdp = program(ebpf, xdp_name(interface.is_raw_ip()))?;
     let id = program.attach_to_link(link.try_into()?)?;
     Ok(program.take_link(id)?.try_into()?)
 }
 
-fn switch_tc(ebpf: &mut Ebpf, link: FdLink) -> Result<FdLink, Failure> {
-    let program: &mut SchedClassifier = program(ebpf, TC)?;
+fn switch_tc(ebpf: &mut Ebpf, interface: &Interface, link: FdLink) -> Result<FdLink, Failure> {
+    let program: &mut SchedClassifier = program(ebpf, tc_name(interface.is_raw_ip()))?;
     let id = program.attach_to_link(link.try_into()?)?;
     Ok(program.take_link(id)?.try_into()?)
 }
@@ -141,13 +142,13 @@ fn switch_tc(ebpf: &mut Ebpf, link: FdLink) -> Result<FdLink, Failure> {
 fn fresh(ebpf: &mut Ebpf, interface: &Interface, mode: Mode) -> Result<FdLink, Failure> {
     match mode {
         Mode::Driver | Mode::Generic => {
-            let program: &mut Xdp = program(ebpf, XDP)?;
+            let program: &mut Xdp = program(ebpf, xdp_name(interface.is_raw_ip()))?;
             let how = if mode == Mode::Driver { XdpMode::Driver } else { XdpMode::Skb };
             let id = program.attach_to_if_index(interface.index, how)?;
             Ok(program.take_link(id)?.try_into()?)
         }
         Mode::Tc => {
-            let program: &mut SchedClassifier = program(ebpf, TC)?;
+            let program: &mut SchedClassifier = program(ebpf, tc_name(interface.is_raw_ip()))?;
             let order = TcAttachOptions::TcxOrder(LinkOrder::first());
             let id = program.attach_with_options(&interface.name, TcAttachType::Ingress, order)?;
             Ok(program.take_link(id)?.try_into()?)
@@ -169,5 +170,12 @@ enum Failure {
 fn pin(link: FdLink, pins: &Pins, interface: &Interface, mode: Mode) -> Result<Guarded, Error> {
     let path = pins.link(&interface.name, mode);
     link.pin(&path).map_err(Error::kernel(format!("the pin {}", path.display())))?;
-    Ok(Guarded { interface: interface.name.clone(), index: interface.index, mode, pin: path, adopted: false })
+    Ok(Guarded {
+        interface: interface.name.clone(),
+        index: interface.index,
+        mode,
+        raw_ip: interface.is_raw_ip(),
+        pin: path,
+        adopted: false,
+    })
 }

@@ -3,7 +3,8 @@
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, Map};
-use gate::layout::{self, Ban, Config, Outputs, Rule, map};
+use gate::automaton::Automaton;
+use gate::layout::{self, Ban, FILTER_SIZE, HAS_BANS, HAS_BANS_ON_ALL_PORTS, Live, Outputs, Ports, Rule, map};
 use gate::memory::GateTables;
 use gate::{Address, Family};
 use policy::ruleset::InterfaceName;
@@ -12,11 +13,11 @@ use super::missing;
 use crate::error::Error;
 use crate::machine::Interface;
 
-/// Fills everything that belongs to the policy; the configuration last, as it is what makes the rest count.
+/// Fills everything that belongs to the policy, but for the configuration, which is part of the programs.
 pub(super) fn fill(ebpf: &mut Ebpf, tables: &GateTables) -> Result<(), Error> {
-    let mut rows: Array<_, [u32; 256]> = array(ebpf, map::AUTOMATON)?;
-    for (index, row) in (0..).zip(&tables.automaton) {
-        rows.set(index, row, 0).map_err(Error::kernel("an automaton row"))?;
+    if let Some(table) = &tables.automaton {
+        let mut automaton: Array<_, Automaton> = array(ebpf, map::AUTOMATON)?;
+        automaton.set(0, &**table, 0).map_err(Error::kernel("the automaton"))?;
     }
     let mut outputs: Array<_, Outputs> = array(ebpf, map::OUTPUTS)?;
     for (index, output) in (0..).zip(&tables.outputs) {
@@ -26,9 +27,11 @@ pub(super) fn fill(ebpf: &mut Ebpf, tables: &GateTables) -> Result<(), Error> {
     for (index, rule) in (0..).zip(&tables.rules) {
         rules.set(index, rule, 0).map_err(Error::kernel("a rule"))?;
     }
-    let mut ports: Array<_, u8> = array(ebpf, map::PORTS)?;
-    for (port, bits) in &tables.ports {
-        ports.set(u32::from(*port), bits, 0).map_err(Error::kernel("a port"))?;
+    let mut ports: Array<_, Ports> = array(ebpf, map::PORTS)?;
+    ports.set(0, *tables.port_bits(), 0).map_err(Error::kernel("the ports"))?;
+    if let Some(table) = &tables.filter {
+        let mut filter: Array<_, [u8; FILTER_SIZE]> = array(ebpf, map::FILTER)?;
+        filter.set(0, &**table, 0).map_err(Error::kernel("the filter"))?;
     }
     for (name, networks) in [(map::BLOCKED, &tables.blocked), (map::TRUSTED, &tables.trusted)] {
         let mut trie: LpmTrie<_, layout::NetworkKey, u32> =
@@ -38,8 +41,7 @@ pub(super) fn fill(ebpf: &mut Ebpf, tables: &GateTables) -> Result<(), Error> {
             trie.insert(&key, 1, 0).map_err(Error::kernel(format!("a network in {name}")))?;
         }
     }
-    let mut config: Array<_, Config> = array(ebpf, map::CONFIG)?;
-    config.set(0, tables.config, 0).map_err(Error::kernel("the configuration"))
+    Ok(())
 }
 
 /// Tells the gate what it stands before.
@@ -75,7 +77,11 @@ pub(super) fn ban(ebpf: &mut Ebpf, address: std::net::IpAddr, ban: Ban) -> Resul
         Family::Ipv6 => HashMap::<_, [u8; 8], Ban>::try_from(find(ebpf, map::BANS_V6)?)
             .and_then(|mut bans| bans.insert(key.high(), ban, 0)),
     };
-    result.map_err(Error::kernel("a ban"))
+    result.map_err(Error::kernel("a ban"))?;
+    let mut live: Array<_, Live> = array(ebpf, map::LIVE)?;
+    let mut now = live.get(&0, 0).map_err(Error::kernel("the state"))?;
+    now.flags |= HAS_BANS | if ban.all_ports == 0 { 0 } else { HAS_BANS_ON_ALL_PORTS };
+    live.set(0, now, 0).map_err(Error::kernel("the state"))
 }
 
 fn array<'a, V: aya::Pod>(

@@ -1,10 +1,10 @@
 //! What is pinned where.
 //!
 //! ```text
-//! PINS/v1/links/xdp-eth0     the link that keeps the program attached (or generic-eth0, tc-eth0)
-//! PINS/v1/links/cgroup-root  the link of the search in reassembled datagrams (cgroup-root-new while it is replaced)
-//! PINS/v1/maps/COUNTS        maps that outlive a generation
-//! PINS/v1/policy/CONFIG      maps of the generation in force, for whoever wants to look (bpftool)
+//! PINS/v2/links/xdp-eth0     the link that keeps the program attached (or generic-eth0, tc-eth0)
+//! PINS/v2/links/cgroup-root  the link of the search in reassembled datagrams (cgroup-root-new while it is replaced)
+//! PINS/v2/maps/CPU           maps that outlive a generation
+//! PINS/v2/policy/RULES       maps of the generation in force, for whoever wants to look (bpftool)
 //! ```
 //!
 //! The version is that of `gate::layout`: a daemon never adopts maps whose meaning it does not know.
@@ -25,7 +25,7 @@ const LINKS: &str = "links";
 const FOLDERS: [&str; 3] = [LINKS, "maps", "policy"];
 
 /// Maps of a generation that are pinned for reading.
-const GENERATION: [&str; 3] = [map::CONFIG, map::RULES, map::INTERFACES];
+const GENERATION: [&str; 3] = [map::PORTS, map::RULES, map::INTERFACES];
 
 /// The pin directory of an instance.
 #[derive(Clone, Debug)]

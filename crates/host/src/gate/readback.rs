@@ -9,12 +9,12 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, LpmTrie};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{SchedClassifier, Xdp};
-use gate::layout::{Config, NetworkKey, Outputs, Rule, map};
+use gate::layout::{NetworkKey, Outputs, Ports, Rule, map};
 use gate::memory::GateTables;
 
 use super::attach::Mode;
 use super::pins::Pins;
-use super::{TC, XDP};
+use super::{tc_name, xdp_name};
 
 /// An interface with the gate before it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Guarded {
     pub interface: String,
     pub index: u32,
     pub mode: Mode,
+    /// Whether its frames begin with the network header.
+    pub raw_ip: bool,
     /// Where its link is pinned.
     pub pin: PathBuf,
     /// Whether the link of a former daemon was taken over.
@@ -66,14 +68,14 @@ pub(super) fn faults(ebpf: &Ebpf, pins: &Pins, guarded: &[Guarded], tables: &Gat
     if tables.config.tag != 0 && !super::reassembly::is_in_force(ebpf, &pins.reassembly()) {
         faults.push(Fault::Reassembly);
     }
-    let config = |index: u32| (index == 0).then_some(tables.config);
+    let ports = |index: u32| (index == 0).then(|| *tables.port_bits());
     let rules = |index: u32| tables.rules.get(index as usize).copied();
-    let rows = |index: u32| tables.automaton.get(index as usize).copied();
     let outputs = |index: u32| tables.outputs.get(index as usize).copied();
     for (name, same) in [
-        (map::CONFIG, holds::<Config>(ebpf, map::CONFIG, config)),
+        (map::FILTER, is_one(ebpf, map::FILTER, tables.filter.as_deref())),
+        (map::PORTS, holds::<Ports>(ebpf, map::PORTS, ports)),
         (map::RULES, holds::<Rule>(ebpf, map::RULES, rules)),
-        (map::AUTOMATON, holds::<[u32; 256]>(ebpf, map::AUTOMATON, rows)),
+        (map::AUTOMATON, is_one(ebpf, map::AUTOMATON, tables.automaton.as_deref())),
         (map::OUTPUTS, holds::<Outputs>(ebpf, map::OUTPUTS, outputs)),
         (map::BLOCKED, has_networks(ebpf, map::BLOCKED, &tables.blocked)),
         (map::TRUSTED, has_networks(ebpf, map::TRUSTED, &tables.trusted)),
@@ -89,6 +91,13 @@ pub(super) fn faults(ebpf: &Ebpf, pins: &Pins, guarded: &[Guarded], tables: &Gat
 fn has_networks(ebpf: &Ebpf, name: &str, networks: &[(u8, NetworkKey)]) -> bool {
     let Some(Ok(trie)) = ebpf.map(name).map(LpmTrie::<_, NetworkKey, u32>::try_from) else { return false };
     networks.iter().all(|(prefix, network)| trie.get(&Key::new(u32::from(*prefix), *network), 0).is_ok())
+}
+
+/// Whether an array of one value holds the expected one, if any is expected.
+fn is_one<V: aya::Pod + PartialEq>(ebpf: &Ebpf, name: &str, expected: Option<&V>) -> bool {
+    let Some(expected) = expected else { return true };
+    let Some(Ok(array)) = ebpf.map(name).map(Array::<_, V>::try_from) else { return false };
+    array.get(&0, 0).is_ok_and(|there| there == *expected)
 }
 
 /// Whether an array begins with the expected values.
@@ -108,14 +117,14 @@ fn link_fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
         return Some(Fault::Detached { interface });
     }
     let running = link.info().ok().map(|info| info.program_id());
-    (running.is_none() || running != own_program(ebpf, guarded.mode))
+    (running.is_none() || running != own_program(ebpf, guarded))
         .then_some(Fault::OtherProgram { interface })
 }
 
-fn own_program(ebpf: &Ebpf, mode: Mode) -> Option<u32> {
-    let info = match mode {
-        Mode::Driver | Mode::Generic => <&Xdp>::try_from(ebpf.program(XDP)?).ok()?.info(),
-        Mode::Tc => <&SchedClassifier>::try_from(ebpf.program(TC)?).ok()?.info(),
+fn own_program(ebpf: &Ebpf, guarded: &Guarded) -> Option<u32> {
+    let info = match guarded.mode {
+        Mode::Driver | Mode::Generic => <&Xdp>::try_from(ebpf.program(xdp_name(guarded.raw_ip))?).ok()?.info(),
+        Mode::Tc => <&SchedClassifier>::try_from(ebpf.program(tc_name(guarded.raw_ip))?).ok()?.info(),
     };
     info.ok().map(|info| info.id())
 }

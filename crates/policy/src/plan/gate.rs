@@ -15,12 +15,15 @@ mod walk;
 use gate::Address;
 use gate::layout::{self, Config, NetworkKey};
 use gate::memory::GateTables;
+use regex_syntax::hir::Hir;
 
 pub use condition::Condition;
 
 use self::drafts::Drafts;
 use self::search::Search;
 use crate::plan::automaton::{self, AutomatonError};
+use crate::plan::table::Table;
+use crate::plan::filter;
 use crate::ruleset::{Family, InterfaceName, Line, Log, Network, Networks, Nflog, Rule, RuleSet};
 
 /// What the gate is to do, and what its numbers mean.
@@ -103,6 +106,15 @@ pub fn plan(sets: &[RuleSet], networks: &Networks) -> Result<GatePlan, Vec<Unenf
     assemble(&drafts)
 }
 
+/// Bytes of the longest text that the patterns match; 0 if there is no bound, or a large one.
+fn longest(patterns: &[&Hir]) -> u32 {
+    /// Four automata side by side overlap by as much.
+    const LARGE: usize = 256;
+    let mut lengths = patterns.iter().map(|pattern| pattern.properties().maximum_len());
+    let longest = lengths.try_fold(0, |longest, length| length.map(|length| longest.max(length)));
+    longest.filter(|longest| *longest <= LARGE).and_then(|longest| u32::try_from(longest).ok()).unwrap_or(0)
+}
+
 /// The drafts in the kernel's layout.
 fn assemble(drafts: &Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
     let mut plan = GatePlan::default();
@@ -116,10 +128,14 @@ fn assemble(drafts: &Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
         let name = origin.name.clone().unwrap_or_else(|| search.name());
         plan.signatures.push(Signature { name, line: origin.line });
     }
-    let automaton = automaton::compile(&needles).map_err(|error| {
+    let refuse = |error: AutomatonError| {
         let line = drafts.searches.last().map_or(Line::SHIPPED, |(_, origin)| origin.line);
         vec![Unenforceable::new(line, error.to_string(), advice(&error))]
-    })?;
+    };
+    let automaton = automaton::compile(&needles).map_err(refuse)?;
+    let table = Table::new(&automaton).map_err(refuse)?;
+    let patterns: Vec<&Hir> = needles.iter().map(|needle| &needle.pattern).collect();
+    let filter = if needles.is_empty() { None } else { filter::plan(&patterns) };
     plan.tables.trusted = drafts.networks.trusted.iter().filter_map(key).collect();
     plan.tables.blocked = drafts.networks.blocked.iter().filter_map(key).collect();
     let mut flags = 0;
@@ -140,18 +156,30 @@ fn assemble(drafts: &Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
         plan.rules.push(RuleOrigin { family: draft.family, line: draft.line });
     }
     plan.tables.ports = (0..=u16::MAX).zip(ports).filter(|(_, bits)| *bits != 0).collect();
+    let mut pair = [0; layout::MAX_PAIRS];
+    for (slot, bytes) in pair.iter_mut().zip(filter.iter().flat_map(|filter| &filter.pairs)) {
+        *slot = gate::filter::lane(*bytes);
+    }
+    if filter.is_some() {
+        flags |= layout::FILTERED;
+    }
     plan.tables.config = Config {
         version: layout::VERSION,
         flags,
         rules: u32::try_from(plan.tables.rules.len()).unwrap_or(0),
-        start: automaton.start,
-        accepting: u32::try_from(automaton.outputs.len()).unwrap_or(0),
+        start: table.start,
+        shift: table.shift,
         events_per_second: 0,
         tag: 0,
+        longest: longest(&patterns),
+        pairs: filter.as_ref().map_or(0, |filter| u32::try_from(filter.pairs.len()).unwrap_or(0)),
+        pair,
         reserved: 0,
         policy: [0; 8],
     };
-    plan.tables.automaton = automaton.rows;
+    plan.tables.filter = filter.map(|filter| filter.table.into());
+    plan.tables.automaton = Some(table.automaton.into());
+    plan.tables.states = automaton.rows.len();
     plan.tables.outputs = automaton.outputs;
     plan.notes.clone_from(&drafts.notes);
     plan.interfaces.clone_from(&drafts.interfaces);

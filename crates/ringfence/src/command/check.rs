@@ -72,7 +72,7 @@ fn enforcement(plan: &Plan) -> String {
     format!(
         "`run` enforces all of it: {} signatures in the gate ({} automaton states, {} guarded ports), the rest in nftables",
         gate.signatures.len(),
-        gate.tables.automaton.len(),
+        gate.tables.states,
         gate.tables.ports.len(),
     )
 }

@@ -48,7 +48,7 @@ pub(super) fn status(force: &InForce, reporter: &Reporter, args: &RunArgs) -> Va
             "file": args.state_dir.join("events.jsonl").display().to_string(),
         },
         "engine": {
-            "automaton-states": table(tables.automaton.len(), MAX_STATES),
+            "automaton-states": table(tables.states, MAX_STATES),
             "gate-rules": table(tables.rules.len(), MAX_RULES as usize),
             "signatures": table(force.plan.gate.signatures.len(), usize::from(u16::MAX)),
             "signature-groups": table(groups(force), MAX_GROUPS),

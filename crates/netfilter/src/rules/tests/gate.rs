@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use ::gate::memory::MemoryTables;
-use ::gate::{Judgement, Link, Reason};
+use ::gate::{Found, Judgement, Link, Reason};
 use policy::Policy;
 use policy::plan::Plan;
 use policy::plan::nft::{Mode, Tag};
@@ -54,7 +54,7 @@ static PLANNED: LazyLock<(Policy, Plan)> = LazyLock::new(|| {
 fn gate_says(plan: &Plan, bytes: &[u8]) -> (Reason, Option<String>) {
     let tables = MemoryTables { policy: plan.gate.tables.clone(), ..MemoryTables::default() };
     let mut judgement = Judgement::NONE;
-    ::gate::judge(bytes, &tables, Link::Ip, &mut judgement);
+    ::gate::judge(bytes, &tables, Link::Ip, &mut Found::default(), &mut judgement);
     let signature = plan.gate.signatures.get(usize::from(judgement.signature));
     let signature = signature.filter(|_| judgement.reason == Reason::Signature);
     (judgement.reason, signature.map(|signature| signature.name.clone()))

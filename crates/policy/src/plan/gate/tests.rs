@@ -47,13 +47,13 @@ fn the_rules_of_the_article() {
     assert_eq!(names(&plan), ["sundayddr", "friendly-scanner"]);
     assert_eq!(plan.signatures[1].line, Line(4));
     assert_eq!(plan.tables.ports, [(5060, GUARD_UDP)]);
-    assert_eq!(plan.tables.config.flags, 0);
+    assert_eq!(plan.tables.config.flags, layout::FILTERED);
     let Note::Log(log) = &plan.notes[0] else { panic!("{:?}", plan.notes) };
     assert_eq!((log.prefix.as_str(), log.level), ("iptables-badsip: ", 6));
     let drop = &plan.tables.rules[1];
     assert_eq!(drop.checks, check::PROTOCOL | check::DESTINATION_PORT | check::SIGNATURE);
     assert_eq!((drop.protocol, drop.destination_ports, drop.family), (17, [5060, 5060], 4));
-    assert_eq!(plan.tables.automaton.len(), "sundayddr".len() + "friendly-scanner".len() + 1);
+    assert_eq!(plan.tables.states, "sundayddr".len() + "friendly-scanner".len() + 1);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn nothing_to_search_for_needs_no_rules() {
     let plan =
         planned("-A INPUT -m state --state ESTABLISHED -j ACCEPT\n-A INPUT -p tcp --dport 22 -j ACCEPT\n");
     assert_eq!((plan.tables.rules.len(), plan.tables.ports.len(), plan.signatures.len()), (0, 0, 0));
-    assert_eq!(plan.tables.config.accepting, 0);
+    assert_eq!(plan.tables.outputs.len(), 0);
 }
 
 #[test]
