@@ -1,13 +1,16 @@
 //! One view of the two kinds of packet context.
 
+use core::ffi::c_void;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, bpf_fib_lookup as FibLookup};
 use aya_ebpf::helpers::generated::{
-    bpf_fib_lookup, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+    bpf_fib_lookup, bpf_sk_release, bpf_skb_load_bytes, bpf_skc_lookup_tcp, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::XdpContext;
-use gate::frame::{BLOCK_BYTES, Block, CHUNK, Copied, MAX_OFFSET};
-use gate::{Frame, Packet};
+use gate::frame::{BLOCK_BYTES, Block, Chunk, Copied, MAX_OFFSET};
+use gate::flow::PIECE;
+use gate::{Address, Family, Frame, Packet};
 
 /// `BPF_FIB_LKUP_RET_NOT_FWDED` in include/uapi/linux/bpf.h.
 const NOT_FORWARDED: i64 = 4;
@@ -37,6 +40,8 @@ pub trait Context: Frame {
     fn interface(&self) -> u32;
     /// Copies bytes at `offset` wherever they are; `false` if the frame does not have them.
     fn copy(&self, offset: u32, to: *mut u8, length: u32) -> bool;
+    /// Whether a socket of this host has the connection of a TCP packet: established, or answered and about to be.
+    fn has_connection(&self, packet: &Packet) -> bool;
     /// `bpf_fib_lookup`: what routing would do with the packet. Negative for an error.
     fn route(&self, lookup: &mut FibLookup) -> i64;
 }
@@ -130,18 +135,6 @@ fn fill<C: Context, const N: usize>(ctx: &C, offset: u32, count: u32, bytes: &mu
     ctx.copy(offset, bytes.as_mut_ptr(), count as u32)
 }
 
-/// One chunk, directly where it can be, else by copy: the end of the datagram, or bytes in another page.
-#[inline(always)]
-fn chunk<C: Context>(ctx: &C, offset: u32, count: u32) -> Option<[u8; CHUNK]> {
-    if count == CHUNK as u32
-        && let Some(bytes) = direct(ctx, offset)
-    {
-        return Some(*bytes);
-    }
-    let mut bytes = Aligned([0u8; CHUNK]);
-    fill(ctx, offset & 0x1ffff, count, &mut bytes.0).then_some(bytes.0)
-}
-
 /// One block: a pointer into the packet where it can be, else a copy.
 #[inline(always)]
 fn block<'a, C: Context>(ctx: &'a C, offset: u32, count: u32, copied: &'a mut Copied) -> Option<&'a Block> {
@@ -154,6 +147,66 @@ fn block<'a, C: Context>(ctx: &'a C, offset: u32, count: u32, copied: &'a mut Co
     *copied = Copied::EMPTY;
     let count = (opaque((count as usize).wrapping_sub(1)) & (BLOCK_BYTES as usize - 1)) + 1;
     ctx.copy(offset & 0x1ffff, copied.0.as_flattened_mut().as_mut_ptr(), count as u32).then_some(&copied.0)
+}
+
+/// `TCP_LISTEN` in include/net/tcp_states.h.
+const LISTEN: u32 = 10;
+
+/// Not inlined, so that its stack is its own.
+#[inline(never)]
+fn has_connection(ctx: *mut c_void, packet: &Packet) -> bool {
+    /// `BPF_F_CURRENT_NETNS` in include/uapi/linux/bpf.h.
+    const CURRENT_NETNS: u64 = u64::MAX;
+    let mut tuple = Aligned([0u32; 9]);
+    let ports = u32::from(packet.source_port.to_be()) | u32::from(packet.destination_port.to_be()) << 16;
+    let length = match packet.family {
+        Family::Ipv4 => {
+            let [first, second, third, ..] = &mut tuple.0;
+            *first = u32::from_ne_bytes(packet.source.low());
+            *second = u32::from_ne_bytes(packet.destination.low());
+            *third = ports;
+            12
+        }
+        Family::Ipv6 => {
+            // SAFETY: both addresses are four words inside of the nine.
+            unsafe {
+                put((&raw mut tuple.0).cast(), packet.source);
+                put((&raw mut tuple.0).cast::<[u32; 4]>().add(1), packet.destination);
+            }
+            let [.., last] = &mut tuple.0;
+            *last = ports;
+            36
+        }
+    };
+    // SAFETY: the tuple is initialised and as long as said; a socket that is found is given back before the end.
+    unsafe {
+        let socket = bpf_skc_lookup_tcp(ctx, (&raw mut tuple.0).cast(), length, CURRENT_NETNS, 0);
+        if socket.is_null() {
+            return false;
+        }
+        let state = (*socket).state;
+        bpf_sk_release(socket.cast());
+        state != LISTEN
+    }
+}
+
+/// Writes an address as the kernel keeps it, word by word: the compiler would make two wide stores of it, and the
+/// verifier wants those on the stack aligned.
+///
+/// # Safety
+///
+/// `to` must point to four writable words.
+#[inline(always)]
+pub unsafe fn put(to: *mut [u32; 4], address: Address) {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address.0;
+    let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
+    let to = to.cast::<u32>();
+    let mut index = 0;
+    while index < 4 {
+        // SAFETY: the caller vouches for four words.
+        unsafe { to.add(index).write_volatile(u32::from_ne_bytes(words[index])) };
+        index += 1;
+    }
 }
 
 /// Bytes on the stack that are read as words: the verifier wants those aligned there.
@@ -172,8 +225,8 @@ impl Frame for Xdp {
     }
 
     #[inline(always)]
-    fn chunk(&self, offset: u32, count: u32) -> Option<[u8; CHUNK]> {
-        chunk(self, offset, count)
+    fn chunk(&self, offset: u32, count: u32, to: &mut Chunk) -> bool {
+        fill(self, offset & 0x1ffff, count, &mut to.0)
     }
 
     #[inline(always)]
@@ -194,6 +247,11 @@ impl Frame for Xdp {
     #[inline(always)]
     fn hide(&self, number: usize) -> usize {
         opaque(number)
+    }
+
+    #[inline(always)]
+    fn copy_to(&self, offset: u32, count: u32, to: &mut [u8; PIECE]) -> bool {
+        fill(self, offset & 0x1ffff, count, to)
     }
 }
 
@@ -226,6 +284,11 @@ impl Context for Xdp {
     }
 
     #[inline(always)]
+    fn has_connection(&self, packet: &Packet) -> bool {
+        has_connection(self.0.as_ptr(), packet)
+    }
+
+    #[inline(always)]
     fn route(&self, lookup: &mut FibLookup) -> i64 {
         // SAFETY: `lookup` is a whole, initialised struct of the size given.
         unsafe {
@@ -246,8 +309,8 @@ impl<const AT_SOCKET: bool> Frame for Skb<AT_SOCKET> {
     }
 
     #[inline(always)]
-    fn chunk(&self, offset: u32, count: u32) -> Option<[u8; CHUNK]> {
-        chunk(self, offset, count)
+    fn chunk(&self, offset: u32, count: u32, to: &mut Chunk) -> bool {
+        fill(self, offset & 0x1ffff, count, &mut to.0)
     }
 
     #[inline(always)]
@@ -268,6 +331,11 @@ impl<const AT_SOCKET: bool> Frame for Skb<AT_SOCKET> {
     #[inline(always)]
     fn hide(&self, number: usize) -> usize {
         opaque(number)
+    }
+
+    #[inline(always)]
+    fn copy_to(&self, offset: u32, count: u32, to: &mut [u8; PIECE]) -> bool {
+        fill(self, offset & 0x1ffff, count, to)
     }
 }
 
@@ -300,6 +368,12 @@ impl<const AT_SOCKET: bool> Context for Skb<AT_SOCKET> {
     fn copy(&self, offset: u32, to: *mut u8, length: u32) -> bool {
         // SAFETY: callers pass a buffer of at least `length` bytes on their own stack; the verifier checks it again.
         unsafe { bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), length) == 0 }
+    }
+
+    #[inline(always)]
+    fn has_connection(&self, packet: &Packet) -> bool {
+        // At the socket there are whole datagrams only, which are not followed.
+        !AT_SOCKET && has_connection(self.0.cast(), packet)
     }
 
     #[inline(always)]

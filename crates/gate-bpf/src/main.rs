@@ -62,15 +62,15 @@ pub fn ringfence_sock(ctx: SkBuffContext) -> i32 {
     let Some(cpu) = CPU.get_ptr_mut(0) else { return PASS };
     // SAFETY: as in `decide`.
     let cpu = unsafe { &mut *cpu };
-    let mut judgement = Judgement::NONE;
-    judge(&ctx, &tables, Link::Ip, &mut cpu.found, &mut judgement);
+    let judgement = judgement(&mut cpu.judgement);
+    judge(&ctx, &tables, Link::Ip, &mut cpu.found, judgement);
     if judgement.reason.verdict() == Verdict::Pass {
         // Its fragments were counted and told when they came.
         return PASS;
     }
     let observe = config.flags & OBSERVE != 0;
-    report::count(cpu, judgement.reason, ctx.total_len());
-    report::send(&ctx, cpu, &judgement, observe);
+    report::count(&mut cpu.counts, judgement.reason, ctx.total_len());
+    report::send(&ctx, &mut cpu.budget, judgement, observe);
     if observe { PASS } else { DROP }
 }
 
@@ -99,15 +99,27 @@ fn decide<C: Context>(ctx: &C, link: Link) -> Verdict {
     let Some(cpu) = CPU.get_ptr_mut(0) else { return Verdict::Pass };
     // SAFETY: the slot belongs to this CPU, and the hooks of one packet do not nest; the pointer was checked above.
     let cpu = unsafe { &mut *cpu };
-    let mut judgement = Judgement::NONE;
-    judge(ctx, &tables, link, &mut cpu.found, &mut judgement);
+    let judgement = judgement(&mut cpu.judgement);
+    judge(ctx, &tables, link, &mut cpu.found, judgement);
     let flags = config().flags;
     let observe = flags & OBSERVE != 0;
-    report::count(cpu, judgement.reason, ctx.size(&judgement.packet));
+    report::count(&mut cpu.counts, judgement.reason, ctx.size(&judgement.packet));
     if judgement.reason.verdict() == Verdict::Drop || judgement.notes != 0 || flags & REPORT_ALL != 0 {
-        report::send(ctx, cpu, &judgement, observe);
+        report::send(ctx, &mut cpu.budget, judgement, observe);
     }
     if observe { Verdict::Pass } else { judgement.reason.verdict() }
+}
+
+/// The room for a verdict, with nothing judged yet.
+#[inline(always)]
+fn judgement(room: &mut [u64; 16]) -> &mut Judgement {
+    const { assert!(size_of::<Judgement>() <= size_of::<[u64; 16]>() && align_of::<Judgement>() <= 8) };
+    let judgement = room.as_mut_ptr().cast::<Judgement>();
+    // SAFETY: the room is large enough and aligned, as was just asserted, and is written before it is read as a verdict.
+    unsafe {
+        judgement.write(Judgement::NONE);
+        &mut *judgement
+    }
 }
 
 #[cfg(not(test))]

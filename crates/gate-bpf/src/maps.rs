@@ -1,11 +1,12 @@
 //! The maps. Sizes of those that depend on the policy are set by the loader; names are those of `gate::layout::map`.
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use gate::automaton::Automaton;
+use gate::flow::{Flow, FlowKey};
 use gate::layout::{
-    Ban, Config, Cpu, Event, FILTER_SIZE, Interface, Live, MAX_BANS, MAX_NETWORKS, MAX_RULES, NetworkKey,
+    Ban, Config, Cpu, Event, FILTER_SIZE, Interface, Live, MAX_BANS, MAX_FLOWS, MAX_NETWORKS, MAX_RULES, NetworkKey,
     Outputs, Ports, Rule,
 };
 
@@ -70,6 +71,14 @@ pub static BANS_V4: HashMap<[u8; 4], Ban, { MAX_BANS as usize }, NO_PREALLOC> = 
 
 #[btf_map]
 pub static BANS_V6: HashMap<[u8; 8], Ban, { MAX_BANS as usize }, NO_PREALLOC> = HashMap::new();
+
+/// The loader makes it small where no TCP is searched.
+#[btf_map]
+pub static FLOWS: LruHashMap<FlowKey, Flow, { MAX_FLOWS as usize }> = LruHashMap::new();
+
+/// What a new connection begins with: all zeros. The stack has no room for it.
+#[btf_map]
+pub static FRESH: Array<Flow, 1> = Array::new();
 
 #[btf_map]
 pub static BLOCKED: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREALLOC> = LpmTrie::new();

@@ -1,6 +1,7 @@
 //! What user space learns: counters always, events while this CPU's budget for the second lasts.
 
-use gate::layout::{Budget, Cpu, Event};
+use gate::layout::{Budget, Count, Event};
+use gate::reason::REASONS;
 use gate::{Judgement, Reason};
 
 use crate::clock;
@@ -11,9 +12,9 @@ const SECOND: u64 = 1_000_000_000;
 
 /// One more packet of that reason.
 #[inline(always)]
-pub fn count(cpu: &mut Cpu, reason: Reason, bytes: usize) {
+pub fn count(counts: &mut [Count; REASONS], reason: Reason, bytes: usize) {
     // The verifier does not know that the stack holds a reason; hidden from the compiler, the check stays.
-    if let Some(count) = cpu.counts.get_mut(opaque(reason as usize)) {
+    if let Some(count) = counts.get_mut(opaque(reason as usize)) {
         count.packets += 1;
         count.bytes += bytes as u64;
     }
@@ -21,10 +22,10 @@ pub fn count(cpu: &mut Cpu, reason: Reason, bytes: usize) {
 
 /// Sends an event, or counts it as lost. Not inlined, so that its stack is its own.
 #[inline(never)]
-pub fn send<C: Context>(ctx: &C, cpu: &mut Cpu, judgement: &Judgement, observed: bool) {
+pub fn send<C: Context>(ctx: &C, budget: &mut Budget, judgement: &Judgement, observed: bool) {
     let packet = &judgement.packet;
     let now = clock::now();
-    if !within_budget(&mut cpu.budget, now) {
+    if !within_budget(budget, now) {
         return;
     }
     let event = Event {
@@ -49,7 +50,7 @@ pub fn send<C: Context>(ctx: &C, cpu: &mut Cpu, judgement: &Judgement, observed:
             entry.write(event);
             entry.submit(0);
         }
-        None => cpu.budget.lost += 1,
+        None => budget.lost += 1,
     }
 }
 

@@ -5,13 +5,14 @@ use core::ffi::c_void;
 use aya_ebpf::bindings::bpf_fib_lookup as FibLookup;
 use aya_ebpf::helpers::generated::bpf_loop;
 use gate::automaton::Automaton;
+use gate::flow::{Flow, FlowKey};
 use gate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
 use gate::{Address, Family, Packet, Tables};
 
 use crate::clock;
-use crate::context::Context;
+use crate::context::{Context, opaque, put};
 use crate::maps::{
-    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, FILTER, INTERFACES, LIVE, OUTPUTS, PORTS, RULES, TRUSTED, config,
+    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, FILTER, FLOWS, FRESH, INTERFACES, LIVE, OUTPUTS, PORTS, RULES, TRUSTED, config,
     host_key,
 };
 
@@ -107,6 +108,33 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
     }
 
     #[inline(always)]
+    fn is_connected(&self, packet: &Packet) -> bool {
+        self.ctx.has_connection(packet)
+    }
+
+    #[inline(always)]
+    fn with_flow<R>(&self, key: &FlowKey, body: impl FnOnce(&mut Flow) -> R) -> Option<R> {
+        let flow = FLOWS.get_ptr_mut(key)?;
+        // SAFETY: the kernel keeps the value while the program runs. Two CPUs that work on segments of one connection at
+        // the same time may both be wrong about its state, as they would be about the order of the segments; neither
+        // reads or writes outside of the value.
+        Some(body(unsafe { &mut *flow }))
+    }
+
+    #[inline(always)]
+    fn begin(&self, key: &FlowKey) {
+        if let Some(fresh) = FRESH.get(0) {
+            // Full tables make room by themselves; what cannot be followed all the same is searched segment by segment.
+            let _ = FLOWS.insert(key, fresh, 0);
+        }
+    }
+
+    #[inline(always)]
+    fn forget(&self, key: &FlowKey) {
+        let _ = FLOWS.remove(key);
+    }
+
+    #[inline(always)]
     fn repeat<B: FnMut(u32) -> bool>(&self, count: u32, mut body: B) {
         // SAFETY: `call::<B>` has the signature that the helper calls, and `body` outlives the helper.
         unsafe {
@@ -144,24 +172,7 @@ fn forwards<C: Context>(ctx: &C, packet: &Packet) -> bool {
 /// The form in which `bpf_loop` calls a closure: 0 goes on, 1 ends.
 extern "C" fn call<B: FnMut(u32) -> bool>(index: u32, body: *mut B) -> i64 {
     // SAFETY: `repeat` passed a pointer to a live closure that nothing else uses meanwhile.
-    i64::from(!unsafe { (*body)(index) })
-}
-
-/// Writes an address as the kernel keeps it, word by word: the compiler would make two wide stores of it, and the
-/// verifier wants those on the stack aligned.
-///
-/// # Safety
-///
-/// `to` must point to four writable words.
-#[inline(always)]
-unsafe fn put(to: *mut [u32; 4], address: Address) {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address.0;
-    let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
-    let to = to.cast::<u32>();
-    let mut index = 0;
-    while index < 4 {
-        // SAFETY: the caller vouches for four words.
-        unsafe { to.add(index).write_volatile(u32::from_ne_bytes(words[index])) };
-        index += 1;
-    }
+    let goes_on = unsafe { (*body)(index) };
+    // The verifier wants to see 0 or 1, and does not know that a `bool` in memory is.
+    (opaque(usize::from(!goes_on)) & 1) as i64
 }

@@ -18,8 +18,8 @@ impl Address {
     /// Maps an IPv4 address.
     #[inline(always)]
     pub const fn v4(octets: [u8; 4]) -> Self {
-        let [a, b, c, d] = octets;
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+        // As a number: the compiler would call a function to write ten zeros.
+        Self((0xffff_0000_0000 | u32::from_be_bytes(octets) as u128).to_be_bytes())
     }
 
     /// The IPv4 address, whether or not this is one: the last four bytes.

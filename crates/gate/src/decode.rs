@@ -122,7 +122,8 @@ fn ethernet<F: Frame + ?Sized>(frame: &F) -> Result<(usize, u16), Reason> {
 #[inline(always)]
 fn ipv4<F: Frame + ?Sized>(frame: &F, network: usize, packet: &mut Packet) -> Result<(), Reason> {
     let header = frame.direct::<20>(network as u32).ok_or(Reason::Truncated)?;
-    let [first, _, len_hi, len_lo, _, _, frag_hi, frag_lo, _, protocol, _, _, source @ .., _, _, _, _] = header;
+    let [first, _, len_hi, len_lo, _, _, frag_hi, frag_lo, _, protocol, _, _, source @ .., _, _, _, _] =
+        header;
     let [.., d0, d1, d2, d3] = header;
     let header_length = usize::from(first & 0x0f) * 4;
     let length = u16::from_be_bytes([*len_hi, *len_lo]);
@@ -156,8 +157,7 @@ fn ipv4<F: Frame + ?Sized>(frame: &F, network: usize, packet: &mut Packet) -> Re
 /// RFC 8200 section 3 and 4.
 #[inline(always)]
 fn ipv6<F: Frame + ?Sized>(frame: &F, network: usize, packet: &mut Packet) -> Result<(), Reason> {
-    let [first, _, _, _, len_hi, len_lo, next, _] =
-        frame.direct(network as u32).ok_or(Reason::Truncated)?;
+    let [first, _, _, _, len_hi, len_lo, next, _] = frame.direct(network as u32).ok_or(Reason::Truncated)?;
     let source = frame.direct(network as u32 + 8).ok_or(Reason::Truncated)?;
     let destination = frame.direct(network as u32 + 24).ok_or(Reason::Truncated)?;
     let length = usize::from(u16::from_be_bytes([*len_hi, *len_lo])) + 40;

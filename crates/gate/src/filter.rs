@@ -50,15 +50,17 @@ pub struct Suspicion {
     pub to: u32,
 }
 
-/// Looks through the whole datagram; nothing between `from` and `to` if there is no signature in it.
+/// Looks through the whole datagram, what cannot be read where it lies through `copied`; nothing between `from` and `to` if there is no signature in it.
 #[inline(never)]
-pub fn suspicion<F: Frame + ?Sized, T: Tables<F>>(search: &Search<'_, F, T>) -> Suspicion {
+pub fn suspicion<F: Frame + ?Sized, T: Tables<F>>(
+    search: &Search<'_, F, T>,
+    copied: &mut Copied,
+) -> Suspicion {
     let Search { frame, tables, packet, config } = search;
     let network = u32::from(packet.network);
     let length = u32::from(packet.length);
     let mut suspicion = Suspicion { from: u32::MAX, to: 0 };
     let mut readable = true;
-    let mut copied = Copied::EMPTY;
     let Some(filter) = tables.filter() else { return Suspicion { from: 0, to: length } };
     tables.repeat(length.div_ceil(BLOCK_BYTES), |index| {
         let begin = (index & 0x7ff) * BLOCK_BYTES;
@@ -67,7 +69,7 @@ pub fn suspicion<F: Frame + ?Sized, T: Tables<F>>(search: &Search<'_, F, T>) -> 
         }
         let left = length - begin;
         let count = if left < BLOCK_BYTES { left } else { BLOCK_BYTES };
-        let Some(block) = frame.block(network + begin, count, &mut copied) else {
+        let Some(block) = frame.block(network + begin, count, copied) else {
             readable = false;
             return false;
         };

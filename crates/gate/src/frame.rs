@@ -1,11 +1,23 @@
 //! Read access to the bytes of one frame.
 
+use crate::flow::PIECE;
+
 /// No header that the gate reads starts beyond this offset; the kernel's verifier wants such a bound (its own is
 /// 65,535, `MAX_PACKET_OFF` in `kernel/bpf/verifier.c`).
 pub const MAX_OFFSET: usize = 4096;
 
 /// Bytes that the automaton takes at once.
 pub const CHUNK: usize = 32;
+
+/// Room for a chunk. Aligned, because the kernel's verifier wants wide accesses to the stack to be.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Chunk(pub [u8; CHUNK]);
+
+impl Chunk {
+    /// All zeros.
+    pub const EMPTY: Self = Self([0; CHUNK]);
+}
 
 /// Bytes that the filter takes at once.
 pub const BLOCK_BYTES: u32 = 64;
@@ -15,7 +27,8 @@ pub type Block = [[u8; 8]; 8];
 
 /// Room for a block that cannot be read where it lies. Aligned, because the kernel's verifier wants wide loads from the
 /// stack to be.
-#[repr(align(8))]
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Copied(pub Block);
 
 impl Copied {
@@ -44,8 +57,8 @@ pub trait Frame {
     /// `N` bytes at `offset`, or `None` if the frame ends before or `offset` is beyond [`MAX_OFFSET`].
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// `count` bytes at `offset`, filled up with zeros; `None` if the frame ends before or `count` is not 1 to [`CHUNK`].
-    fn chunk(&self, offset: u32, count: u32) -> Option<[u8; CHUNK]>;
+    /// Copies `count` bytes at `offset`, 1 to [`CHUNK`], to the beginning of `to`; `false` if the frame ends before.
+    fn chunk(&self, offset: u32, count: u32, to: &mut Chunk) -> bool;
 
     /// `count` bytes at `offset`, filled up with zeros; in the frame itself or in `copied`.
     /// `None` if the frame ends before or `count` is not 1 to [`BLOCK_BYTES`].
@@ -53,6 +66,9 @@ pub trait Frame {
 
     /// `N` bytes where they lie; `None` if the frame ends before, or has them where they cannot be read directly.
     fn direct<const N: usize>(&self, offset: u32) -> Option<&[u8; N]>;
+
+    /// Copies `count` bytes at `offset`, 1 to [`PIECE`], to the beginning of `to`; `false` if the frame ends before.
+    fn copy_to(&self, offset: u32, count: u32, to: &mut [u8; PIECE]) -> bool;
 
     /// Hides a number from the compiler's optimizer, where it would unroll a loop to the kernel's disadvantage.
     #[inline(always)]
@@ -85,10 +101,8 @@ impl Frame for [u8] {
         self.get(offset..offset.checked_add(N)?)?.try_into().ok()
     }
 
-    fn chunk(&self, offset: u32, count: u32) -> Option<[u8; CHUNK]> {
-        let mut bytes = [0; CHUNK];
-        copy(self, offset, count, &mut bytes)?;
-        Some(bytes)
+    fn chunk(&self, offset: u32, count: u32, to: &mut Chunk) -> bool {
+        copy(self, offset, count, &mut to.0).is_some()
     }
 
     fn block<'a>(&'a self, offset: u32, count: u32, copied: &'a mut Copied) -> Option<&'a Block> {
@@ -99,6 +113,10 @@ impl Frame for [u8] {
 
     fn direct<const N: usize>(&self, offset: u32) -> Option<&[u8; N]> {
         self.get(offset as usize..)?.first_chunk()
+    }
+
+    fn copy_to(&self, offset: u32, count: u32, to: &mut [u8; PIECE]) -> bool {
+        copy(self, offset, count, to).is_some()
     }
 }
 

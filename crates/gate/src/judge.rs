@@ -2,6 +2,7 @@
 
 use crate::address::Family;
 use crate::decode::{Fragment, Link, Packet, TCP, UDP, decode};
+use crate::flow;
 use crate::frame::Frame;
 use crate::layout::{
     ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Config, HAS_BANS, HAS_BANS_ON_ALL_PORTS, HAS_BLOCKED,
@@ -82,15 +83,25 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(
         return Reason::Unguarded;
     }
     found.clear();
-    Search { frame, tables, packet, config }.packet(found);
-    if !found.any() {
+    let search = Search { frame, tables, packet, config };
+    search.packet(found);
+    let followed = flow::is_followed(&search);
+    let stopped = if followed { flow::follow(&search, found) } else { None };
+    if !found.any() && stopped.is_none() {
         return Reason::Clean;
     }
     // The policy guards what this host takes in (INPUT), not what it passes on.
     if tables.forwards(packet) {
         return Reason::Forwarded;
     }
-    walk(tables, judgement, config, found)
+    if let Some(reason) = stopped {
+        return reason;
+    }
+    let reason = walk(tables, judgement, config, found);
+    if followed && reason == Reason::Signature {
+        flow::end(&Search { frame, tables, packet: &judgement.packet, config });
+    }
+    reason
 }
 
 /// Whether the policy inspects the packet's destination port.

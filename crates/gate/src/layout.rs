@@ -35,6 +35,8 @@ pub mod map {
     pub const BANS_V4: &str = "BANS_V4";
     /// IPv6 /64 (8 bytes) to [`super::Ban`].
     pub const BANS_V6: &str = "BANS_V6";
+    /// [`crate::flow::FlowKey`] to [`crate::flow::Flow`].
+    pub const FLOWS: &str = "FLOWS";
     /// Networks (prefix trie) that the policy blocks.
     pub const BLOCKED: &str = "BLOCKED";
     /// Networks (prefix trie) that the policy trusts.
@@ -75,6 +77,9 @@ pub const HAS_TRUSTED: u32 = 8;
 pub const HAS_BLOCKED: u32 = 16;
 /// [`Config::flags`]: [`map::FILTER`] says which datagrams the automaton need not see.
 pub const FILTERED: u32 = 32;
+/// [`Config::flags`]: signatures are looked for in TCP, so connections are followed ([`crate::flow`]).
+pub const FOLLOWS: u32 = 256;
+
 /// [`Config::flags`]: tell user space about every packet, not only about those that are dropped or logged.
 pub const REPORT_ALL: u32 = 128;
 
@@ -87,6 +92,9 @@ pub const HAS_BANS_ON_ALL_PORTS: u32 = 2;
 pub const FILTER_SIZE: usize = 1 << 18;
 /// Bound of [`Config::pairs`].
 pub const MAX_PAIRS: usize = 2;
+
+/// Bound of [`map::FLOWS`]; the connection that was quiet for longest makes room for a new one.
+pub const MAX_FLOWS: u32 = 8192;
 
 /// Which ports are guarded, a bit each: first over UDP, then over TCP.
 pub type Ports = [u64; 2048];
@@ -142,7 +150,9 @@ pub struct Cpu {
     pub budget: Budget,
     /// Where the search puts what it finds; the kernel's 512 bytes of stack have no room for it.
     pub found: Found,
-    pub reserved: [u8; 6],
+    /// Room for the program's verdict under way. What was written to a map and read back is any number to the verifier, so
+    /// that it goes through what follows once, and not once for each way there.
+    pub judgement: [u64; 16],
 }
 
 /// Packets and bytes.
@@ -361,7 +371,7 @@ mod tests {
     fn nothing_has_padding() {
         assert_eq!(size_of::<Config>(), 64);
         assert_eq!(size_of::<Live>(), 8);
-        assert_eq!(size_of::<Cpu>(), 16 * REASONS + 24 + 130 + 6);
+        assert_eq!(size_of::<Cpu>(), 16 * REASONS + 24 + 136 + 32 + 64 + 128);
         assert_eq!(size_of::<Count>(), 16);
         assert_eq!(size_of::<Budget>(), 24);
         assert_eq!(size_of::<Interface>(), 16);

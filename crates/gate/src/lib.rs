@@ -1,4 +1,4 @@
-//! The gate: what to do with one frame, decided without looking at any other.
+//! The gate: what to do with one frame.
 //!
 //! This crate is compiled twice: into the kernel program (`crates/gate-bpf`) and into the user-space tools. It is
 //! `no_std`, allocates nothing, reads no clock and cannot panic. [`judge()`] is the whole decision; it sees the frame
@@ -12,6 +12,7 @@ pub mod address;
 pub mod automaton;
 pub mod decode;
 pub mod filter;
+pub mod flow;
 pub mod frame;
 pub mod judge;
 pub mod layout;

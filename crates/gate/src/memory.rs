@@ -1,12 +1,16 @@
 //! Tables in ordinary memory, for replay, tests and the differential check against the kernel.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::address::{Address, Family};
 use crate::automaton::Automaton;
 use crate::decode::Packet;
-use crate::layout::{Ban, Config, FILTER_SIZE, GUARD_TCP, GUARD_UDP, Live, NetworkKey, Outputs, Ports, Rule};
+use crate::flow::{Flow, FlowKey};
+use crate::layout::{
+    Ban, Config, FILTER_SIZE, GUARD_TCP, GUARD_UDP, Live, MAX_FLOWS, NetworkKey, Outputs, Ports, Rule,
+};
 use crate::tables::Tables;
 
 /// What the policy says, in the layout of the kernel's maps; [`MemoryTables`] judges with it, and the host copies it
@@ -57,10 +61,12 @@ pub struct MemoryTables {
     pub bans_v6: HashMap<[u8; 8], Ban>,
     /// Patterns that the arrival interface matches.
     pub patterns: u64,
-    /// Nanoseconds since boot.
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub now: u64,
     /// Destinations that are this host's own; empty means all are.
     pub local: Vec<Address>,
+    /// Connections that are followed.
+    pub flows: RefCell<Flows>,
 }
 
 impl Tables<[u8]> for MemoryTables {
@@ -118,6 +124,45 @@ impl Tables<[u8]> for MemoryTables {
 
     fn forwards(&self, packet: &Packet) -> bool {
         !self.local.is_empty() && !self.local.contains(&packet.destination)
+    }
+
+    fn is_connected(&self, _packet: &Packet) -> bool {
+        false
+    }
+
+    fn with_flow<R>(&self, key: &FlowKey, body: impl FnOnce(&mut Flow) -> R) -> Option<R> {
+        self.flows.borrow_mut().by_key.get_mut(key).map(|flow| body(flow))
+    }
+
+    fn begin(&self, key: &FlowKey) {
+        self.flows.borrow_mut().begin(*key);
+    }
+
+    fn forget(&self, key: &FlowKey) {
+        self.flows.borrow_mut().by_key.remove(key);
+    }
+}
+
+/// Followed connections, at most [`MAX_FLOWS`]; the one that began first makes room for a new one.
+#[derive(Clone, Debug, Default)]
+pub struct Flows {
+    by_key: HashMap<FlowKey, Box<Flow>>,
+    order: VecDeque<FlowKey>,
+}
+
+impl Flows {
+    fn begin(&mut self, key: FlowKey) {
+        if self.by_key.insert(key, Box::new(Flow::FRESH)).is_none() {
+            self.order.push_back(key);
+        }
+        while self.by_key.len() > MAX_FLOWS as usize {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.by_key.remove(&oldest);
+        }
+        // Forgotten ones are still in the order.
+        if self.order.len() > 2 * MAX_FLOWS as usize {
+            self.order.retain(|key| self.by_key.contains_key(key));
+        }
     }
 }
 

@@ -37,10 +37,18 @@ pub enum Reason {
     Trusted = 10,
     /// No port that the policy inspects.
     Unguarded = 11,
+    /// A segment of a TCP connection in which a signature was found before.
+    EndedConnection = 12,
+    /// A TCP segment in fragments: what it is part of cannot be followed.
+    FragmentedSegment = 13,
+    /// A TCP segment that comes before its turn, or long after; the sender repeats it if it matters.
+    OutOfOrderSegment = 14,
+    /// A TCP segment that repeats what went through before, but with other bytes.
+    RewrittenSegment = 15,
 }
 
 /// How many reasons there are.
-pub const REASONS: usize = 12;
+pub const REASONS: usize = 16;
 
 impl Reason {
     /// All of them, by number.
@@ -57,6 +65,10 @@ impl Reason {
         Self::Truncated,
         Self::Trusted,
         Self::Unguarded,
+        Self::EndedConnection,
+        Self::FragmentedSegment,
+        Self::OutOfOrderSegment,
+        Self::RewrittenSegment,
     ];
 
     /// The one place where a reason becomes a verdict.
@@ -67,6 +79,9 @@ impl Reason {
             Self::Banned | Self::Blocked => Verdict::Drop,
             // The packet itself is what the policy drops in every state of its connection.
             Self::Signature => Verdict::Drop,
+            Self::EndedConnection => Verdict::Drop,
+            // What the server would make of them cannot be known; lawful senders repeat, or never send them.
+            Self::FragmentedSegment | Self::OutOfOrderSegment | Self::RewrittenSegment => Verdict::Drop,
             // Not ours to judge, or judged and found lawful: nftables has the rest of the policy.
             Self::Clean | Self::Exempt | Self::Forwarded | Self::NotIp | Self::Trusted | Self::Unguarded => {
                 Verdict::Pass
@@ -93,6 +108,10 @@ impl Reason {
             Self::Truncated => "truncated",
             Self::Trusted => "trusted",
             Self::Unguarded => "unguarded",
+            Self::EndedConnection => "ended-connection",
+            Self::FragmentedSegment => "fragmented-segment",
+            Self::OutOfOrderSegment => "out-of-order-segment",
+            Self::RewrittenSegment => "rewritten-segment",
         }
     }
 

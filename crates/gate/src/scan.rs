@@ -7,7 +7,7 @@
 use crate::automaton::{ACCEPTS, Automaton, next, row};
 use crate::decode::Packet;
 use crate::filter;
-use crate::frame::{CHUNK, Frame};
+use crate::frame::{CHUNK, Chunk, Copied, Frame};
 use crate::layout::{Config, FILTERED, MAX_GROUPS, MAX_OUTPUTS, NONE};
 use crate::tables::Tables;
 
@@ -16,18 +16,29 @@ const STEP: u32 = 16;
 /// Below this the four places cost more than they save.
 const WORTHWHILE: u32 = 192;
 
-/// Per group the lowest signature that was found.
+/// Per group the lowest signature that was found, and room to work in: the kernel keeps it outside of the stack.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Found {
     by_group: [u16; MAX_GROUPS],
     /// Whether there is one at all. Only then `by_group` means anything: it is written with the first.
     any: u16,
+    reserved: [u16; 3],
+    /// Bytes that the automaton takes one by one.
+    chunk: Chunk,
+    /// Bytes that the filter cannot read where they lie.
+    pub(crate) copied: Copied,
 }
 
 impl Default for Found {
     fn default() -> Self {
-        Self { by_group: [NONE; MAX_GROUPS], any: 0 }
+        Self {
+            by_group: [NONE; MAX_GROUPS],
+            any: 0,
+            reserved: [0; 3],
+            chunk: Chunk::EMPTY,
+            copied: Copied::EMPTY,
+        }
     }
 }
 
@@ -93,7 +104,7 @@ impl<F: Frame + ?Sized, T: Tables<F>> Search<'_, F, T> {
         let longest = self.config.longest;
         let mut span = Span { from: 0, to: length };
         if self.config.flags & FILTERED != 0 {
-            let suspicion = filter::suspicion(self);
+            let suspicion = filter::suspicion(self, &mut found.copied);
             if suspicion.from >= suspicion.to {
                 return;
             }
@@ -159,38 +170,62 @@ impl<F: Frame + ?Sized, T: Tables<F>> Search<'_, F, T> {
     /// Walks `span` byte by byte from `state` and adds what it finds; returns the state behind it.
     #[inline(never)]
     pub(crate) fn walk(&self, span: Span, state: u32, found: &mut Found) -> u32 {
-        let Self { frame, tables, packet, config } = self;
-        let network = u32::from(packet.network);
-        let Some(automaton) = tables.automaton() else { return state };
-        let mut state = state;
+        let Some(automaton) = self.tables.automaton() else { return state };
+        // One thing to remember instead of eight: the kernel's stack is small.
+        let mut at = Walk { search: self, automaton, span, state, found };
         let bytes = span.to.saturating_sub(span.from);
-        tables.repeat(bytes.div_ceil(CHUNK as u32), |chunk| {
-            let begin = span.from + (chunk & 0xfff) * CHUNK as u32;
-            if begin >= span.to {
-                return false;
+        self.tables.repeat(bytes.div_ceil(CHUNK as u32), |chunk| at.chunk((chunk & 0xfff) * CHUNK as u32));
+        at.state
+    }
+}
+
+/// A walk under way.
+struct Walk<'a, F: ?Sized, T> {
+    search: &'a Search<'a, F, T>,
+    automaton: &'a Automaton,
+    span: Span,
+    state: u32,
+    found: &'a mut Found,
+}
+
+impl<F: Frame + ?Sized, T: Tables<F>> Walk<'_, F, T> {
+    /// Walks the chunk behind `done` bytes; `false` at the end.
+    #[inline(always)]
+    fn chunk(&mut self, done: u32) -> bool {
+        let begin = self.span.from + done;
+        if begin >= self.span.to {
+            return false;
+        }
+        let left = self.span.to - begin;
+        let count = if left < CHUNK as u32 { left } else { CHUNK as u32 };
+        let offset = u32::from(self.search.packet.network) + begin;
+        // Most chunks are whole and hold no end of a signature: one question at their end.
+        if count == CHUNK as u32
+            && let Some(bytes) = self.search.frame.direct(offset)
+        {
+            let (behind, seen) = stride(self.automaton, bytes, self.state);
+            if seen & ACCEPTS == 0 {
+                self.state = behind;
+                return true;
             }
-            let left = span.to - begin;
-            let count = if left < CHUNK as u32 { left } else { CHUNK as u32 };
-            let Some(bytes) = frame.chunk(network + begin, count) else { return false };
-            // Most chunks are whole and hold no end of a signature: one question at their end.
-            if count == CHUNK as u32 {
-                let (behind, seen) = stride(automaton, &bytes, state);
-                if seen & ACCEPTS == 0 {
-                    state = behind;
-                    return true;
-                }
-            }
-            tables.repeat(count, |index| {
-                let Some(byte) = bytes.get(index as usize & (CHUNK - 1)) else { return false };
-                state = next(automaton, state, *byte);
-                if state & ACCEPTS != 0 {
-                    collect(*tables, row(state, config.shift), (begin + index + 1) as u16, found);
-                }
-                true
-            });
-            true
-        });
-        state
+        }
+        if !self.search.frame.chunk(offset, count, &mut self.found.chunk) {
+            return false;
+        }
+        self.search.tables.repeat(count, |index| self.byte(begin, index));
+        true
+    }
+
+    /// Takes one byte of the chunk that begins at `begin`.
+    #[inline(always)]
+    fn byte(&mut self, begin: u32, index: u32) -> bool {
+        let Some(byte) = self.found.chunk.0.get(index as usize & (CHUNK - 1)) else { return false };
+        self.state = next(self.automaton, self.state, *byte);
+        if self.state & ACCEPTS != 0 {
+            let row = row(self.state, self.search.config.shift);
+            collect(self.search.tables, row, (begin + index + 1) as u16, self.found);
+        }
+        true
     }
 }
 

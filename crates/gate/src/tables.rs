@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::automaton::Automaton;
 use crate::decode::Packet;
+use crate::flow::{Flow, FlowKey};
 use crate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
 
 /// The tables of one generation, over frames of type `F`. In the kernel they are maps, elsewhere memory.
@@ -42,6 +43,18 @@ pub trait Tables<F: ?Sized> {
 
     /// Whether the host would send `packet` on instead of taking it in.
     fn forwards(&self, packet: &Packet) -> bool;
+
+    /// Whether this host has the connection of `packet`, established or about to be: a SYN then begins no new one.
+    fn is_connected(&self, packet: &Packet) -> bool;
+
+    /// What `body` makes of a followed connection; `None` if it is not followed.
+    fn with_flow<R>(&self, key: &FlowKey, body: impl FnOnce(&mut Flow) -> R) -> Option<R>;
+
+    /// Follows a connection from now on, with [`Flow::FRESH`].
+    fn begin(&self, key: &FlowKey);
+
+    /// Follows a connection no more.
+    fn forget(&self, key: &FlowKey);
 
     /// Calls `body` with 0, 1, … `count - 1` until it says `false`. The kernel's verifier reads the body once, however
     /// large `count` is (`bpf_loop`).

@@ -251,10 +251,17 @@ fn load_object(tables: &GateTables, pins: Option<&Pins>) -> Result<Ebpf, Error> 
     let mut loader = EbpfLoader::new();
     let size = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
     loader.map_max_entries(map::OUTPUTS, size(tables.outputs.len()));
+    if tables.config.flags & layout::FOLLOWS == 0 {
+        loader.map_max_entries(map::FLOWS, 1);
+    }
     loader.override_global(map::CONFIG, &tables.config, true);
     if let Some(pins) = pins {
         for name in KEPT {
             loader.map_pin_path(name, pins.map(name));
+        }
+        // Where nothing is followed, the map is a stub, and not kept for a policy that needs it.
+        if tables.config.flags & layout::FOLLOWS != 0 {
+            loader.map_pin_path(map::FLOWS, pins.map(map::FLOWS));
         }
     }
     loader.load(OBJECT).map_err(Error::kernel("the gate's maps"))

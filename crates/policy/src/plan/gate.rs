@@ -155,6 +155,11 @@ fn assemble(drafts: &Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
         plan.tables.rules.push(rule);
         plan.rules.push(RuleOrigin { family: draft.family, line: draft.line });
     }
+    let searches_tcp = flags & (layout::ALL_TCP_PORTS | layout::ALL_PROTOCOLS) != 0
+        || ports.iter().any(|bits| bits & layout::GUARD_TCP != 0);
+    if searches_tcp {
+        flags |= layout::FOLLOWS;
+    }
     plan.tables.ports = (0..=u16::MAX).zip(ports).filter(|(_, bits)| *bits != 0).collect();
     let mut pair = [0; layout::MAX_PAIRS];
     for (slot, bytes) in pair.iter_mut().zip(filter.iter().flat_map(|filter| &filter.pairs)) {

@@ -1,4 +1,5 @@
 use gate::filter::{FOLD, Suspicion};
+use gate::frame::Copied;
 use gate::memory::MemoryTables;
 use gate::scan::Search;
 use gate::{Fragment, Packet};
@@ -18,7 +19,7 @@ fn suspicion(filter: &Filter, text: &[u8]) -> Option<Suspicion> {
     }
     let packet = Packet { length: text.len() as u16, fragment: Fragment::Whole, ..Packet::UNREAD };
     let search = Search { frame: text, tables: &tables, packet: &packet, config: &tables.policy.config };
-    Some(gate::filter::suspicion(&search)).filter(|found| found.from < found.to)
+    Some(gate::filter::suspicion(&search, &mut { Copied::EMPTY })).filter(|found| found.from < found.to)
 }
 
 fn filter(texts: &[&str]) -> Filter {
