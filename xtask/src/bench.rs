@@ -46,7 +46,7 @@ fn gate() -> Result<()> {
     let tables = Plan::new(&policy, Mode::Enforce, Tag::default()).map_err(fail)?.gate.tables;
     let signatures = tables.outputs.len();
     let mut gate = TestGate::load(&tables, Interface::default())?;
-    gate.ban([192, 0, 2, 66].into(), Ban { until: u64::MAX, all_ports: 0, mark: 0 })?;
+    gate.ban([192, 0, 2, 66].into(), Ban { until: u64::MAX, ..Ban::default() })?;
     let rows = [
         ("neither IPv4 nor IPv6", ethernet(0x0806, &[0; 46])),
         ("a port that is not guarded", udp([192, 0, 2, 1], 10_000, &[0; 172])),

@@ -15,11 +15,15 @@ mod tables;
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{cgroup_skb, classifier, xdp};
 use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
-use gate::layout::{OBSERVE, REPORT_ALL, TAG_MASK};
-use gate::{Judgement, Link, Verdict, judge};
+use gate::decode::{TCP, UDP};
+use gate::layout::{
+    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, CAPTURES, OBSERVE, REPORT_ALL, TAG_MASK,
+};
+use gate::{Fragment, Judgement, Link, Reason, Tables, Verdict, decode, judge};
 
 use crate::context::{Context, Skb, Xdp};
 use crate::maps::{CPU, config};
+use crate::report::About;
 use crate::tables::KernelTables;
 
 /// XDP: before the kernel has built anything around the packet.
@@ -64,14 +68,28 @@ pub fn ringfence_sock(ctx: SkBuffContext) -> i32 {
     let cpu = unsafe { &mut *cpu };
     let judgement = judgement(&mut cpu.judgement);
     judge(&ctx, &tables, Link::Ip, &mut cpu.found, judgement);
-    if judgement.reason.verdict() == Verdict::Pass {
-        // Its fragments were counted and told when they came.
-        return PASS;
+    let dropped = judgement.reason.verdict() == Verdict::Drop;
+    let observed = dropped && config.flags & OBSERVE != 0;
+    if dropped {
+        report::count(&mut cpu.counts, judgement.reason, ctx.total_len());
     }
-    let observe = config.flags & OBSERVE != 0;
-    report::count(&mut cpu.counts, judgement.reason, ctx.total_len());
-    report::send(&ctx, &mut cpu.budget, judgement, observe);
-    if observe { PASS } else { DROP }
+    // Its fragments were counted and told when they came, but what is in it is known only now.
+    if dropped || config.flags & CAPTURES != 0 && judgement.reason != Reason::Unguarded {
+        report::send(&ctx, &mut cpu.budgets, judgement, About { observed, outgoing: false, matters: dropped });
+    }
+    if dropped && !observed { DROP } else { PASS }
+}
+
+/// TC egress: what this host answers from a guarded port. Judges nothing.
+#[classifier]
+pub fn ringfence_out(ctx: TcContext) -> i32 {
+    watch(ctx, Link::Ethernet)
+}
+
+/// The same for interfaces whose frames begin with the network header.
+#[classifier]
+pub fn ringfence_out_ip(ctx: TcContext) -> i32 {
+    watch(ctx, Link::Ip)
 }
 
 #[inline(always)]
@@ -102,12 +120,53 @@ fn decide<C: Context>(ctx: &C, link: Link) -> Verdict {
     let judgement = judgement(&mut cpu.judgement);
     judge(ctx, &tables, link, &mut cpu.found, judgement);
     let flags = config().flags;
-    let observe = flags & OBSERVE != 0;
+    let dropped = judgement.reason.verdict() == Verdict::Drop;
+    let observed = dropped && flags & OBSERVE != 0;
     report::count(&mut cpu.counts, judgement.reason, ctx.size(&judgement.packet));
-    if judgement.reason.verdict() == Verdict::Drop || judgement.notes != 0 || flags & REPORT_ALL != 0 {
-        report::send(ctx, &mut cpu.budget, judgement, observe);
+    let matters = dropped || judgement.notes != 0;
+    if matters || flags & REPORT_ALL != 0 || flags & CAPTURES != 0 && is_captured(judgement) {
+        report::send(ctx, &mut cpu.budgets, judgement, About { observed, outgoing: false, matters });
     }
-    if observe { Verdict::Pass } else { judgement.reason.verdict() }
+    if observed { Verdict::Pass } else { judgement.reason.verdict() }
+}
+
+/// Whether user space wants to see a packet that passes: all of one to a guarded port.
+#[inline(always)]
+fn is_captured(judgement: &Judgement) -> bool {
+    match judgement.reason {
+        Reason::Clean | Reason::Exempt => judgement.packet.fragment == Fragment::Whole,
+        _ => false,
+    }
+}
+
+#[inline(always)]
+fn watch(ctx: TcContext, link: Link) -> i32 {
+    let ctx = Skb::<false>::new(ctx.skb.skb);
+    let flags = config().flags;
+    if flags & CAPTURES == 0 {
+        return TC_ACT_UNSPEC;
+    }
+    ctx.pull_headers();
+    let Some(cpu) = CPU.get_ptr_mut(0) else { return TC_ACT_UNSPEC };
+    // SAFETY: as in `decide`.
+    let cpu = unsafe { &mut *cpu };
+    let judgement = judgement(&mut cpu.judgement);
+    if decode(&ctx, link, &mut judgement.packet).is_err() {
+        return TC_ACT_UNSPEC;
+    }
+    let tables = KernelTables::new(&ctx);
+    let packet = &judgement.packet;
+    let (index, all) = match packet.protocol {
+        UDP => (0, ALL_UDP_PORTS),
+        TCP => (1, ALL_TCP_PORTS),
+        _ => return TC_ACT_UNSPEC,
+    };
+    if flags & (all | ALL_PROTOCOLS) != 0 || tables.guards(index, packet.source_port) {
+        judgement.reason = Reason::Clean;
+        let about = About { observed: false, outgoing: true, matters: false };
+        report::send(&ctx, &mut cpu.budgets, judgement, about);
+    }
+    TC_ACT_UNSPEC
 }
 
 /// The room for a verdict, with nothing judged yet.

@@ -6,11 +6,14 @@ use aya_ebpf::macros::btf_map;
 use gate::automaton::Automaton;
 use gate::flow::{Flow, FlowKey};
 use gate::layout::{
-    Ban, Config, Cpu, Event, FILTER_SIZE, Interface, Live, MAX_BANS, MAX_FLOWS, MAX_NETWORKS, MAX_RULES, NetworkKey,
-    Outputs, Ports, Rule,
+    Ban, Config, Cpu, Event, FILTER_SIZE, Interface, Live, MAX_BANS, MAX_FLOWS, MAX_NETWORKS, MAX_PROVEN, MAX_RULES, NetworkKey,
+    Outputs, Ports, Proven, ProvenKey, Rule,
 };
 
+use gate::limit::{Buckets, Limits, Rate};
+
 use crate::context::opaque;
+use crate::report::Record;
 
 /// `BPF_F_NO_PREALLOC`: tries demand it, and an empty ban table then costs nothing.
 const NO_PREALLOC: usize = 1;
@@ -30,6 +33,12 @@ static CONFIG: Config = Config {
     pair: [0; 2],
     pairs: 0,
     reserved: 0,
+    limits: Limits {
+        source: Rate { cost: 0, depth: 0 },
+        network: Rate { cost: 0, depth: 0 },
+        all: Rate { cost: 0, depth: 0 },
+        key: [0; 2],
+    },
     policy: [0; 8],
 };
 
@@ -72,6 +81,12 @@ pub static BANS_V4: HashMap<[u8; 4], Ban, { MAX_BANS as usize }, NO_PREALLOC> = 
 #[btf_map]
 pub static BANS_V6: HashMap<[u8; 8], Ban, { MAX_BANS as usize }, NO_PREALLOC> = HashMap::new();
 
+#[btf_map]
+pub static PROVEN: HashMap<ProvenKey, Proven, { MAX_PROVEN as usize }, NO_PREALLOC> = HashMap::new();
+
+#[btf_map]
+pub static BUCKETS: Array<Buckets, 1> = Array::new();
+
 /// The loader makes it small where no TCP is searched.
 #[btf_map]
 pub static FLOWS: LruHashMap<FlowKey, Flow, { MAX_FLOWS as usize }> = LruHashMap::new();
@@ -86,9 +101,13 @@ pub static BLOCKED: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREAL
 #[btf_map]
 pub static TRUSTED: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREALLOC> = LpmTrie::new();
 
-/// 1 MiB: about 12,000 events.
+/// 4 MiB: thousands of SIP messages.
 #[btf_map]
-pub static EVENTS: RingBuf<Event, 1048576> = RingBuf::new();
+pub static EVENTS: RingBuf<Event, 4194304> = RingBuf::new();
+
+/// Where an event is put together; not read by user space.
+#[btf_map]
+pub static RECORD: PerCpuArray<Record, 1> = PerCpuArray::new();
 
 /// A whole address as a trie key.
 #[inline(always)]

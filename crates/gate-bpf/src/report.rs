@@ -1,14 +1,32 @@
 //! What user space learns: counters always, events while this CPU's budget for the second lasts.
 
-use gate::layout::{Budget, Count, Event};
+use gate::decode::{TCP, UDP};
+use gate::layout::{Budget, CAPTURES, Count, EVENT_SIZE, Event, MAX_CAPTURE};
 use gate::reason::REASONS;
-use gate::{Judgement, Reason};
+use gate::{Fragment, Judgement, Packet, Reason};
 
 use crate::clock;
 use crate::context::{Context, opaque};
-use crate::maps::{EVENTS, config};
+use crate::maps::{EVENTS, RECORD, config};
 
 const SECOND: u64 = 1_000_000_000;
+
+/// An event with room for what it brings.
+#[repr(C)]
+pub struct Record {
+    pub event: Event,
+    pub capture: [u8; MAX_CAPTURE],
+}
+
+/// What an event is about, beside the packet.
+#[derive(Clone, Copy)]
+pub struct About {
+    /// The packet was let through though it should be dropped.
+    pub observed: bool,
+    pub outgoing: bool,
+    /// The packet is dropped or logged: of another budget than the rest.
+    pub matters: bool,
+}
 
 /// One more packet of that reason.
 #[inline(always)]
@@ -22,13 +40,28 @@ pub fn count(counts: &mut [Count; REASONS], reason: Reason, bytes: usize) {
 
 /// Sends an event, or counts it as lost. Not inlined, so that its stack is its own.
 #[inline(never)]
-pub fn send<C: Context>(ctx: &C, budget: &mut Budget, judgement: &Judgement, observed: bool) {
+pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; 2], judgement: &Judgement, about: About) {
     let packet = &judgement.packet;
     let now = clock::now();
-    if !within_budget(budget, now) {
+    let [urgent, other] = budgets;
+    let budget = if about.matters { urgent } else { other };
+    if !within(budget, now) {
         return;
     }
-    let event = Event {
+    let Some(record) = RECORD.get_ptr_mut(0) else { return };
+    // SAFETY: the slot belongs to this CPU, and the hooks of one packet do not nest; the pointer was checked above.
+    let record = unsafe { &mut *record };
+    let (offset, payload, sequence) = payload(ctx, packet);
+    let mut captured = 0;
+    if payload > 0 && config().flags & CAPTURES != 0 && packet.fragment == Fragment::Whole {
+        let most = if payload < MAX_CAPTURE as u32 { payload } else { MAX_CAPTURE as u32 };
+        // The verifier must see that it is 1 to `MAX_CAPTURE`.
+        let count = (opaque((most as usize).wrapping_sub(1)) & (MAX_CAPTURE - 1)) + 1;
+        if ctx.copy(offset, record.capture.as_mut_ptr(), count as u32) {
+            captured = count;
+        }
+    }
+    record.event = Event {
         time: now,
         source: packet.source,
         destination: packet.destination,
@@ -42,21 +75,42 @@ pub fn send<C: Context>(ctx: &C, budget: &mut Budget, judgement: &Judgement, obs
         family: packet.family as u8,
         protocol: packet.protocol,
         reason: judgement.reason as u8,
-        observed: u8::from(observed),
-        reserved: [0; 6],
+        observed: u8::from(about.observed),
+        outgoing: u8::from(about.outgoing),
+        tcp_flags: packet.tcp_flags,
+        captured: captured as u16,
+        payload: payload as u16,
+        sequence,
     };
-    match EVENTS.reserve(0) {
-        Some(mut entry) => {
-            entry.write(event);
-            entry.submit(0);
-        }
-        None => budget.lost += 1,
+    let size = EVENT_SIZE + (opaque(captured) & (2 * MAX_CAPTURE - 1)).min(MAX_CAPTURE);
+    // SAFETY: the record is at least as long as said, and all of it was written at some time.
+    let bytes = unsafe { core::slice::from_raw_parts(core::ptr::from_mut(record).cast::<u8>(), size) };
+    if EVENTS.output_untyped::<[u8]>(bytes, 0).is_err() {
+        budget.lost += 1;
     }
+}
+
+/// Where the payload of UDP or TCP begins in the frame, how many bytes it has, and TCP's sequence number.
+#[inline(always)]
+fn payload<C: Context>(ctx: &C, packet: &Packet) -> (u32, u32, u32) {
+    let transport = u32::from(packet.transport);
+    let end = u32::from(packet.network) + u32::from(packet.length);
+    let (header, sequence) = match packet.protocol {
+        UDP => (8, 0),
+        TCP => match ctx.direct::<13>(transport) {
+            Some([_, _, _, _, a, b, c, d, _, _, _, _, offset]) => {
+                (u32::from(offset >> 4) * 4, u32::from_be_bytes([*a, *b, *c, *d]))
+            }
+            None => return (0, 0, 0),
+        },
+        _ => return (0, 0, 0),
+    };
+    (transport + header, end.saturating_sub(transport + header), sequence)
 }
 
 /// Whether this CPU may send one more event in this second.
 #[inline(always)]
-fn within_budget(budget: &mut Budget, now: u64) -> bool {
+fn within(budget: &mut Budget, now: u64) -> bool {
     if now - budget.since >= SECOND {
         budget.since = now;
         budget.sent = 0;

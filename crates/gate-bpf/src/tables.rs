@@ -7,12 +7,13 @@ use aya_ebpf::helpers::generated::bpf_loop;
 use gate::automaton::Automaton;
 use gate::flow::{Flow, FlowKey};
 use gate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
+use gate::limit::Buckets;
 use gate::{Address, Family, Packet, Tables};
 
 use crate::clock;
 use crate::context::{Context, opaque, put};
 use crate::maps::{
-    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, FILTER, FLOWS, FRESH, INTERFACES, LIVE, OUTPUTS, PORTS, RULES, TRUSTED, config,
+    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, BUCKETS, FILTER, FLOWS, FRESH, INTERFACES, LIVE, OUTPUTS, PORTS, PROVEN, RULES, TRUSTED, config,
     host_key,
 };
 
@@ -55,17 +56,33 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
     }
 
     #[inline(always)]
-    fn ban(&self, packet: &Packet) -> Option<Ban> {
-        // SAFETY: the value is copied at once; a ban replaced meanwhile is still some ban of that address.
-        let ban = unsafe {
-            match packet.family {
-                Family::Ipv4 => BANS_V4.get(&packet.source.low()),
-                Family::Ipv6 => BANS_V6.get(&packet.source.high()),
-            }
+    fn with_ban<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R> {
+        let ban = match packet.family {
+            Family::Ipv4 => BANS_V4.get_ptr_mut(packet.source.low()),
+            Family::Ipv6 => BANS_V6.get_ptr_mut(packet.source.high()),
         };
-        let ban = *ban?;
-        // The clock is read only for banned sources.
-        (ban.until > clock::now()).then_some(ban)
+        // SAFETY: the kernel keeps the value while the program runs; a ban replaced meanwhile is still some ban.
+        ban.map(|ban| body(unsafe { &mut *ban }))
+    }
+
+    #[inline(always)]
+    fn is_proven(&self, packet: &Packet) -> bool {
+        // SAFETY: the value is read at once.
+        unsafe { PROVEN.get(packet.source.source_key(packet.family)) }
+            .is_some_and(|proven| proven.until > clock::now())
+    }
+
+    #[inline(always)]
+    fn with_buckets<R>(&self, body: impl FnOnce(&mut Buckets) -> R) -> Option<R> {
+        let buckets = BUCKETS.get_ptr_mut(0)?;
+        // SAFETY: the kernel keeps the value while the program runs. CPUs may write over each other's times; a limit is
+        // then a packet wider.
+        Some(body(unsafe { &mut *buckets }))
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        clock::now()
     }
 
     #[inline(always)]

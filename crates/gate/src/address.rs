@@ -36,6 +36,15 @@ impl Address {
         [a, b, c, d, e, f, g, h]
     }
 
+    /// What counts as one source: the address, of IPv6 the /64.
+    #[inline(always)]
+    pub const fn source_key(self, family: Family) -> [u8; 16] {
+        match family {
+            Family::Ipv4 => self.0,
+            Family::Ipv6 => (u128::from_be_bytes(self.0) >> 64 << 64).to_be_bytes(),
+        }
+    }
+
     /// As two numbers, for masking.
     #[inline(always)]
     pub const fn halves(self) -> (u64, u64) {

@@ -5,9 +5,10 @@ use crate::decode::{Fragment, Link, Packet, TCP, UDP, decode};
 use crate::flow;
 use crate::frame::Frame;
 use crate::layout::{
-    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Config, HAS_BANS, HAS_BANS_ON_ALL_PORTS, HAS_BLOCKED,
-    HAS_TRUSTED, MAX_NOTES, MAX_RULES, NONE, Rule, action, check,
+    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Ban, Config, FORWARDS, HAS_BANS, HAS_BANS_ON_ALL_PORTS, HAS_BLOCKED,
+    HAS_PROVEN, HAS_TRUSTED, LIMITED, MAX_NOTES, MAX_RULES, NONE, Rule, action, check,
 };
+use crate::limit;
 use crate::reason::Reason;
 use crate::scan::{Found, Search};
 use crate::tables::Tables;
@@ -71,16 +72,22 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(
     let may_be_guarded = is_guarded(tables, packet, config) || packet.fragment == Fragment::Later;
     let asks_for_bans = if may_be_guarded { HAS_BANS } else { HAS_BANS_ON_ALL_PORTS };
     if live.flags & asks_for_bans != 0
-        && let Some(ban) = tables.ban(packet)
-        && (may_be_guarded || ban.all_ports != 0)
+        && let Some(reason) = tables.with_ban(packet, |ban| banned(tables, ban, may_be_guarded)).flatten()
     {
-        return Reason::Banned;
+        return reason;
     }
     if packet.fragment == Fragment::Later {
         return Reason::LaterFragment;
     }
     if !may_be_guarded {
         return Reason::Unguarded;
+    }
+    if config.flags & LIMITED != 0
+        && (live.flags & HAS_PROVEN == 0 || !tables.is_proven(packet))
+        && let Some(reason) = limit::exceeded(tables, packet, config)
+        && (live.flags & FORWARDS == 0 || !tables.forwards(packet))
+    {
+        return reason;
     }
     found.clear();
     let search = Search { frame, tables, packet, config };
@@ -102,6 +109,19 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(
         flow::end(&Search { frame, tables, packet: &judgement.packet, config });
     }
     reason
+}
+
+/// What a ban says of a packet of its source, to a guarded port or another; `None` if it is over or not for that port.
+#[inline(always)]
+fn banned<F: ?Sized, T: Tables<F>>(tables: &T, ban: &mut Ban, guarded: bool) -> Option<Reason> {
+    let now = tables.now();
+    if ban.until <= now || !(guarded || ban.all_ports != 0) {
+        return None;
+    }
+    if ban.trickle == 0 {
+        return Some(Reason::Banned);
+    }
+    (!limit::trickle(&mut ban.next, ban.trickle, now)).then_some(Reason::LimitedSource)
 }
 
 /// Whether the policy inspects the packet's destination port.

@@ -4,6 +4,7 @@
 //! meaning; a daemon never adopts maps of another version.
 
 use crate::address::Address;
+use crate::limit::Limits;
 use crate::reason::REASONS;
 use crate::scan::Found;
 
@@ -35,13 +36,17 @@ pub mod map {
     pub const BANS_V4: &str = "BANS_V4";
     /// IPv6 /64 (8 bytes) to [`super::Ban`].
     pub const BANS_V6: &str = "BANS_V6";
+    /// [`super::ProvenKey`] to [`super::Proven`].
+    pub const PROVEN: &str = "PROVEN";
+    /// One value: [`crate::limit::Buckets`].
+    pub const BUCKETS: &str = "BUCKETS";
     /// [`crate::flow::FlowKey`] to [`crate::flow::Flow`].
     pub const FLOWS: &str = "FLOWS";
     /// Networks (prefix trie) that the policy blocks.
     pub const BLOCKED: &str = "BLOCKED";
     /// Networks (prefix trie) that the policy trusts.
     pub const TRUSTED: &str = "TRUSTED";
-    /// Ring buffer of [`super::Event`].
+    /// Ring buffer of [`super::Event`]s, each with the bytes of the packet behind it that it announces.
     pub const EVENTS: &str = "EVENTS";
 }
 
@@ -77,6 +82,15 @@ pub const HAS_TRUSTED: u32 = 8;
 pub const HAS_BLOCKED: u32 = 16;
 /// [`Config::flags`]: [`map::FILTER`] says which datagrams the automaton need not see.
 pub const FILTERED: u32 = 32;
+/// [`Config::flags`]: [`Config::limits`] count.
+pub const LIMITED: u32 = 512;
+
+/// [`Config::flags`]: tell user space what is in every packet to and from a guarded port.
+pub const CAPTURES: u32 = 1024;
+
+/// Bytes of a packet's payload that an event may bring: a power of two.
+pub const MAX_CAPTURE: usize = 4096;
+
 /// [`Config::flags`]: signatures are looked for in TCP, so connections are followed ([`crate::flow`]).
 pub const FOLLOWS: u32 = 256;
 
@@ -88,11 +102,18 @@ pub const HAS_BANS: u32 = 1;
 /// [`Live::flags`]: some of them on every port, so that every packet has to be asked about.
 pub const HAS_BANS_ON_ALL_PORTS: u32 = 2;
 
+/// [`Live::flags`]: some sources are proven.
+pub const HAS_PROVEN: u32 = 4;
+/// [`Live::flags`]: this host sends packets on, so that what is about to be dropped may not be for it.
+pub const FORWARDS: u32 = 8;
+
 /// Entries of [`map::FILTER`]: a power of two.
 pub const FILTER_SIZE: usize = 1 << 18;
 /// Bound of [`Config::pairs`].
 pub const MAX_PAIRS: usize = 2;
 
+/// Bound of [`map::PROVEN`].
+pub const MAX_PROVEN: u32 = 1 << 17;
 /// Bound of [`map::FLOWS`]; the connection that was quiet for longest makes room for a new one.
 pub const MAX_FLOWS: u32 = 8192;
 
@@ -113,7 +134,7 @@ pub struct Config {
     pub start: u32,
     /// Binary logarithm of the length of an automaton's row.
     pub shift: u32,
-    /// Events that one CPU may send in one second.
+    /// Events that one CPU may send in one second about packets that are dropped or logged, and as many about others.
     pub events_per_second: u32,
     /// Bits under [`TAG_MASK`] of the packet mark, by which the last hook knows a datagram that was reassembled in our
     /// network namespace; 0 when it has nothing to do.
@@ -125,6 +146,8 @@ pub struct Config {
     /// How many of [`Self::pair`] count.
     pub pairs: u32,
     pub reserved: u32,
+    /// For sources that are not proven; they count with [`LIMITED`].
+    pub limits: Limits,
     /// First 8 bytes of the policy's SHA-256.
     pub policy: [u8; 8],
 }
@@ -147,7 +170,8 @@ pub struct Live {
 pub struct Cpu {
     /// By [`crate::Reason`].
     pub counts: [Count; REASONS],
-    pub budget: Budget,
+    /// For what is dropped or logged, and for the rest: a flood of the one leaves the other its share.
+    pub budgets: [Budget; 2],
     /// Where the search puts what it finds; the kernel's 512 bytes of stack have no room for it.
     pub found: Found,
     /// Room for the program's verdict under way. What was written to a map and read back is any number to the verifier, so
@@ -196,6 +220,21 @@ pub struct Ban {
     pub all_ports: u32,
     /// For user space: which ledger entry.
     pub mark: u32,
+    /// Not 0: one packet is let through in as many ticks ([`crate::limit::TICK`]), enough for a phone to prove itself.
+    pub trickle: u32,
+    /// When the next one may pass, in ticks. The kernel's.
+    pub next: u32,
+}
+
+/// Key of [`map::PROVEN`]: an IPv4 address mapped into IPv6, or an IPv6 address whose last 64 bits are 0.
+pub type ProvenKey = [u8; 16];
+
+/// A source that has shown that its address is its own: the limits are not for it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Proven {
+    /// Nanoseconds of `CLOCK_MONOTONIC` until which that counts.
+    pub until: u64,
 }
 
 /// One signature that ends in an automaton state.
@@ -328,10 +367,26 @@ pub struct Event {
     pub reason: u8,
     /// 1 if the packet was let through all the same ([`OBSERVE`]).
     pub observed: u8,
-    pub reserved: [u8; 6],
+    /// 1 for a packet that this host sends.
+    pub outgoing: u8,
+    /// TCP's flag byte; 0 for other protocols.
+    pub tcp_flags: u8,
+    /// How many bytes of the payload (of UDP or TCP) stand behind this event, and how many there were.
+    pub captured: u16,
+    pub payload: u16,
+    /// TCP's sequence number of the first of them.
+    pub sequence: u32,
 }
 
+/// Bytes of an [`Event`].
+pub const EVENT_SIZE: usize = size_of::<Event>();
+
 impl Event {
+    /// The bytes of the packet behind the event in its record of the ring buffer.
+    pub fn capture<'a>(&self, record: &'a [u8]) -> &'a [u8] {
+        record.get(EVENT_SIZE..).and_then(|rest| rest.get(..usize::from(self.captured))).unwrap_or_default()
+    }
+
     /// From a record of the ring buffer; `None` if it is too short.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -355,7 +410,11 @@ impl Event {
             protocol: u8::from_ne_bytes(take(rest)?),
             reason: u8::from_ne_bytes(take(rest)?),
             observed: u8::from_ne_bytes(take(rest)?),
-            reserved: take(rest)?,
+            outgoing: u8::from_ne_bytes(take(rest)?),
+            tcp_flags: u8::from_ne_bytes(take(rest)?),
+            captured: u16::from_ne_bytes(take(rest)?),
+            payload: u16::from_ne_bytes(take(rest)?),
+            sequence: u32::from_ne_bytes(take(rest)?),
         })
     }
 }
@@ -369,17 +428,17 @@ mod tests {
 
     #[test]
     fn nothing_has_padding() {
-        assert_eq!(size_of::<Config>(), 64);
+        assert_eq!(size_of::<Config>(), 64 + 40);
         assert_eq!(size_of::<Live>(), 8);
-        assert_eq!(size_of::<Cpu>(), 16 * REASONS + 24 + 136 + 32 + 64 + 128);
+        assert_eq!(size_of::<Cpu>(), 16 * REASONS + 48 + 136 + 32 + 64 + 128);
         assert_eq!(size_of::<Count>(), 16);
         assert_eq!(size_of::<Budget>(), 24);
         assert_eq!(size_of::<Interface>(), 16);
-        assert_eq!(size_of::<Ban>(), 16);
+        assert_eq!(size_of::<Ban>(), 24);
         assert_eq!(size_of::<Output>(), 10);
         assert_eq!(size_of::<Outputs>(), 2 + 10 * MAX_OUTPUTS);
         assert_eq!(size_of::<Masked>(), 32);
         assert_eq!(size_of::<Rule>(), 64 + 8 + 24 + 12 + 4);
-        assert_eq!(size_of::<Event>(), 16 + 32 + 4 + 4 + 6 + 4 + 6);
+        assert_eq!(size_of::<Event>(), 16 + 32 + 4 + 4 + 6 + 4 + 6 + 8);
     }
 }

@@ -16,6 +16,7 @@ pub mod flow;
 pub mod frame;
 pub mod judge;
 pub mod layout;
+pub mod limit;
 #[cfg(any(feature = "std", test))]
 pub mod memory;
 #[cfg(feature = "aya")]

@@ -9,8 +9,9 @@ use crate::automaton::Automaton;
 use crate::decode::Packet;
 use crate::flow::{Flow, FlowKey};
 use crate::layout::{
-    Ban, Config, FILTER_SIZE, GUARD_TCP, GUARD_UDP, Live, MAX_FLOWS, NetworkKey, Outputs, Ports, Rule,
+    Ban, Config, FILTER_SIZE, GUARD_TCP, GUARD_UDP, Live, MAX_FLOWS, NetworkKey, Outputs, Ports, Proven, ProvenKey, Rule,
 };
+use crate::limit::Buckets;
 use crate::tables::Tables;
 
 /// What the policy says, in the layout of the kernel's maps; [`MemoryTables`] judges with it, and the host copies it
@@ -57,8 +58,12 @@ impl GateTables {
 pub struct MemoryTables {
     pub policy: GateTables,
     pub live: Live,
-    pub bans_v4: HashMap<[u8; 4], Ban>,
-    pub bans_v6: HashMap<[u8; 8], Ban>,
+    pub bans_v4: RefCell<HashMap<[u8; 4], Ban>>,
+    pub bans_v6: RefCell<HashMap<[u8; 8], Ban>>,
+    /// Sources that have shown that their addresses are their own.
+    pub proven: HashMap<ProvenKey, Proven>,
+    /// Of the limits.
+    pub buckets: RefCell<Emptying>,
     /// Patterns that the arrival interface matches.
     pub patterns: u64,
     /// Nanoseconds of `CLOCK_MONOTONIC`.
@@ -86,12 +91,23 @@ impl Tables<[u8]> for MemoryTables {
         contains(&self.policy.blocked, address)
     }
 
-    fn ban(&self, packet: &Packet) -> Option<Ban> {
-        let ban = match packet.family {
-            Family::Ipv4 => self.bans_v4.get(&packet.source.low()),
-            Family::Ipv6 => self.bans_v6.get(&packet.source.high()),
-        };
-        ban.copied().filter(|ban| ban.until > self.now)
+    fn with_ban<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R> {
+        match packet.family {
+            Family::Ipv4 => self.bans_v4.borrow_mut().get_mut(&packet.source.low()).map(body),
+            Family::Ipv6 => self.bans_v6.borrow_mut().get_mut(&packet.source.high()).map(body),
+        }
+    }
+
+    fn is_proven(&self, packet: &Packet) -> bool {
+        self.proven.get(&packet.source.source_key(packet.family)).is_some_and(|proven| proven.until > self.now)
+    }
+
+    fn with_buckets<R>(&self, body: impl FnOnce(&mut Buckets) -> R) -> Option<R> {
+        Some(body(&mut self.buckets.borrow_mut().0))
+    }
+
+    fn now(&self) -> u64 {
+        self.now
     }
 
     fn guards(&self, protocol: usize, port: u16) -> bool {
@@ -140,6 +156,24 @@ impl Tables<[u8]> for MemoryTables {
 
     fn forget(&self, key: &FlowKey) {
         self.flows.borrow_mut().by_key.remove(key);
+    }
+}
+
+/// [`Buckets`], all empty at first.
+#[derive(Clone)]
+pub struct Emptying(Box<Buckets>);
+
+impl Default for Emptying {
+    fn default() -> Self {
+        let zeros = vec![0; size_of::<Buckets>() / size_of::<u32>()].into_boxed_slice();
+        // The length is right by construction; a box of an array cannot be made in place otherwise.
+        Self(zeros.try_into().unwrap_or_else(|_: Box<[u32]>| Box::new([0; _])))
+    }
+}
+
+impl std::fmt::Debug for Emptying {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Emptying")
     }
 }
 

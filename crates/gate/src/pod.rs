@@ -1,7 +1,7 @@
 //! Which types of the layout may travel between user space and the maps as bytes.
 #![expect(unsafe_code, reason = "`aya::Pod` is a promise about layout; the layout's tests keep it")]
 
-use crate::layout::{Ban, Config, Cpu, Event, Interface, Live, Outputs, Rule};
+use crate::layout::{Ban, Config, Cpu, Event, Interface, Live, Outputs, Proven, Rule};
 
 // SAFETY (all of them): `repr(C)`, `Copy`, only integers and arrays of integers inside, and no padding, which
 // `layout::tests::nothing_has_padding` proves by their sizes; every bit pattern is a value.
@@ -19,5 +19,7 @@ unsafe impl aya::Pod for Event {}
 unsafe impl aya::Pod for Interface {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Outputs {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Proven {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Rule {}

@@ -45,10 +45,16 @@ pub enum Reason {
     OutOfOrderSegment = 14,
     /// A TCP segment that repeats what went through before, but with other bytes.
     RewrittenSegment = 15,
+    /// More from one source than the policy grants to one that is not proven, or that the engine has limited.
+    LimitedSource = 16,
+    /// More from one network than the policy grants to sources that are not proven.
+    LimitedNetwork = 17,
+    /// More from all sources together that are not proven than the policy grants.
+    OverCeiling = 18,
 }
 
 /// How many reasons there are.
-pub const REASONS: usize = 16;
+pub const REASONS: usize = 19;
 
 impl Reason {
     /// All of them, by number.
@@ -69,6 +75,9 @@ impl Reason {
         Self::FragmentedSegment,
         Self::OutOfOrderSegment,
         Self::RewrittenSegment,
+        Self::LimitedSource,
+        Self::LimitedNetwork,
+        Self::OverCeiling,
     ];
 
     /// The one place where a reason becomes a verdict.
@@ -82,6 +91,8 @@ impl Reason {
             Self::EndedConnection => Verdict::Drop,
             // What the server would make of them cannot be known; lawful senders repeat, or never send them.
             Self::FragmentedSegment | Self::OutOfOrderSegment | Self::RewrittenSegment => Verdict::Drop,
+            // Whoever is lawful sends it again.
+            Self::LimitedNetwork | Self::LimitedSource | Self::OverCeiling => Verdict::Drop,
             // Not ours to judge, or judged and found lawful: nftables has the rest of the policy.
             Self::Clean | Self::Exempt | Self::Forwarded | Self::NotIp | Self::Trusted | Self::Unguarded => {
                 Verdict::Pass
@@ -112,6 +123,9 @@ impl Reason {
             Self::FragmentedSegment => "fragmented-segment",
             Self::OutOfOrderSegment => "out-of-order-segment",
             Self::RewrittenSegment => "rewritten-segment",
+            Self::LimitedSource => "limited-source",
+            Self::LimitedNetwork => "limited-network",
+            Self::OverCeiling => "over-ceiling",
         }
     }
 

@@ -4,6 +4,7 @@ use crate::address::Address;
 use crate::automaton::Automaton;
 use crate::decode::Packet;
 use crate::flow::{Flow, FlowKey};
+use crate::limit::Buckets;
 use crate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
 
 /// The tables of one generation, over frames of type `F`. In the kernel they are maps, elsewhere memory.
@@ -20,8 +21,17 @@ pub trait Tables<F: ?Sized> {
     /// Whether a blocked network contains `address`.
     fn blocks(&self, address: &Address) -> bool;
 
-    /// A ban of the source of `packet` that is in force now.
-    fn ban(&self, packet: &Packet) -> Option<Ban>;
+    /// What `body` makes of a ban of the source of `packet`, which may be over.
+    fn with_ban<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R>;
+
+    /// Whether the source of `packet` has shown that its address is its own.
+    fn is_proven(&self, packet: &Packet) -> bool;
+
+    /// What `body` makes of the buckets of the limits.
+    fn with_buckets<R>(&self, body: impl FnOnce(&mut Buckets) -> R) -> Option<R>;
+
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    fn now(&self) -> u64;
 
     /// Whether `port` is guarded over the protocol: 0 for UDP, 1 for TCP.
     fn guards(&self, protocol: usize, port: u16) -> bool;

@@ -141,7 +141,7 @@ impl Gate {
     ///
     /// [`Error::Kernel`] if the map cannot be read.
     pub fn lost_events(&self) -> Result<u64, Error> {
-        Ok(cpus(&self.ebpf)?.iter().map(|cpu| cpu.budget.lost).sum())
+        Ok(cpus(&self.ebpf)?.iter().flat_map(|cpu| cpu.budgets).map(|budget| budget.lost).sum())
     }
 }
 

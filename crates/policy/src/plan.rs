@@ -26,7 +26,7 @@ impl Plan {
     ///
     /// Every rule that cannot be enforced exactly, with its line. Replay can judge such a policy, `run` refuses it.
     pub fn new(policy: &Policy, mode: Mode, tag: Tag) -> Result<Self, Vec<Diagnostic>> {
-        let gate = gate::plan(policy.sets(), policy.networks());
+        let gate = gate::plan(policy.sets(), policy.networks(), policy.unproven());
         // Without a text to search for, fragments need no mark.
         let searches = gate.as_ref().is_ok_and(|gate| !gate.signatures.is_empty());
         let tag = if searches { tag } else { Tag::default() };

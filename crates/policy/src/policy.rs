@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::iptables;
-use crate::ruleset::{Family, Networks, RuleSet};
+use crate::ruleset::{Family, Networks, RuleSet, Unproven};
 use crate::toml;
 
 /// The language of a policy file, told by its content.
@@ -31,6 +31,7 @@ pub struct Policy {
     language: Language,
     sets: Vec<RuleSet>,
     networks: Networks,
+    unproven: Unproven,
     warnings: Vec<Diagnostic>,
 }
 
@@ -48,11 +49,11 @@ impl Policy {
                 let file = iptables::parse_source(Arc::clone(&source))?;
                 let sets = [file.ipv4, file.ipv6].into_iter().flatten().collect();
                 let (networks, warnings) = (Networks::default(), file.warnings);
-                Ok(Self { source, language, sets, networks, warnings })
+                Ok(Self { source, language, sets, networks, unproven: Unproven::default(), warnings })
             }
             Language::Toml => {
-                let toml::TomlPolicy { sets, networks, warnings } = toml::parse(&source)?;
-                Ok(Self { source, language, sets: sets.into(), networks, warnings })
+                let toml::TomlPolicy { sets, networks, unproven, warnings } = toml::parse(&source)?;
+                Ok(Self { source, language, sets: sets.into(), networks, unproven, warnings })
             }
         }
     }
@@ -78,6 +79,11 @@ impl Policy {
     /// Networks that the rule sets accept or drop before they look at anything else.
     pub fn networks(&self) -> &Networks {
         &self.networks
+    }
+
+    /// What is taken in from sources that have not shown that their address is their own.
+    pub fn unproven(&self) -> &Unproven {
+        &self.unproven
     }
 
     /// Places where the policy stands but hardly does what its author meant.

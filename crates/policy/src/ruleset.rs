@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 
 pub use credits::{HASHLIMIT_SCALE, HashCredits, LIMIT_SCALE, LimitCredits};
 pub use header::{HeaderPattern, HeaderText, LONGEST_PATTERN, PatternMistake};
-pub use memory::{HashLimit, HashRate, Limit, Rate, RateUnit, Recent, RecentAction};
+pub use memory::{HashLimit, HashRate, Limit, Rate, RateUnit, Recent, RecentAction, Unproven};
 
 /// The address family that a rule set judges.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use config::{Action, Config, Icmp, LogConfig, Place, Search, Service, Signature, Sources};
 
 use crate::diagnostic::{Diagnostic, Source};
-use crate::ruleset::{Networks, RuleSet};
+use crate::ruleset::{Networks, RuleSet, Unproven};
 
 /// A policy in TOML, checked and compiled.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub struct TomlPolicy {
     /// For IPv4 and for IPv6.
     pub sets: [RuleSet; 2],
     pub networks: Networks,
+    pub unproven: Unproven,
     /// Places where the policy stands but hardly does what its author meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -37,7 +38,7 @@ pub struct TomlPolicy {
 pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
     let (config, warnings) = config(source)?;
     let sets = compile::rule_sets(&config);
-    Ok(TomlPolicy { sets, networks: config.networks(), warnings })
+    Ok(TomlPolicy { sets, networks: config.networks(), unproven: config.unproven, warnings })
 }
 
 /// The checked configuration, with all defaults filled in, and the warnings.

@@ -64,6 +64,11 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         let udp = transport(17, 5060, text.as_bytes());
         all.push(ethernet(&[0x88a8, 0x8100, 0x8100], 0x0800, &ipv4(v4(9), 17, 0, &[], &udp)));
         // First and later fragments.
+        let tcp = transport(6, 5060, text.as_bytes());
+        for _ in 0..4 {
+            all.push(ethernet(&[], 0x0800, &ipv4(v4(9), 6, 0x2000, &[], &tcp)));
+            all.push(ethernet(&[], 0x86dd, &ipv6(v6(0, 1), &[44], 6, &tcp)));
+        }
         all.push(ethernet(&[], 0x0800, &ipv4(v4(9), 17, 0x2000, &[], &udp)));
         all.push(ethernet(&[], 0x0800, &ipv4(v4(9), 17, 0x2010, &[], &udp)));
         all.push(ethernet(&[], 0x0800, &ipv4(v4(17), 17, 0x0010, &[], &udp)));
@@ -79,6 +84,16 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         all.push(ethernet(&[], 0x0800, &ipv4(v4(9), 17, 0, &[], &transport(17, 5060, &text))));
     }
     all
+}
+
+/// A TCP segment to port 5060.
+pub(crate) fn segment(port: u16, sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut body = port.to_be_bytes().to_vec();
+    body.extend(5060u16.to_be_bytes());
+    body.extend(sequence.to_be_bytes());
+    body.extend([0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    body.extend(payload);
+    ethernet(&[], 0x0800, &ipv4(Ipv4Addr::new(192, 0, 2, 9), 6, 0, &[], &body))
 }
 
 /// Some seed with a few bytes changed, cut off, or with a text put somewhere.

@@ -14,6 +14,7 @@ mod walk;
 
 use gate::Address;
 use gate::layout::{self, Config, NetworkKey};
+use gate::limit::{Limits, Rate};
 use gate::memory::GateTables;
 use regex_syntax::hir::Hir;
 
@@ -24,6 +25,7 @@ use self::search::Search;
 use crate::plan::automaton::{self, AutomatonError};
 use crate::plan::table::Table;
 use crate::plan::filter;
+use crate::ruleset::{Limit, RateUnit, Unproven};
 use crate::ruleset::{Family, InterfaceName, Line, Log, Network, Networks, Nflog, Rule, RuleSet};
 
 /// What the gate is to do, and what its numbers mean.
@@ -90,7 +92,11 @@ pub fn signature_name(rule: &Rule) -> Option<String> {
 /// # Errors
 ///
 /// Every rule that neither the gate nor nftables can enforce exactly.
-pub fn plan(sets: &[RuleSet], networks: &Networks) -> Result<GatePlan, Vec<Unenforceable>> {
+pub fn plan(
+    sets: &[RuleSet],
+    networks: &Networks,
+    unproven: &Unproven,
+) -> Result<GatePlan, Vec<Unenforceable>> {
     let mut drafts = Drafts::for_networks(networks.clone());
     for set in sets {
         walk::input(set, &mut drafts);
@@ -103,7 +109,28 @@ pub fn plan(sets: &[RuleSet], networks: &Networks) -> Result<GatePlan, Vec<Unenf
         drafts.errors.dedup();
         return Err(drafts.errors);
     }
-    assemble(&drafts)
+    assemble(&drafts, unproven)
+}
+
+/// The limits as the gate keeps them; the daemon adds the key.
+fn limits(unproven: &Unproven) -> Limits {
+    let rate = |limit: Option<Limit>| {
+        limit.map_or(Rate::default(), |Limit { rate, burst }| {
+            let seconds = match rate.unit {
+                RateUnit::Second => 1,
+                RateUnit::Minute => 60,
+                RateUnit::Hour => 3600,
+                RateUnit::Day => 86_400,
+            };
+            Rate::new(rate.amount, seconds, burst)
+        })
+    };
+    Limits {
+        source: rate(unproven.source),
+        network: rate(unproven.network),
+        all: rate(unproven.all),
+        key: [0; 2],
+    }
 }
 
 /// Bytes of the longest text that the patterns match; 0 if there is no bound, or a large one.
@@ -116,7 +143,7 @@ fn longest(patterns: &[&Hir]) -> u32 {
 }
 
 /// The drafts in the kernel's layout.
-fn assemble(drafts: &Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
+fn assemble(drafts: &Drafts, unproven: &Unproven) -> Result<GatePlan, Vec<Unenforceable>> {
     let mut plan = GatePlan::default();
     let mut needles = Vec::new();
     for (index, (search, origin)) in drafts.searches.iter().enumerate() {
@@ -160,6 +187,9 @@ fn assemble(drafts: &Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
     if searches_tcp {
         flags |= layout::FOLLOWS;
     }
+    if *unproven != Unproven::default() {
+        flags |= layout::LIMITED;
+    }
     plan.tables.ports = (0..=u16::MAX).zip(ports).filter(|(_, bits)| *bits != 0).collect();
     let mut pair = [0; layout::MAX_PAIRS];
     for (slot, bytes) in pair.iter_mut().zip(filter.iter().flat_map(|filter| &filter.pairs)) {
@@ -180,6 +210,7 @@ fn assemble(drafts: &Drafts) -> Result<GatePlan, Vec<Unenforceable>> {
         pairs: filter.as_ref().map_or(0, |filter| u32::try_from(filter.pairs.len()).unwrap_or(0)),
         pair,
         reserved: 0,
+        limits: limits(unproven),
         policy: [0; 8],
     };
     plan.tables.filter = filter.map(|filter| filter.table.into());

@@ -24,6 +24,17 @@ pub struct Limit {
     pub burst: u32,
 }
 
+/// How much SIP is taken in from sources that have not shown that their address is their own; `None` for no limit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Unproven {
+    /// Of one IPv4 address, or one IPv6 /64.
+    pub source: Option<Limit>,
+    /// Of one IPv4 /24, or one IPv6 /48.
+    pub network: Option<Limit>,
+    /// Of all of them together.
+    pub all: Option<Limit>,
+}
+
 /// `-m hashlimit`: a token bucket per key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HashLimit {

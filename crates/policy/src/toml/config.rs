@@ -11,7 +11,7 @@ use super::reader::{Reader, Spanned, listed};
 use super::values;
 use crate::diagnostic::nearest;
 use crate::iptables::names;
-use crate::ruleset::{Family, HeaderText, InterfaceName, Line, Network, Networks, Rate, RejectWith, Text};
+use crate::ruleset::{Family, HeaderText, InterfaceName, Limit, Line, Network, Networks, Rate, RejectWith, Text, Unproven};
 
 /// Everything that a policy says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,6 +25,7 @@ pub struct Config {
     pub blocked: (Vec<Network>, Place),
     pub signatures: Vec<Signature>,
     pub log: LogConfig,
+    pub unproven: Unproven,
 }
 
 impl Config {
@@ -156,7 +157,19 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
         blocked,
         signatures,
         log: log(&file.log, reader),
+        unproven: unproven(&file.unproven, reader),
     }
+}
+
+/// `[unproven]`.
+fn unproven(file: &file::Unproven, reader: &mut Reader<'_>) -> Unproven {
+    let mut limit = |written: &Option<Spanned<String>>| {
+        let written = written.as_ref()?;
+        let (rate, burst) =
+            reader.value(&written.span, values::limit(&written.value, defaults::LIMIT_BURST))?.value;
+        Some(Limit { rate, burst })
+    };
+    Unproven { source: limit(&file.source), network: limit(&file.network), all: limit(&file.all) }
 }
 
 fn place(span: &std::ops::Range<usize>, reader: &Reader<'_>) -> Place {

@@ -22,6 +22,7 @@ pub(super) struct File {
     pub(super) log: Log,
     /// Service and limit.
     pub(super) limits: Vec<(Spanned<String>, Spanned<String>)>,
+    pub(super) unproven: Unproven,
 }
 
 /// Networks of both families.
@@ -70,7 +71,15 @@ pub(super) struct Log {
     pub(super) refused: Option<Spanned<Option<String>>>,
 }
 
-const TOP: [&str; 10] = [
+/// `[unproven]`.
+#[derive(Debug, Default)]
+pub(super) struct Unproven {
+    pub(super) source: Option<Spanned<String>>,
+    pub(super) network: Option<Spanned<String>>,
+    pub(super) all: Option<Spanned<String>>,
+}
+
+const TOP: [&str; 11] = [
     "default",
     "refuse-with",
     "forward",
@@ -81,9 +90,11 @@ const TOP: [&str; 10] = [
     "signatures",
     "log",
     "limits",
+    "unproven",
 ];
 const SERVICE: [&str; 5] = ["tcp", "udp", "from", "interface", "inspect"];
 const SIGNATURE: [&str; 7] = ["name", "header", "text", "hex", "regex", "ignore-case", "log-prefix"];
+const UNPROVEN: [&str; 3] = ["source", "network", "all"];
 const LOG: [&str; 3] = ["signatures", "level", "refused"];
 
 /// Reads the whole file. `None` if it is no TOML.
@@ -110,6 +121,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<File> {
         signatures: table.get("signatures").map(|item| signatures(item, reader)),
         log: table.get("log").map(|item| log(item, reader)).unwrap_or_default(),
         limits: table.get("limits").map(|item| limits(item, reader)).unwrap_or_default(),
+        unproven: table.get("unproven").map(|item| unproven(item, reader)).unwrap_or_default(),
     })
 }
 
@@ -202,6 +214,13 @@ fn log(item: &Item, reader: &mut Reader<'_>) -> Log {
         level: reader.text(table, "level", "level = \"info\""),
         refused,
     }
+}
+
+fn unproven(item: &Item, reader: &mut Reader<'_>) -> Unproven {
+    let Some(table) = reader.table(item, "`unproven`", "[unproven]") else { return Unproven::default() };
+    reader.only(table, "`unproven`", &UNPROVEN);
+    let mut limit = |key: &str| reader.text(table, key, &format!("{key} = \"50/second burst 200\""));
+    Unproven { source: limit("source"), network: limit("network"), all: limit("all") }
 }
 
 fn limits(item: &Item, reader: &mut Reader<'_>) -> Vec<(Spanned<String>, Spanned<String>)> {

@@ -14,12 +14,12 @@ fn sets(rules: &str) -> Vec<RuleSet> {
 }
 
 fn planned(rules: &str) -> GatePlan {
-    plan(&sets(rules), &Networks::default()).unwrap_or_else(|errors| panic!("{errors:?}"))
+    plan(&sets(rules), &Networks::default(), &Unproven::default()).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 /// Line and message of what is refused.
 fn refused(rules: &str) -> Vec<(usize, String)> {
-    let errors = plan(&sets(rules), &Networks::default()).expect_err("everything can be enforced");
+    let errors = plan(&sets(rules), &Networks::default(), &Unproven::default()).expect_err("everything can be enforced");
     errors.into_iter().map(|error| (error.line.0, error.message)).collect()
 }
 
@@ -64,7 +64,7 @@ fn the_file_of_the_article() {
         return;
     };
     let file = iptables::parse("iptables", &text).unwrap();
-    let plan = plan(&[file.ipv4.unwrap()], &Networks::default()).unwrap();
+    let plan = plan(&[file.ipv4.unwrap()], &Networks::default(), &Unproven::default()).unwrap();
     assert_eq!(
         names(&plan),
         ["sundayddr", "sipsak", "sipvicious", "friendly-scanner", "iWar", "sip-scan", "sipcli"]
@@ -300,7 +300,7 @@ fn a_protocol_counts_wherever_it_stands() {
         for rule in sets.iter_mut().flat_map(|set| &mut set.chains).flat_map(|chain| &mut chain.rules) {
             rule.matches.reverse();
         }
-        plan(&sets, &Networks::default())
+        plan(&sets, &Networks::default(), &Unproven::default())
     };
     let plan = backwards(&format!("{SEARCH} \"x\" -j DROP\n")).unwrap();
     assert_eq!(plan.tables.ports, [(5060, GUARD_UDP)]);
@@ -320,7 +320,7 @@ fn rules_for_known_networks_take_no_room() {
     let rules = format!(
         "-A INPUT -s 192.0.2.0/24 -j ACCEPT\n-A INPUT -s 203.0.113.7 -j DROP\n-A INPUT -s 198.51.100.0/24 -j ACCEPT\n{SEARCH} \"x\" -j DROP\n"
     );
-    let plan = plan(&sets(&rules), &networks).unwrap();
+    let plan = plan(&sets(&rules), &networks, &Unproven::default()).unwrap();
     assert_eq!(actions(&plan), [(4, action::LEAVE), (5, action::DROP)]);
     assert_eq!(plan.tables.config.flags, layout::HAS_TRUSTED | layout::HAS_BLOCKED);
     assert_eq!(plan.tables.trusted[0].0, 96 + 24);
