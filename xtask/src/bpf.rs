@@ -25,7 +25,8 @@ const SOURCES: [&str; 5] = [
     "crates/gate-bpf/Cargo.toml",
     "crates/gate-bpf/Cargo.lock",
 ];
-const OBJECT: &str = "bpf/gate.bpf.o";
+/// The programs' names in Cargo, each an object in `bpf/`: the gate, and what it is measured with.
+const PROGRAMS: [&str; 2] = ["gate", "bench"];
 const BUILDINFO: &str = "bpf/BUILDINFO";
 
 /// Debian's compiler and LLVM: their LLVM versions fit each other.
@@ -57,34 +58,45 @@ pub(crate) fn run(args: &BpfArgs) -> Result<()> {
         return check();
     }
     toolchain()?;
-    let built = build()?;
-    let object = workspace().join(OBJECT);
+    let objects = build()?;
     if args.compare {
-        let committed = fs::read(&object).with_context(|| format!("cannot read `{OBJECT}`"))?;
-        ensure!(committed == built, "`{OBJECT}` is not what the sources give here; run `cargo xtask bpf`");
-        println!("`{OBJECT}` is what the sources give");
+        for (path, built) in &objects {
+            let committed = fs::read(workspace().join(path)).with_context(|| format!("cannot read `{path}`"))?;
+            ensure!(committed == *built, "`{path}` is not what the sources give here; run `cargo xtask bpf`");
+            println!("`{path}` is what the sources give");
+        }
         return Ok(());
     }
-    fs::write(&object, &built).with_context(|| format!("cannot write `{OBJECT}`"))?;
-    let info = buildinfo(&built)?;
+    for (path, built) in &objects {
+        fs::write(workspace().join(path), built).with_context(|| format!("cannot write `{path}`"))?;
+    }
+    let info = buildinfo(&objects)?;
     fs::write(workspace().join(BUILDINFO), &info).with_context(|| format!("cannot write `{BUILDINFO}`"))?;
     print!("{info}");
     Ok(())
 }
 
-/// Fails when the kernel object is not what the sources say.
+/// Where the object of a program is committed.
+fn object(program: &str) -> String {
+    format!("bpf/{program}.bpf.o")
+}
+
+/// Fails when a kernel object is not what the sources say.
 pub(crate) fn check() -> Result<()> {
     let text = fs::read_to_string(workspace().join(BUILDINFO))
         .with_context(|| format!("cannot read `{BUILDINFO}`"))?;
     let info: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once(": ")).collect();
-    let object = fs::read(workspace().join(OBJECT)).with_context(|| format!("cannot read `{OBJECT}`"))?;
-    ensure!(
-        info.get("object") == Some(&hex(&Sha256::digest(&object)).as_str()),
-        "`{OBJECT}` is not the one that `{BUILDINFO}` describes; run `cargo xtask bpf`"
-    );
+    for program in PROGRAMS {
+        let path = object(program);
+        let bytes = fs::read(workspace().join(&path)).with_context(|| format!("cannot read `{path}`"))?;
+        ensure!(
+            info.get(program) == Some(&hex(&Sha256::digest(&bytes)).as_str()),
+            "`{path}` is not the one that `{BUILDINFO}` describes; run `cargo xtask bpf`"
+        );
+    }
     ensure!(
         info.get("sources") == Some(&sources_hash()?.as_str()),
-        "the sources of the kernel half have changed since `{OBJECT}` was built; run `cargo xtask bpf`"
+        "the sources of the kernel half have changed since the objects were built; run `cargo xtask bpf`"
     );
     Ok(())
 }
@@ -111,8 +123,9 @@ fn toolchain() -> Result<()> {
     command(install)
 }
 
-/// Compiles the kernel half and strips everything but the code, its relocations and its type information.
-fn build() -> Result<Vec<u8>> {
+/// Compiles the kernel half and strips everything but the code, its relocations and its type information. Returns the
+/// objects with their places in the project.
+fn build() -> Result<Vec<(String, Vec<u8>)>> {
     let folder = workspace().join("crates/gate-bpf");
     let target = crate::target_dir().join("bpf");
     let mut cargo = Command::new("/usr/bin/cargo");
@@ -139,22 +152,29 @@ fn build() -> Result<Vec<u8>> {
         .env("CARGO_TARGET_DIR", &target)
         .env_remove("RUSTUP_TOOLCHAIN");
     command(cargo)?;
-    let object = target.join("gate.bpf.o");
-    fs::copy(target.join("bpfel-unknown-none/release/gate"), &object).context("the build gave no object")?;
-    let mut strip = Command::new(Path::new(LLVM).join("bin/llvm-strip"));
-    strip.arg("-g").arg(&object);
-    command(strip)?;
-    fs::read(&object).context("the stripped object cannot be read")
+    let mut objects = Vec::new();
+    for program in PROGRAMS {
+        let stripped = target.join(format!("{program}.bpf.o"));
+        let whole = target.join("bpfel-unknown-none/release").join(program);
+        fs::copy(whole, &stripped).context("the build gave no object")?;
+        let mut strip = Command::new(Path::new(LLVM).join("bin/llvm-strip"));
+        strip.arg("-g").arg(&stripped);
+        command(strip)?;
+        objects.push((object(program), fs::read(&stripped).context("the stripped object cannot be read")?));
+    }
+    Ok(objects)
 }
 
-fn buildinfo(object: &[u8]) -> Result<String> {
-    let mut text = String::from("# How bpf/gate.bpf.o was made; `cargo xtask bpf` writes this file.\n");
+fn buildinfo(objects: &[(String, Vec<u8>)]) -> Result<String> {
+    let mut text = String::from("# How the objects here were made; `cargo xtask bpf` writes this file.\n");
     let mut line = |key: &str, value: &str| {
         // Writing to a string cannot fail.
         writeln!(text, "{key}: {value}").ok();
     };
     line("sources", &sources_hash()?);
-    line("object", &hex(&Sha256::digest(object)));
+    for (program, (_, object)) in PROGRAMS.iter().zip(objects) {
+        line(program, &hex(&Sha256::digest(object)));
+    }
     line("rustc", &first_line(Command::new("/usr/bin/rustc").arg("--version"))?);
     line("linker", &format!("bpf-linker {LINKER_VERSION}, LLVM 22"));
     Ok(text)

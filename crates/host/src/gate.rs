@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{MapData, PerCpuArray, RingBuf};
-use aya::programs::{CgroupSkb, ProgramError, SchedClassifier, TestRunOptions, Xdp};
+use aya::programs::{CgroupSkb, ProgramError, ProgramFd, SchedClassifier, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, TestRun as _};
 use gate::layout::{self, Count, Cpu, map};
 use gate::memory::GateTables;
@@ -196,6 +196,30 @@ impl TestGate {
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
         let result = program.test_run(options).map_err(Error::kernel("a test run"))?;
         Ok((result.return_value, result.duration))
+    }
+
+    /// The XDP program, for whoever wants to call it from another one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if no more files may be open.
+    pub fn xdp_fd(&mut self) -> Result<ProgramFd, Error> {
+        let program: &mut Xdp = program(&mut self.ebpf, xdp_name(self.raw_ip))?;
+        let fd = program.fd().map_err(Error::kernel("the XDP program"))?;
+        fd.try_clone().map_err(Error::kernel("the XDP program"))
+    }
+
+    /// Bans many addresses.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if a map is full.
+    pub fn ban_all(
+        &mut self,
+        addresses: impl IntoIterator<Item = std::net::IpAddr>,
+        ban: layout::Ban,
+    ) -> Result<(), Error> {
+        fill::ban_all(&mut self.ebpf, addresses, ban)
     }
 
     /// Bans an address, as the daemon would.

@@ -1,12 +1,14 @@
 //! From tables in memory to maps in the kernel.
 
+use std::net::IpAddr;
+
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, Map};
 use gate::automaton::Automaton;
 use gate::layout::{self, Ban, FILTER_SIZE, HAS_BANS, HAS_BANS_ON_ALL_PORTS, Live, Outputs, Ports, Rule, map};
 use gate::memory::GateTables;
-use gate::{Address, Family};
+use gate::Address;
 use policy::ruleset::InterfaceName;
 
 use super::missing;
@@ -68,16 +70,34 @@ pub(super) fn interface(ebpf: &mut Ebpf, index: u32, value: layout::Interface) -
     map.insert(index, value, 0).map_err(Error::kernel("an interface"))
 }
 
-pub(super) fn ban(ebpf: &mut Ebpf, address: std::net::IpAddr, ban: Ban) -> Result<(), Error> {
-    let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-    let key = Address::from(address);
-    let result = match family {
-        Family::Ipv4 => HashMap::<_, [u8; 4], Ban>::try_from(find(ebpf, map::BANS_V4)?)
-            .and_then(|mut bans| bans.insert(key.low(), ban, 0)),
-        Family::Ipv6 => HashMap::<_, [u8; 8], Ban>::try_from(find(ebpf, map::BANS_V6)?)
-            .and_then(|mut bans| bans.insert(key.high(), ban, 0)),
-    };
-    result.map_err(Error::kernel("a ban"))?;
+pub(super) fn ban(ebpf: &mut Ebpf, address: IpAddr, ban: Ban) -> Result<(), Error> {
+    ban_all(ebpf, [address], ban)
+}
+
+pub(super) fn ban_all(
+    ebpf: &mut Ebpf,
+    addresses: impl IntoIterator<Item = IpAddr>,
+    ban: Ban,
+) -> Result<(), Error> {
+    let (mut map_v4, mut map_v6) = (None, None);
+    for (name, map) in ebpf.maps_mut() {
+        match name {
+            map::BANS_V4 => map_v4 = Some(map),
+            map::BANS_V6 => map_v6 = Some(map),
+            _ => {}
+        }
+    }
+    let (Some(map_v4), Some(map_v6)) = (map_v4, map_v6) else { return Err(missing(map::BANS_V4)) };
+    let mut v4: HashMap<_, [u8; 4], Ban> = HashMap::try_from(map_v4).map_err(Error::kernel("the bans"))?;
+    let mut v6: HashMap<_, [u8; 8], Ban> = HashMap::try_from(map_v6).map_err(Error::kernel("the bans"))?;
+    for address in addresses {
+        let key = Address::from(address);
+        let result = match address {
+            IpAddr::V4(_) => v4.insert(key.low(), ban, 0),
+            IpAddr::V6(_) => v6.insert(key.high(), ban, 0),
+        };
+        result.map_err(Error::kernel("a ban"))?;
+    }
     let mut live: Array<_, Live> = array(ebpf, map::LIVE)?;
     let mut now = live.get(&0, 0).map_err(Error::kernel("the state"))?;
     now.flags |= HAS_BANS | if ban.all_ports == 0 { 0 } else { HAS_BANS_ON_ALL_PORTS };
