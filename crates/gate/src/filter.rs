@@ -50,6 +50,9 @@ pub struct Suspicion {
     pub to: u32,
 }
 
+/// After so many suspicious blocks the rest is left to the automaton: to look at it here, too, would be in vain.
+const ENOUGH: u32 = 3;
+
 /// Looks through the whole datagram, what cannot be read where it lies through `copied`; nothing between `from` and `to` if there is no signature in it.
 #[inline(never)]
 pub fn suspicion<F: Frame + ?Sized, T: Tables<F>>(
@@ -61,6 +64,7 @@ pub fn suspicion<F: Frame + ?Sized, T: Tables<F>>(
     let length = u32::from(packet.length);
     let mut suspicion = Suspicion { from: u32::MAX, to: 0 };
     let mut readable = true;
+    let mut suspicious = 0;
     let Some(filter) = tables.filter() else { return Suspicion { from: 0, to: length } };
     tables.repeat(length.div_ceil(BLOCK_BYTES), |index| {
         let begin = (index & 0x7ff) * BLOCK_BYTES;
@@ -78,6 +82,11 @@ pub fn suspicion<F: Frame + ?Sized, T: Tables<F>>(
                 suspicion.from = begin;
             }
             suspicion.to = begin + count;
+            suspicious += 1;
+            if suspicious == ENOUGH {
+                suspicion.to = length;
+                return false;
+            }
         }
         true
     });

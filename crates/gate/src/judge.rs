@@ -5,8 +5,8 @@ use crate::decode::{Fragment, Link, Packet, TCP, UDP, decode};
 use crate::flow;
 use crate::frame::Frame;
 use crate::layout::{
-    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Ban, Config, FORWARDS, HAS_BANS, HAS_BANS_ON_ALL_PORTS, HAS_BLOCKED,
-    HAS_PROVEN, HAS_TRUSTED, LIMITED, MAX_NOTES, MAX_RULES, NONE, Rule, action, check,
+    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Ban, Config, FORWARDS, HAS_BANS, HAS_BANS_ON_ALL_PORTS,
+    HAS_BLOCKED, HAS_PROVEN, HAS_TRUSTED, LIMITED, MAX_NOTES, MAX_RULES, NONE, Rule, action, check,
 };
 use crate::limit;
 use crate::reason::Reason;

@@ -256,8 +256,9 @@ mod tests {
     fn a_trickle_lets_one_through_in_its_time() {
         let mut next = 0;
         let second = 1_000_000_000;
-        let through: Vec<u64> =
-            (0..100).filter(|tenth| trickle(&mut next, Rate::new(1, 2, 1).cost, 5 * second + tenth * second / 10)).collect();
+        let through: Vec<u64> = (0..100)
+            .filter(|tenth| trickle(&mut next, Rate::new(1, 2, 1).cost, 5 * second + tenth * second / 10))
+            .collect();
         assert_eq!(through, [0, 20, 40, 60, 80]);
     }
 
@@ -271,7 +272,8 @@ mod tests {
                 hash.take(word);
                 hash.finish()
             };
-            let changed: u32 = (0..64).map(|bit| (hash(0x0102_0304) ^ hash(0x0102_0304 ^ 1 << bit)).count_ones()).sum();
+            let changed: u32 =
+                (0..64).map(|bit| (hash(0x0102_0304) ^ hash(0x0102_0304 ^ 1 << bit)).count_ones()).sum();
             assert!((28 * 64..36 * 64).contains(&changed), "{changed} of {}", 64 * 64);
         }
     }

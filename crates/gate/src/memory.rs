@@ -9,7 +9,8 @@ use crate::automaton::Automaton;
 use crate::decode::Packet;
 use crate::flow::{Flow, FlowKey};
 use crate::layout::{
-    Ban, Config, FILTER_SIZE, GUARD_TCP, GUARD_UDP, Live, MAX_FLOWS, NetworkKey, Outputs, Ports, Proven, ProvenKey, Rule,
+    Ban, Config, FILTER_SIZE, GUARD_TCP, GUARD_UDP, Live, MAX_FLOWS, NetworkKey, Outputs, Ports, Proven,
+    ProvenKey, Rule,
 };
 use crate::limit::Buckets;
 use crate::tables::Tables;
@@ -99,7 +100,9 @@ impl Tables<[u8]> for MemoryTables {
     }
 
     fn is_proven(&self, packet: &Packet) -> bool {
-        self.proven.get(&packet.source.source_key(packet.family)).is_some_and(|proven| proven.until > self.now)
+        self.proven
+            .get(&packet.source.source_key(packet.family))
+            .is_some_and(|proven| proven.until > self.now)
     }
 
     fn with_buckets<R>(&self, body: impl FnOnce(&mut Buckets) -> R) -> Option<R> {

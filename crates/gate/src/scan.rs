@@ -153,13 +153,17 @@ impl<F: Frame + ?Sized, T: Tables<F>> Search<'_, F, T> {
             };
             let [mut w, mut x, mut y, mut z] = states;
             let mut seen = 0;
-            for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
-                w = next(automaton, w, *a);
-                x = next(automaton, x, *b);
-                y = next(automaton, y, *c);
-                z = next(automaton, z, *d);
-                seen |= w | x | y | z;
+            // Written out, as each number in memory is one step of the slowest.
+            macro_rules! steps {
+                ($($index:literal)*) => { $(
+                    w = next(automaton, w, a[$index]);
+                    x = next(automaton, x, b[$index]);
+                    y = next(automaton, y, c[$index]);
+                    z = next(automaton, z, d[$index]);
+                    seen |= w | x | y | z;
+                )* };
             }
+            steps!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
             states = [w, x, y, z];
             is_in = seen & ACCEPTS != 0;
             !is_in

@@ -4,8 +4,8 @@ use crate::address::Address;
 use crate::automaton::Automaton;
 use crate::decode::Packet;
 use crate::flow::{Flow, FlowKey};
-use crate::limit::Buckets;
 use crate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
+use crate::limit::Buckets;
 
 /// The tables of one generation, over frames of type `F`. In the kernel they are maps, elsewhere memory.
 pub trait Tables<F: ?Sized> {

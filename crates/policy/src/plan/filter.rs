@@ -73,9 +73,9 @@ impl Draft {
         let behind = factor.get(alignment..alignment + 3).map(|known| (known, 3));
         let before = if alignment == 3 { factor.get(..3).map(|known| (known, 0)) } else { None };
         let choice = [behind, before].into_iter().flatten().min_by_key(|(known, _)| self.lawful.count(known));
-        if let Some((&[a, b, c], open)) = choice.and_then(|(known, open)| Some((known.first_chunk()?, open))) {
-            let entries =
-                (0..=u8::MAX).map(|any| if open == 0 { [any, a, b, c] } else { [a, b, c, any] });
+        if let Some((&[a, b, c], open)) = choice.and_then(|(known, open)| Some((known.first_chunk()?, open)))
+        {
+            let entries = (0..=u8::MAX).map(|any| if open == 0 { [any, a, b, c] } else { [a, b, c, any] });
             self.grams.extend(entries.map(|gram| gram.map(|byte| byte | gate::filter::FOLD)));
             return Some(());
         }

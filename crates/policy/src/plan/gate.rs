@@ -23,10 +23,10 @@ pub use condition::Condition;
 use self::drafts::Drafts;
 use self::search::Search;
 use crate::plan::automaton::{self, AutomatonError};
-use crate::plan::table::Table;
 use crate::plan::filter;
-use crate::ruleset::{Limit, RateUnit, Unproven};
+use crate::plan::table::Table;
 use crate::ruleset::{Family, InterfaceName, Line, Log, Network, Networks, Nflog, Rule, RuleSet};
+use crate::ruleset::{Limit, RateUnit, Unproven};
 
 /// What the gate is to do, and what its numbers mean.
 #[derive(Clone, Debug, Default)]

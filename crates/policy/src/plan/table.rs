@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gate::automaton::{ACCEPTS, Automaton as Layout, ROWS_SIZE};
+use gate::automaton::{ACCEPTS, Automaton as Layout, ROWS_SIZE, lay_out, state};
 
 use crate::plan::automaton::{Automaton, AutomatonError};
 
@@ -33,21 +33,20 @@ impl Table {
         let accepting = automaton.outputs.len();
         let state = |number: u32| {
             let accepts = if (number as usize) < accepting { ACCEPTS } else { 0 };
-            number << shift | accepts
+            state(number, shift) | accepts
         };
-        let mut numbers = vec![0; 256 + ROWS_SIZE];
-        let (class_of, rows) = numbers.split_at_mut(256);
-        class_of.copy_from_slice(&classes);
-        for (to, from) in rows.chunks_mut(1 << shift).zip(&automaton.rows) {
+        let row = |from: &[u32; 256]| {
+            let mut row = vec![0; 1 << shift];
             for (class, next) in classes.iter().zip(from) {
-                if let Some(slot) = to.get_mut(*class as usize) {
+                if let Some(slot) = row.get_mut(*class as usize) {
                     *slot = state(*next);
                 }
             }
-        }
+            row
+        };
+        let rows: Vec<Vec<u32>> = automaton.rows.iter().map(row).collect();
         let start = state(automaton.start);
-        let numbers = numbers.into_boxed_slice();
-        let automaton = numbers.try_into().map_err(|_: Box<[u32]>| AutomatonError::TooManyStates(states))?;
+        let automaton = lay_out(&classes, &rows, shift).ok_or(AutomatonError::TooManyStates(states))?;
         Ok(Self { automaton, start, shift })
     }
 }

@@ -11,7 +11,9 @@ use super::reader::{Reader, Spanned, listed};
 use super::values;
 use crate::diagnostic::nearest;
 use crate::iptables::names;
-use crate::ruleset::{Family, HeaderText, InterfaceName, Limit, Line, Network, Networks, Rate, RejectWith, Text, Unproven};
+use crate::ruleset::{
+    Family, HeaderText, InterfaceName, Limit, Line, Network, Networks, Rate, RejectWith, Text, Unproven,
+};
 
 /// Everything that a policy says.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -12,7 +12,13 @@ const MAX_LENGTH: usize = 64;
 
 /// A set of folded literals, one of which is in every match; `None` if there is none of at least [`SHORTEST`] bytes.
 pub(super) fn required(pattern: &Hir, lawful: &Lawful) -> Option<Vec<Vec<u8>>> {
-    let best = best(pattern, lawful)?;
+    let mut best = best(pattern, lawful)?;
+    // What contains another of them needs no mention.
+    let all = best.clone();
+    let contains = |longer: &[u8], other: &[u8]| {
+        longer.len() > other.len() && longer.windows(other.len()).any(|window| window == other)
+    };
+    best.retain(|literal| !all.iter().any(|other| !other.is_empty() && contains(literal, other)));
     (shortest(&best) >= SHORTEST).then_some(best)
 }
 
@@ -95,11 +101,18 @@ fn exact(pattern: &Hir) -> Option<Vec<Vec<u8>>> {
             few(letters.map(|letter| fold(letter.encode_utf8(&mut [0; 4]).as_bytes())))
         }
         HirKind::Capture(capture) => exact(&capture.sub),
-        HirKind::Repetition(repetition) if repetition.max == Some(repetition.min) => {
+        HirKind::Repetition(repetition) => {
             let one = exact(&repetition.sub)?;
-            (0..repetition.min).try_fold(vec![Vec::new()], |all, _| product(&all, &one))
+            let mut all = Vec::new();
+            let mut times = vec![Vec::new()];
+            for count in 0..=repetition.max? {
+                if count >= repetition.min {
+                    all.extend(times.iter().cloned());
+                }
+                times = product(&times, &one)?;
+            }
+            few(all.into_iter())
         }
-        HirKind::Repetition(_) => None,
         HirKind::Concat(parts) => {
             parts.iter().try_fold(vec![Vec::new()], |all, part| product(&all, &exact(part)?))
         }
@@ -132,7 +145,9 @@ fn product(heads: &[Vec<u8>], tails: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     if heads.len() * tails.len() > MAX_LITERALS || longest(heads) + longest(tails) > MAX_LENGTH {
         return None;
     }
-    few(heads.iter().flat_map(|head| tails.iter().map(move |tail| [head.as_slice(), tail.as_slice()].concat())))
+    few(heads
+        .iter()
+        .flat_map(|head| tails.iter().map(move |tail| [head.as_slice(), tail.as_slice()].concat())))
 }
 
 fn fold(bytes: &[u8]) -> Vec<u8> {

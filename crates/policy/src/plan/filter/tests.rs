@@ -56,6 +56,16 @@ fn lawful_text_is_cleared() {
     }
 }
 
+/// The policy that most people have must not be slow.
+#[test]
+fn the_shipped_policy_has_a_filter() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/policy.toml");
+    let policy = crate::Policy::parse("policy.toml", std::fs::read(path).unwrap()).unwrap();
+    let plan = crate::plan::gate::plan(policy.sets(), policy.networks(), policy.unproven()).unwrap();
+    assert!(plan.tables.filter.is_some());
+    assert!(plan.tables.config.pairs <= 2, "{}", plan.tables.config.pairs);
+}
+
 #[test]
 fn what_cannot_be_filtered_is_left_to_the_automaton() {
     let texts = |texts: &[&str]| {
@@ -73,14 +83,15 @@ fn what_cannot_be_filtered_is_left_to_the_automaton() {
 fn the_rarest_literal_of_an_expression_is_its_factor() {
     let lawful = Lawful::new();
     let required = |expression: &str| {
-        let hir = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(expression).unwrap();
-        factor::required(&hir, &lawful).map(|set| {
-            set.iter().map(|one| String::from_utf8_lossy(one).into_owned()).collect::<Vec<_>>()
-        })
+        let hir =
+            regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(expression).unwrap();
+        factor::required(&hir, &lawful)
+            .map(|set| set.iter().map(|one| String::from_utf8_lossy(one).into_owned()).collect::<Vec<_>>())
     };
     assert_eq!(required("\nUser-Agent:.*Friendly.scanner"), Some(vec!["friendly".to_owned()]));
     assert_eq!(required("(?i)sip(vicious|kali)"), Some(vec!["sipvicious".to_owned(), "sipkali".to_owned()]));
     assert_eq!(required("a{7}b?"), Some(vec!["aaaaaaa".to_owned()]));
+    assert_eq!(required("sip-?scan"), Some(vec!["sipscan".to_owned(), "sip-scan".to_owned()]));
     assert_eq!(required("[0-9]+x"), None);
     assert_eq!(required("(scanner|.*)"), None);
 }

@@ -14,12 +14,14 @@ fn sets(rules: &str) -> Vec<RuleSet> {
 }
 
 fn planned(rules: &str) -> GatePlan {
-    plan(&sets(rules), &Networks::default(), &Unproven::default()).unwrap_or_else(|errors| panic!("{errors:?}"))
+    plan(&sets(rules), &Networks::default(), &Unproven::default())
+        .unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 /// Line and message of what is refused.
 fn refused(rules: &str) -> Vec<(usize, String)> {
-    let errors = plan(&sets(rules), &Networks::default(), &Unproven::default()).expect_err("everything can be enforced");
+    let errors = plan(&sets(rules), &Networks::default(), &Unproven::default())
+        .expect_err("everything can be enforced");
     errors.into_iter().map(|error| (error.line.0, error.message)).collect()
 }
 
