@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
@@ -94,10 +95,16 @@ fn has_networks(ebpf: &Ebpf, name: &str, networks: &[(u8, NetworkKey)]) -> bool 
 }
 
 /// Whether an array of one value holds the expected one, if any is expected.
-fn is_one<V: aya::Pod + PartialEq>(ebpf: &Ebpf, name: &str, expected: Option<&V>) -> bool {
+fn is_one<V: aya::Pod + PartialEq + Send + Sync>(ebpf: &Ebpf, name: &str, expected: Option<&V>) -> bool {
+    /// The library reads a value onto the stack, and the automaton has four megabytes.
+    const STACK: usize = 64 << 20;
     let Some(expected) = expected else { return true };
     let Some(Ok(array)) = ebpf.map(name).map(Array::<_, V>::try_from) else { return false };
-    array.get(&0, 0).is_ok_and(|there| there == *expected)
+    thread::scope(|scope| {
+        let read = || array.get(&0, 0).is_ok_and(|there| there == *expected);
+        let reader = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read);
+        reader.is_ok_and(|reader| reader.join().unwrap_or(false))
+    })
 }
 
 /// Whether an array begins with the expected values.
@@ -117,13 +124,14 @@ fn link_fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
         return Some(Fault::Detached { interface });
     }
     let running = link.info().ok().map(|info| info.program_id());
-    (running.is_none() || running != own_program(ebpf, guarded))
-        .then_some(Fault::OtherProgram { interface })
+    (running.is_none() || running != own_program(ebpf, guarded)).then_some(Fault::OtherProgram { interface })
 }
 
 fn own_program(ebpf: &Ebpf, guarded: &Guarded) -> Option<u32> {
     let info = match guarded.mode {
-        Mode::Driver | Mode::Generic => <&Xdp>::try_from(ebpf.program(xdp_name(guarded.raw_ip))?).ok()?.info(),
+        Mode::Driver | Mode::Generic => {
+            <&Xdp>::try_from(ebpf.program(xdp_name(guarded.raw_ip))?).ok()?.info()
+        }
         Mode::Tc => <&SchedClassifier>::try_from(ebpf.program(tc_name(guarded.raw_ip))?).ok()?.info(),
     };
     info.ok().map(|info| info.id())

@@ -34,7 +34,10 @@ fn pair(name: &str, text: &[u8]) -> Pair {
 }
 
 fn message(agent: &str) -> Vec<u8> {
-    format!("OPTIONS sip:100@198.51.100.1 SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.9\r\nUser-Agent: {agent}\r\n\r\n").into_bytes()
+    format!(
+        "OPTIONS sip:100@198.51.100.1 SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.9\r\nUser-Agent: {agent}\r\n\r\n"
+    )
+    .into_bytes()
 }
 
 #[test]

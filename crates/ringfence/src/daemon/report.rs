@@ -26,7 +26,7 @@ impl Reporter {
     /// Events go to `events.jsonl` in the state directory.
     pub(crate) fn open(state_dir: &Path) -> Result<Self, Exit> {
         Ok(Self {
-            syslog: Syslog::new(host::machine::boot_time()),
+            syslog: Syslog::new(host::machine::monotonic()),
             events: EventLog::open(state_dir, event_log::MAX_BYTES)?,
             delivered: 0,
         })
@@ -34,7 +34,7 @@ impl Reporter {
 
     /// Handles up to `most` events that wait; how many there were.
     pub(crate) fn drain(&mut self, events: &mut Events, force: &InForce, most: usize) -> usize {
-        let (now, wall) = (host::machine::boot_time(), SystemTime::now());
+        let (now, wall) = (host::machine::monotonic(), SystemTime::now());
         let mut handled = 0;
         while handled < most {
             let Some(event) = events.next().and_then(|record| Event::from_bytes(&record)) else { break };
@@ -48,13 +48,13 @@ impl Reporter {
 
     /// Says in the system's log that something is not enforced.
     pub(crate) fn alarm(&mut self, fault: &str) {
-        self.syslog.line(2, &format!("not enforced: {fault}"), host::machine::boot_time());
+        self.syslog.line(2, &format!("not enforced: {fault}"), host::machine::monotonic());
     }
 
     /// Writes what is buffered, and says how many log lines were left out.
     pub(crate) fn flush(&mut self) {
         self.events.flush();
-        self.syslog.flush(host::machine::boot_time());
+        self.syslog.flush(host::machine::monotonic());
     }
 
     /// Events that came from the kernel.
