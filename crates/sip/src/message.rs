@@ -320,11 +320,10 @@ fn exploits(view: &View<'_>, anomalies: &mut Anomalies) {
         anomalies.note(found, Anomaly::FormatString);
     }
     if head.len() > FLOOD {
-        let flooded = head.chunks(FLOOD / 2).any(|chunk| {
-            // A row of `FLOOD` covers one such chunk whole.
-            let [first, rest @ ..] = chunk else { return false };
-            chunk.len() == FLOOD / 2 && rest.iter().all(|byte| byte == first)
-        });
+        // A row of `FLOOD` covers one such chunk whole.
+        let mut chunks = head.chunks_exact(FLOOD / 2);
+        let flooded =
+            chunks.any(|chunk| chunk.first().is_some_and(|first| chunk.iter().all(|byte| byte == first)));
         anomalies.note(flooded, Anomaly::HeaderFlood);
     }
 }

@@ -45,19 +45,16 @@ impl<'a> NameAddr<'a> {
                 (trim(uri), after)
             }
         };
-        let params = Params::new(params.get(..find_unquoted(params, b',', b',')).unwrap_or(params));
         let mut tags = 0;
         let mut tag = None;
-        if !params.as_bytes().is_empty() {
-            for (name, value) in params.iter() {
-                if name.len() == 3 && name.eq_ignore_ascii_case(b"tag") {
-                    tags += 1;
-                    tag = tag.or(Some(value));
-                }
+        let (params, extraneous, _) = Params::read(params, |name, value| {
+            if name.len() == 3 && name.eq_ignore_ascii_case(b"tag") {
+                tags += 1;
+                tag = tag.or(Some(value));
             }
-            anomaly(params.has_extraneous_separators(), Anomaly::ExtraneousSeparators);
-            anomaly(tags > 1, Anomaly::TagRepeated);
-        }
+        });
+        anomaly(extraneous, Anomaly::ExtraneousSeparators);
+        anomaly(tags > 1, Anomaly::TagRepeated);
         let uri = Uri::parse(raw_uri);
         anomaly(uri.is_none() && raw_uri != b"*", Anomaly::UriInvalid);
         Self { display_name, raw_uri, uri, params, tag }

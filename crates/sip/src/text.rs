@@ -142,18 +142,21 @@ impl<'a> Params<'a> {
         self.iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
-    /// Whether two separators stand with nothing between, or one at the end.
-    pub(crate) fn has_extraneous_separators(self) -> bool {
-        let mut rest = self.0;
-        while let [b';', after @ ..] = rest {
-            let end = find_unquoted(after, b';', b';');
-            let Some((one, others)) = after.split_at_checked(end) else { return false };
-            if trim(one).is_empty() {
-                return true;
-            }
-            rest = others;
+    /// The parameters at the start of `text`, up to a comma, each of which `each` is told; whether two separators stand with
+    /// nothing between, or one at the end; and what begins with the comma.
+    pub(crate) fn read(text: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u8])) -> (Self, bool, &'a [u8]) {
+        let mut at = 0;
+        let mut extraneous = false;
+        while let Some([b';', rest @ ..]) = text.get(at..) {
+            let end = find_unquoted(rest, b';', b',');
+            let (name, value) = split(rest.get(..end).unwrap_or(rest), b'=');
+            let name = trim(name);
+            extraneous |= name.is_empty();
+            each(name, trim(value.unwrap_or_default()));
+            at += 1 + end;
         }
-        false
+        let (params, rest) = text.split_at_checked(at).unwrap_or((text, &[]));
+        (Self(params), extraneous, rest)
     }
 }
 
@@ -168,7 +171,11 @@ mod tests {
         let expected: [(&[u8], &[u8]); 4] =
             [(b"tag", b"12"), (b"x", b"\"a;b\\\";c\""), (b"lr", b""), (b"expires", b"60")];
         assert_eq!(all, expected);
-        assert!(params.has_extraneous_separators());
+        let (read, extraneous, rest) = Params::read(b";a;b=\",\";;c, x", |_, _| {});
+        assert_eq!(
+            (read.as_bytes(), extraneous, rest),
+            (b";a;b=\",\";;c".as_slice(), true, b", x".as_slice())
+        );
         assert_eq!(params.get("TAG"), Some(b"12".as_slice()));
     }
 

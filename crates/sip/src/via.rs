@@ -29,17 +29,14 @@ impl<'a> Via<'a> {
     /// Reads the first value of a Via header. `None` if there is no protocol or no host in it.
     #[must_use]
     pub fn parse(value: &'a [u8], anomalies: &mut Anomalies) -> Option<Self> {
-        let end = find_unquoted(value, b',', b',');
-        let (first, others) = value.split_at_checked(end)?;
-        let via = Self::read(first, anomalies);
+        let via = Self::read(value, anomalies);
         anomalies.note(via.is_none(), Anomaly::ViaInvalid);
-        anomalies.note(has_empty_value(others), Anomaly::ExtraneousSeparators);
         via
     }
 
     fn read(value: &'a [u8], anomalies: &mut Anomalies) -> Option<Self> {
         let (transport, rest) = protocol(value, anomalies)?;
-        let end = memchr(b';', rest).unwrap_or(rest.len());
+        let end = memchr::memchr2(b';', b',', rest).unwrap_or(rest.len());
         let (sent_by, params) = rest.split_at_checked(end)?;
         let sent_by = trim(sent_by);
         let (host, port) = if let [b'[', inner @ ..] = sent_by {
@@ -59,17 +56,15 @@ impl<'a> Via<'a> {
         if host.is_empty() || host.iter().any(|&byte| is_lws(byte)) {
             return None;
         }
-        let params = Params::new(params);
-        anomalies.note(params.has_extraneous_separators(), Anomaly::ExtraneousSeparators);
-        let mut via = Self { transport, host, port, params, branch: None, received: None, rport: None };
-        for (name, value) in params.iter() {
-            match name.len() {
-                5 if name.eq_ignore_ascii_case(b"rport") => via.rport = via.rport.or(Some(value)),
-                6 if name.eq_ignore_ascii_case(b"branch") => via.branch = via.branch.or(Some(value)),
-                8 if name.eq_ignore_ascii_case(b"received") => via.received = via.received.or(Some(value)),
-                _ => {}
-            }
-        }
+        let (mut branch, mut received, mut rport) = (None, None, None);
+        let (params, extraneous, others) = Params::read(params, |name, value| match name.len() {
+            5 if name.eq_ignore_ascii_case(b"rport") => rport = rport.or(Some(value)),
+            6 if name.eq_ignore_ascii_case(b"branch") => branch = branch.or(Some(value)),
+            8 if name.eq_ignore_ascii_case(b"received") => received = received.or(Some(value)),
+            _ => {}
+        });
+        anomalies.note(extraneous || has_empty_value(others), Anomaly::ExtraneousSeparators);
+        let via = Self { transport, host, port, params, branch, received, rport };
         match via.branch {
             None => anomalies.insert(Anomaly::BranchMissing),
             Some(COOKIE) => anomalies.insert(Anomaly::BranchEmpty),

@@ -1,6 +1,6 @@
 //! The first layer: where the start line, the headers and the body are. Finds and bounds, interprets nothing.
 
-use memchr::{memchr, memchr3};
+use memchr::memchr;
 
 use crate::MAX_MESSAGE;
 use crate::anomaly::{Anomalies, Anomaly};
@@ -79,10 +79,11 @@ impl<'a> View<'a> {
             body: &[],
             anomalies,
         };
-        view.body_at = view.read_headers(headers_at);
+        let (body_at, line_ends) = view.read_headers(headers_at);
+        view.body_at = body_at;
         let head = view.head();
         view.body = bytes.get(view.body_at..).unwrap_or_default();
-        view.anomalies.note(std::str::from_utf8(head).is_err(), Anomaly::InvalidUtf8);
+        view.check_bytes(head, line_ends);
         view.anomalies.note(head.len() > LONG_HEADERS, Anomaly::HeadersTooLong);
         view.bound_body(carrier);
         Ok(view)
@@ -156,51 +157,60 @@ impl<'a> View<'a> {
         Header { name: slot.name, raw_name, value: value.unwrap_or_default() }
     }
 
-    /// Reads headers from `at` on and tells where the body begins.
-    fn read_headers(&mut self, mut at: usize) -> usize {
+    /// Reads headers from `headers_at` on; tells where the body begins, and how many lines up to there end with CR and LF.
+    fn read_headers(&mut self, headers_at: usize) -> (usize, usize) {
         let bytes = self.bytes;
+        let section = bytes.get(headers_at..).unwrap_or_default();
+        let mut at = headers_at;
         let mut more = 0;
-        while let Some(rest) = bytes.get(at..) {
-            let Some((len, end_len)) = self.line(rest) else { break };
-            let line = rest.get(..len).unwrap_or_default();
-            match line.first() {
-                None if end_len > 0 => return at + end_len,
-                None => break,
-                Some(b' ' | b'\t') => self.fold(at + len),
-                Some(_) => self.add(at, line, &mut more),
+        let start_line = bytes.get(..headers_at).unwrap_or_default();
+        let mut line_ends = usize::from(start_line.ends_with(b"\r\n") || start_line.ends_with(b"\r"));
+        for end in memchr::memchr_iter(b'\n', section) {
+            let end = headers_at + end;
+            let line = bytes.get(at..end).unwrap_or_default();
+            let line = match line {
+                [line @ .., b'\r'] => {
+                    line_ends += 1;
+                    line
+                }
+                line => {
+                    self.anomalies.insert(Anomaly::LineEndWithoutCr);
+                    line
+                }
+            };
+            if line.is_empty() {
+                return (end + 1, line_ends);
             }
-            at += len + end_len;
+            self.line(at, line, &mut more);
+            at = end + 1;
+        }
+        let last = bytes.get(at..).unwrap_or_default();
+        if !last.is_empty() {
+            let whole = last.strip_suffix(b"\r");
+            line_ends += usize::from(whole.is_some());
+            self.line(at, whole.unwrap_or(last), &mut more);
         }
         self.anomalies.insert(Anomaly::HeadersUnterminated);
-        bytes.len()
+        (bytes.len(), line_ends)
     }
 
-    /// The length of the first line and of its end.
-    fn line(&mut self, rest: &[u8]) -> Option<(usize, usize)> {
-        if rest.is_empty() {
-            return None;
+    fn line(&mut self, at: usize, line: &[u8], more: &mut usize) {
+        match line.first() {
+            Some(b' ' | b'\t') => self.fold(at + line.len()),
+            Some(_) => self.add(at, line, more),
+            None => {}
         }
-        let mut from = 0;
-        loop {
-            let Some(found) = memchr3(b'\r', b'\n', 0, rest.get(from..)?) else {
-                return Some((rest.len(), 0));
-            };
-            let at = from + found;
-            match rest.get(at..)? {
-                [b'\r', b'\n', ..] => return Some((at, 2)),
-                [b'\n', ..] => {
-                    self.anomalies.insert(Anomaly::LineEndWithoutCr);
-                    return Some((at, 1));
-                }
-                [b'\r', ..] => self.anomalies.insert(Anomaly::BareCr),
-                // Lawful only as a quoted pair (RFC 3261 section 25.1).
-                _ => {
-                    let quoted = at.checked_sub(1).and_then(|before| rest.get(before)) == Some(&b'\\');
-                    self.anomalies.note(!quoted, Anomaly::NulByte);
-                }
-            }
-            from = at + 1;
-        }
+    }
+
+    /// Bytes that no text has: looked for in all headers at once. So many lines end with CR and LF.
+    fn check_bytes(&mut self, head: &[u8], line_ends: usize) {
+        self.anomalies.note(!head.is_ascii() && std::str::from_utf8(head).is_err(), Anomaly::InvalidUtf8);
+        // Lawful only as a quoted pair (RFC 3261 section 25.1).
+        let mut nuls = memchr::memchr_iter(0, head);
+        let is_quoted = |at: usize| at.checked_sub(1).and_then(|before| head.get(before)) == Some(&b'\\');
+        self.anomalies.note(nuls.any(|at| !is_quoted(at)), Anomaly::NulByte);
+        let returns = memchr::memchr_iter(b'\r', head).count();
+        self.anomalies.note(returns != line_ends, Anomaly::BareCr);
     }
 
     /// A continuation line that ends at `end`.
