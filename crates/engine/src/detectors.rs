@@ -101,6 +101,7 @@ pub(crate) struct Scene {
     pub(crate) class: Class,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// The peer completed a TCP handshake.
     pub(crate) over_tcp: bool,
     pub(crate) salt: Salt,
 }

@@ -26,6 +26,8 @@ pub(crate) struct Source {
     pub(crate) banned_until: Tick,
     pub(crate) bans: u8,
     pub(crate) limited_until: Tick,
+    /// When a limit was lifted without a success.
+    pub(crate) lifted: Tick,
     /// Evidence of each kind so far.
     pub(crate) reports: [u16; Kind::COUNT],
     pub(crate) enumeration: enumeration::State,

@@ -121,9 +121,11 @@ pub(crate) struct Bounded<V> {
 
 /// Neighbours that are compared when a row has to go.
 const COMPARED: usize = 8;
+/// How often the search goes on while all of them are worth something.
+const MAX_WINDOWS: usize = 16;
 
 impl<V: Default + Worth> Bounded<V> {
-    /// At most `limit` rows; then the least worthy of the next 8 makes room.
+    /// At most `limit` rows; then the least worthy of the next 8 makes room, or of the next 128 where those are worth something.
     pub(crate) fn new(limit: usize, salt: Salt) -> Self {
         let limit = limit.clamp(1, u32::MAX as usize);
         Self { index: HashMap::with_hasher(NumberHash(salt)), rows: Vec::new(), limit, hand: 0, evicted: 0 }
@@ -179,10 +181,18 @@ impl<V: Default + Worth> Bounded<V> {
     }
 
     fn least_worthy(&mut self) -> usize {
-        let from = self.hand;
-        self.hand = (from + COMPARED) % self.rows.len().max(1);
-        let candidates = self.rows.iter().enumerate().skip(from).take(COMPARED);
-        candidates.min_by_key(|(_, (_, value))| value.worth()).map_or(0, |(at, _)| at)
+        let mut best: Option<((u8, Tick), usize)> = None;
+        for _ in 0..MAX_WINDOWS {
+            let from = self.hand;
+            self.hand = if from + COMPARED >= self.rows.len() { 0 } else { from + COMPARED };
+            let window = self.rows.iter().enumerate().skip(from).take(COMPARED);
+            let least = window.map(|(at, (_, value))| (value.worth(), at)).min();
+            best = best.into_iter().chain(least).min();
+            if best.is_some_and(|((worth, _), _)| worth == 0) {
+                break;
+            }
+        }
+        best.map_or(0, |(_, at)| at)
     }
 }
 

@@ -69,10 +69,10 @@ const MEMORY: Tick = Tick::seconds(1800);
 const SPARED: u32 = 10;
 
 impl State {
-    /// Begins a new period if it is time; the number of accounts that were asked for in the one before the last and never used.
-    fn turn(&mut self, now: Tick) -> u32 {
+    /// Begins a new period if it is time; the accounts that were asked for in the one before the last and never used.
+    fn turn(&mut self, now: Tick) -> Distinct {
         if now.since(self.since) < PERIOD {
-            return 0;
+            return Distinct::default();
         }
         let [asked, before] = self.asked;
         let used = self.used[0].0 | self.used[1].0;
@@ -82,7 +82,7 @@ impl State {
         self.asked = [Distinct::default(), if is_old { Distinct::default() } else { asked }];
         self.used = [Distinct::default(), self.used[0]];
         self.since = now;
-        left.count()
+        left
     }
 
     /// Accounts asked for that nothing followed yet.
@@ -102,13 +102,16 @@ impl Enumeration {
     }
 
     /// Accounts that were left alone for sure.
-    fn settle(&self, left: u32, scene: &Scene, source: &mut Source, findings: &mut Findings) {
+    fn settle(&self, lost: Distinct, scene: &Scene, source: &mut Source, findings: &mut Findings) {
         let spared = match scene.class {
             Class::Credited | Class::Trusted => SPARED + 2 * source.succeeded.count(),
             Class::Proven | Class::Unproven => self.accounts,
         };
+        let left = lost.count();
         let over = left.saturating_sub(spared);
-        source.slow.leave(left.saturating_sub(spared.saturating_sub(self.accounts)), scene.now);
+        if scene.class < Class::Credited {
+            source.slow.leave(lost, scene.now);
+        }
         if over > 0 {
             #[expect(clippy::cast_precision_loss, reason = "at most a few hundred")]
             let points = self.points * over as f32;
@@ -141,7 +144,7 @@ impl Detect for Enumeration {
         findings: &mut Findings,
     ) {
         let left = source.enumeration.turn(scene.now);
-        if left > 0 {
+        if left != Distinct::default() {
             self.settle(left, scene, source, findings);
         }
         if request.target_hash == 0 || !request.is_initial || !asks_for_account(request.method) {
@@ -157,7 +160,7 @@ impl Detect for Enumeration {
         }
         let on_connection = request.accounts_on_connection;
         let open = source.enumeration.open();
-        let (count, is_proof) = if scene.over_tcp && on_connection > self.accounts {
+        let (count, is_proof) = if request.is_proof && on_connection > self.accounts {
             (on_connection, true)
         } else {
             (open, false)
@@ -209,7 +212,7 @@ impl Detect for Enumeration {
             request.pending_kind = Some(Kind::Enumeration);
             let method = request.method.as_str();
             let name = answer.message.to.and_then(|to| to.account()).unwrap_or_default();
-            source.slow.leave(1, scene.now);
+            source.slow.leave(Distinct(Distinct::bit(request.target)), scene.now);
             findings.add(source, Kind::Enumeration, points, request.is_proof, || {
                 format!("asked for {count} accounts that do not exist, the last by {method} {}", shown(name))
             });

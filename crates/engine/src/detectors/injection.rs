@@ -115,13 +115,19 @@ fn is_sql(text: &[u8]) -> bool {
     let compares =
         behind_quote.contains(&b'=') && (operator || has(behind_quote, b"'=") || has(behind_quote, b"='"));
     let quoted = has(text, b"'='") || has(text, b"\"=\"") || has(text, b"''='") || has(behind_quote, b"'or'");
-    let ends = has(behind_quote, b"--") || has(behind_quote, b"/*") || behind_quote.starts_with(b"#");
-    let statement = word(b"union") && word(b"select")
-        || word(b"select") && word(b"from")
-        || word(b"insert") && word(b"into")
-        || word(b"drop") && (word(b"table") || word(b"database"))
-        || word(b"delete") && word(b"from")
-        || word(b"update") && word(b"set") && text.contains(&b'=')
+    let ends = behind_quote.ends_with(b"--")
+        || has(behind_quote, b"-- ")
+        || has(behind_quote, b"/*")
+        || behind_quote.starts_with(b"#");
+    // Words of a statement have something between them that no user part needs.
+    let spaced = text.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'(')) || has(text, b"/*");
+    let statement = spaced
+        && (word(b"union") && word(b"select")
+            || word(b"select") && word(b"from")
+            || word(b"insert") && word(b"into")
+            || word(b"drop") && (word(b"table") || word(b"database"))
+            || word(b"delete") && word(b"from")
+            || word(b"update") && word(b"set") && text.contains(&b'='))
         || has(text, b"sleep(")
         || has(text, b"benchmark(")
         || has(text, b"waitfor delay")

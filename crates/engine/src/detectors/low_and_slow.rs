@@ -3,7 +3,7 @@
 use super::{Answer, Detect, Detector, Findings, Kind, Request, Scene};
 use crate::command::Class;
 use crate::settings::{Setting, Settings};
-use crate::source::Source;
+use crate::source::{Distinct, Source};
 use crate::time::Tick;
 
 pub(crate) const DETECTOR: Detector = Detector {
@@ -25,7 +25,7 @@ pub(crate) const DETECTOR: Detector = Detector {
             key: "accounts",
             default: 12,
             min: 3,
-            max: 10_000,
+            max: 200,
             unit: "accounts",
             reason: "more different accounts than one household or phone has, and none of them used",
         },
@@ -51,7 +51,7 @@ pub(crate) const DETECTOR: Detector = Detector {
 #[derive(Debug)]
 pub(crate) struct LowAndSlow {
     guesses: u16,
-    accounts: u16,
+    accounts: u32,
     dials: u16,
     points: f32,
 }
@@ -61,7 +61,7 @@ pub(crate) struct State {
     since: Tick,
     call: u64,
     guesses: u16,
-    accounts: u16,
+    left: Distinct,
     dials: u16,
     /// Different accounts whose credentials were refused, up to 255.
     failed: u8,
@@ -82,15 +82,15 @@ impl State {
 
     fn halve(&mut self) {
         self.guesses /= 2;
-        self.accounts /= 2;
+        self.left = Distinct::default();
         self.dials /= 2;
         self.failed /= 2;
     }
 
-    /// So many more accounts were asked for and left alone.
-    pub(crate) fn leave(&mut self, accounts: u32, now: Tick) {
+    /// More accounts were asked for and left alone.
+    pub(crate) fn leave(&mut self, accounts: Distinct, now: Tick) {
         self.fade(now);
-        self.accounts = self.accounts.saturating_add(u16::try_from(accounts).unwrap_or(u16::MAX));
+        self.left.0 |= accounts.0;
     }
 
     /// One more call without credentials was refused.
@@ -105,7 +105,7 @@ impl LowAndSlow {
         let count = |key| u16::try_from(settings.get(Some(Kind::LowAndSlow), key)).unwrap_or(u16::MAX);
         Self {
             guesses: count("guesses"),
-            accounts: count("accounts"),
+            accounts: settings.get(Some(Kind::LowAndSlow), "accounts"),
             dials: count("dials"),
             points: settings.points(Kind::LowAndSlow, "points"),
         }
@@ -115,10 +115,10 @@ impl LowAndSlow {
 impl Detect for LowAndSlow {
     fn request(&mut self, scene: &Scene, _: &Request<'_, '_>, source: &mut Source, findings: &mut Findings) {
         let state = &mut source.slow;
-        if state.accounts < self.accounts || scene.class >= Class::Credited {
+        if state.left.count() < self.accounts || scene.class >= Class::Credited || source.accepted > 0 {
             return;
         }
-        let count = std::mem::take(&mut state.accounts);
+        let count = std::mem::take(&mut state.left).count();
         findings.add(source, Kind::LowAndSlow, self.points, scene.over_tcp, || {
             format!("asked for {count} accounts over hours or days and used none of them")
         });

@@ -5,6 +5,7 @@ use super::packets::Talk;
 use crate::command::{Class, Command, Source as Address};
 use crate::detectors::{Finding, Kind, Scene};
 use crate::settings::Settings;
+use crate::source::Source;
 use crate::time::Tick;
 
 /// The numbers of `[detect]`.
@@ -40,6 +41,19 @@ impl Rules {
             threshold: get("threshold") as f32,
             limit: Tick::seconds(get("limit-seconds")),
         }
+    }
+
+    /// Whether the limit of a source ends that answers a challenge: it is real, and its credentials are about to be judged. Once
+    /// in the time of a limit, as credentials are easily made up.
+    pub(super) fn lift(&self, source: &mut Source, now: Tick) -> bool {
+        let lifts =
+            source.limited_until > now && (source.lifted == Tick(0) || now.since(source.lifted) > self.limit);
+        if lifts {
+            source.limited_until = Tick(0);
+            source.lifted = now;
+            source.forgeable.clear();
+        }
+        lifts
     }
 
     /// The time of the ban after `bans` earlier ones.

@@ -52,14 +52,12 @@ impl Engine {
             return;
         }
         let class = source.class(now, trusted);
-        let scene = Scene {
-            now,
-            class,
-            peer: talk.peer,
-            local: talk.local,
-            over_tcp: talk.connection.is_some(),
-            salt,
-        };
+        if is_proof && new.has_credentials && self.rules.lift(source, now) {
+            let time = self.clock.time_of(now);
+            self.commands.push_back(Command::Unlimit { time, source: address });
+        }
+        let scene =
+            Scene { now, class, peer: talk.peer, local: talk.local, over_tcp: talk.is_established, salt };
         let findings = &mut self.findings;
         if is_repeated {
             if let Some(flood) = &self.detectors.flood {
@@ -163,7 +161,7 @@ impl Engine {
             class: source.class(now, trusted),
             peer: talk.peer,
             local: talk.local,
-            over_tcp: talk.connection.is_some(),
+            over_tcp: talk.is_established,
             salt: self.salt,
         };
         if let Some(detector) = &self.detectors.malformed {
@@ -250,7 +248,7 @@ impl Engine {
             class: source.class(now, trusted),
             peer: talk.peer,
             local: talk.local,
-            over_tcp: talk.connection.is_some(),
+            over_tcp: talk.is_established,
             salt,
         };
         let mut answer = Answer { message, status, request: transaction };
