@@ -40,6 +40,8 @@ impl Default for Limits {
 pub struct Engine {
     salt: Salt,
     clock: Clock,
+    /// The time of the latest observation.
+    now: Duration,
     rules: decide::Rules,
     trusted: Vec<(IpAddr, u8)>,
     sources: Bounded<Source>,
@@ -65,6 +67,7 @@ impl Engine {
         Self {
             salt,
             clock: Clock::default(),
+            now: Duration::ZERO,
             rules: decide::Rules::new(settings),
             trusted,
             sources: Bounded::new(limits.sources, salt),
@@ -81,6 +84,7 @@ impl Engine {
     /// Takes one packet, seen `now` (since the Unix epoch; it never goes back). Ask [`Engine::next_command`] until it has nothing
     /// more, after every packet.
     pub fn handle_packet(&mut self, observation: &Observation<'_>, now: Duration) {
+        self.now = self.now.max(now);
         let now = self.clock.advance(now);
         self.expire(now);
         self.packet(observation, now);
@@ -88,6 +92,7 @@ impl Engine {
 
     /// Time passes without a packet.
     pub fn handle_timeout(&mut self, now: Duration) {
+        self.now = self.now.max(now);
         let now = self.clock.advance(now);
         self.expire(now);
     }

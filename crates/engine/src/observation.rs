@@ -11,6 +11,8 @@ pub struct Observation<'a> {
     pub transport: Transport,
     /// The datagram's payload, or the segment's data.
     pub bytes: &'a [u8],
+    /// Only part of it is known: a capture kept no more.
+    pub is_cut: bool,
     /// What happened to it.
     pub fate: Fate,
     /// Names the packet in evidence: a frame number, or 0.

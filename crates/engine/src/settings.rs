@@ -124,6 +124,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The defaults, with nothing put in force.
+    #[must_use]
+    pub fn telling() -> Self {
+        Self { enforce: false, ..Self::default() }
+    }
+
     /// Sets a value of `[detect]`, or of a detector. `None` if there is no such key, or the value is out of its range; then
     /// nothing is changed.
     pub fn set(&mut self, detector: Option<Kind>, key: &str, value: u32) -> Option<()> {
@@ -132,12 +138,20 @@ impl Settings {
         if !(setting.min..=setting.max).contains(&value) {
             return None;
         }
-        self.values.insert((group, setting.key), value);
+        if value == setting.default {
+            self.values.remove(&(group, setting.key));
+        } else {
+            self.values.insert((group, setting.key), value);
+        }
         Some(())
     }
 
     pub fn set_action(&mut self, detector: Kind, action: Action) {
-        self.actions.insert(detector.as_str(), action);
+        if action == Action::Ban {
+            self.actions.remove(detector.as_str());
+        } else {
+            self.actions.insert(detector.as_str(), action);
+        }
     }
 
     #[must_use]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::iptables;
 use crate::ruleset::{Family, Networks, RuleSet};
@@ -31,6 +32,7 @@ pub struct Policy {
     language: Language,
     sets: Vec<RuleSet>,
     networks: Networks,
+    detection: Detection,
     warnings: Vec<Diagnostic>,
 }
 
@@ -46,13 +48,14 @@ impl Policy {
         match language {
             Language::Iptables => {
                 let file = iptables::parse_source(Arc::clone(&source))?;
-                let sets = [file.ipv4, file.ipv6].into_iter().flatten().collect();
+                let sets: Vec<RuleSet> = [file.ipv4, file.ipv6].into_iter().flatten().collect();
+                let detection = Detection::of_rules(&sets);
                 let (networks, warnings) = (Networks::default(), file.warnings);
-                Ok(Self { source, language, sets, networks, warnings })
+                Ok(Self { source, language, sets, networks, detection, warnings })
             }
             Language::Toml => {
-                let toml::TomlPolicy { sets, networks, warnings } = toml::parse(&source)?;
-                Ok(Self { source, language, sets: sets.into(), networks, warnings })
+                let toml::TomlPolicy { sets, networks, detection, warnings } = toml::parse(&source)?;
+                Ok(Self { source, language, sets: sets.into(), networks, detection, warnings })
             }
         }
     }
@@ -78,6 +81,11 @@ impl Policy {
     /// Networks that the rule sets accept or drop before they look at anything else.
     pub fn networks(&self) -> &Networks {
         &self.networks
+    }
+
+    /// What the engine is to look for.
+    pub fn detection(&self) -> &Detection {
+        &self.detection
     }
 
     /// Places where the policy stands but hardly does what its author meant.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 pub use config::{Action, Config, Icmp, LogConfig, Place, Search, Service, Signature, Sources};
 
+use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::ruleset::{Networks, RuleSet};
 
@@ -29,6 +30,7 @@ pub struct TomlPolicy {
     /// For IPv4 and for IPv6.
     pub sets: [RuleSet; 2],
     pub networks: Networks,
+    pub detection: Detection,
     /// Places where the policy stands but hardly does what its author meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -37,7 +39,7 @@ pub struct TomlPolicy {
 pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
     let (config, warnings) = config(source)?;
     let sets = compile::rule_sets(&config);
-    Ok(TomlPolicy { sets, networks: config.networks(), warnings })
+    Ok(TomlPolicy { sets, networks: config.networks(), detection: config.detection(), warnings })
 }
 
 /// The checked configuration, with all defaults filled in, and the warnings.

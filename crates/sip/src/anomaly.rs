@@ -111,6 +111,7 @@ anomalies! {
     HeaderFlood "header-flood" Hostile "7.3" "one byte again and again, more than 400 times, in a header: a buffer to overflow"
     HeaderNameInvalid "header-name-invalid" Malformed "7.3.1" "a header name that is no token"
     HeaderWithoutColon "header-without-colon" Malformed "7.3.1" "a header line without a colon"
+    HeadersMissing "headers-missing" Malformed "8.1.1" "neither From, To, Via nor Call-ID"
     HeadersTooLong "headers-too-long" Odd "7.3" "headers of more than 8,192 bytes"
     HeadersUnterminated "headers-unterminated" Malformed "7" "no empty line behind the headers"
     InvalidUtf8 "invalid-utf8" Odd "7.3.1" "bytes that are no UTF-8"

@@ -92,6 +92,8 @@ impl<'a> Message<'a> {
         let content_type = view.get(HeaderName::ContentType);
         note.note(content_type.is_none() && !trim(view.body()).is_empty(), Anomaly::BodyWithoutContentType);
         let expires = view.get(HeaderName::Expires).and_then(|value| expires(value, note));
+        let missing = [HeaderName::From, HeaderName::To, HeaderName::Via, HeaderName::CallId];
+        note.note(missing.iter().all(|&name| view.get(name).is_none()), Anomaly::HeadersMissing);
         rare(view, note);
         exploits(view, note);
         Self {

@@ -83,10 +83,12 @@ impl Flood {
         source: &mut Source,
         findings: &mut Findings,
     ) {
-        let index = match method {
-            Method::Invite => 0,
-            Method::Register => 1,
-            _ => 2,
+        let index = if method == Method::Invite {
+            0
+        } else if method == Method::Register {
+            1
+        } else {
+            2
         };
         let Some(bucket) = source.flood.buckets.get_mut(index) else { return };
         let times = if scene.class >= Class::Credited { CREDITED } else { 1 };

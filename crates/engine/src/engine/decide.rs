@@ -89,7 +89,7 @@ impl Engine {
 
     fn weigh(&mut self, finding: Finding, scene: &Scene, frame: u64) {
         let address = Address::of(scene.peer.ip());
-        let time = self.clock.time_of(scene.now);
+        let time = self.now;
         let Finding { kind, points, is_proof, is_alert, text } = finding;
         if let Some(detail) = text {
             self.commands.push_back(if is_alert {
@@ -145,7 +145,7 @@ impl Engine {
         source.forgeable.clear();
         let (count, _) = self.guilty.entry(address.network(), now, DAY);
         *count = count.saturating_add(1);
-        let (time, until) = (self.clock.time_of(now), self.clock.time_of(until));
+        let (time, until) = (self.now, self.now + until.since(now).as_duration());
         self.commands.push_back(Command::Ban { time, source: address, reason, until, proven: true });
     }
 
@@ -158,7 +158,7 @@ impl Engine {
         }
         let until = now.plus(self.rules.limit);
         source.limited_until = until;
-        let (time, until) = (self.clock.time_of(now), self.clock.time_of(until));
+        let (time, until) = (self.now, self.now + until.since(now).as_duration());
         self.commands.push_back(Command::Limit { time, source: address, reason, until });
     }
 
@@ -183,7 +183,7 @@ impl Engine {
         let class = source.class(now, trusted);
         let told = source.class_told.replace(class);
         if told != Some(class) && (class != Class::Unproven || told.is_some()) {
-            let time = self.clock.time_of(now);
+            let time = self.now;
             self.commands.push_back(Command::Trust { time, source: address, class });
         }
     }

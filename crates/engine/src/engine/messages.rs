@@ -53,7 +53,7 @@ impl Engine {
         }
         let class = source.class(now, trusted);
         if is_proof && new.has_credentials && self.rules.lift(source, now) {
-            let time = self.clock.time_of(now);
+            let time = self.now;
             self.commands.push_back(Command::Unlimit { time, source: address });
         }
         let scene =
@@ -232,7 +232,7 @@ impl Engine {
             if source.limited_until > now {
                 source.limited_until = Tick(0);
                 source.forgeable.clear();
-                let time = self.clock.time_of(now);
+                let time = self.now;
                 self.commands.push_back(Command::Unlimit { time, source: address });
             }
         }

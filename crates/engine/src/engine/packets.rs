@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use sip::payload::{Payload, classify};
 use sip::stream::Piece;
-use sip::{Carrier, Message, View};
+use sip::{Anomalies, Carrier, Message, View};
 
 use super::Engine;
 use crate::command::Source as Address;
@@ -24,6 +24,7 @@ pub(super) struct Talk {
     /// The peer's address is proven by the handshake.
     pub(super) is_established: bool,
     pub(super) fate: Fate,
+    is_cut: bool,
     pub(super) frame: u64,
 }
 
@@ -44,6 +45,7 @@ impl Engine {
             connection: None,
             is_established: false,
             fate: observation.fate,
+            is_cut: observation.is_cut,
             frame: observation.frame,
         };
         match observation.transport {
@@ -77,7 +79,11 @@ impl Engine {
 
     fn bytes(&mut self, bytes: &[u8], carrier: Carrier, talk: &Talk, now: Tick) {
         let Ok(view) = View::parse(bytes, carrier) else { return };
-        let message = Message::read(&view);
+        let mut message = Message::read(&view);
+        if talk.is_cut {
+            // What is missing says nothing about the sender.
+            message.anomalies = Anomalies::NONE;
+        }
         match (talk.direction, message.status()) {
             (Direction::In, None) => self.request(&view, &message, talk, now),
             (Direction::In, Some(_)) => self.response(&message, talk, now),

@@ -88,6 +88,7 @@ fn segments_without_a_handshake_prove_nothing() {
             bytes: &bytes,
             fate: Fate::Passed,
             frame: 0,
+            is_cut: false,
         };
         engine.handle_packet(&observation, std::time::Duration::from_millis(u64::from(packet)));
     }

@@ -185,7 +185,8 @@ impl World {
             Direction::In => (peer, pbx),
             Direction::Out => (pbx, peer),
         };
-        let observation = Observation { source, destination, direction, transport, bytes, fate, frame: 0 };
+        let observation =
+            Observation { source, destination, direction, transport, bytes, fate, frame: 0, is_cut: false };
         self.engine.handle_packet(&observation, self.now);
         self.collect();
     }
