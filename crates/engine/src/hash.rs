@@ -1,7 +1,5 @@
 //! A keyed hash: fast, and not to be predicted by whoever does not know the key.
 
-use std::hash::{BuildHasher, Hasher};
-
 /// The key of all tables of one engine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Salt(u64);
@@ -39,38 +37,6 @@ impl Salt {
 const fn fold(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;
     (product >> 64) as u64 ^ product as u64
-}
-
-/// For maps whose keys are numbers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NumberHash(pub(crate) Salt);
-
-impl BuildHasher for NumberHash {
-    type Hasher = NumberHasher;
-
-    fn build_hasher(&self) -> NumberHasher {
-        NumberHasher { salt: self.0, state: 0 }
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct NumberHasher {
-    salt: Salt,
-    state: u64,
-}
-
-impl Hasher for NumberHasher {
-    fn finish(&self) -> u64 {
-        self.state
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.state ^= self.salt.of(&[bytes]);
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.state ^= fold(number ^ self.salt.0, 0xa076_1d64_78bd_642f);
-    }
 }
 
 #[cfg(test)]

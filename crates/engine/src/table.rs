@@ -3,10 +3,10 @@
 //! [`Sets`] is a cache of fixed size for what matters for seconds to hours and can be lost: small rows, a new one takes the
 //! place of the oldest of its set. [`Bounded`] grows up to its limit and then lets go of the row that is worth least among
 //! its neighbours, so that a flood of strangers only displaces strangers.
+//!
+//! A lookup in a large table waits for memory, not for the processor; so keys stand close together, and rows apart from them.
 
-use std::collections::HashMap;
-
-use crate::hash::{NumberHash, Salt};
+use crate::hash::Salt;
 use crate::time::Tick;
 
 /// Rows that one key may be in.
@@ -24,82 +24,83 @@ pub struct Fill {
 /// A cache of fixed size. Keys are hashes, never 0.
 #[derive(Debug)]
 pub(crate) struct Sets<T> {
-    rows: Box<[Row<T>]>,
-    sets: u64,
+    heads: Box<[Head]>,
+    values: Box<[[T; WAYS]]>,
     used: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Row<T> {
-    key: u64,
-    at: Tick,
-    value: T,
+/// The keys of one set, and when each was put in; within one line of the processor's cache.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Head {
+    keys: [u64; WAYS],
+    at: [Tick; WAYS],
 }
 
 impl<T: Copy + Default> Sets<T> {
     /// At most `limit` rows, rounded up to sets of 4; the oldest row of a set makes room.
     pub(crate) fn new(limit: usize) -> Self {
         let sets = limit.div_ceil(WAYS).max(1);
-        let empty = Row { key: 0, at: Tick(0), value: T::default() };
-        Self { rows: vec![empty; sets * WAYS].into_boxed_slice(), sets: sets as u64, used: 0 }
+        Self {
+            heads: vec![Head::default(); sets].into_boxed_slice(),
+            values: vec![[T::default(); WAYS]; sets].into_boxed_slice(),
+            used: 0,
+        }
     }
 
     pub(crate) fn fill(&self, table: &'static str) -> Fill {
-        Fill { table, used: self.used, limit: self.rows.len() }
+        Fill { table, used: self.used, limit: self.heads.len() * WAYS }
     }
 
     /// The row of that key, if it is not older than `age`.
     pub(crate) fn get(&self, key: u64, now: Tick, age: Tick) -> Option<&T> {
-        let row = self.set(key).iter().find(|row| row.key == key)?;
-        (now.since(row.at) <= age).then_some(&row.value)
+        let set = self.set(key);
+        let way = self.way(set, key, now, age)?;
+        self.values.get(set)?.get(way)
     }
 
     pub(crate) fn get_mut(&mut self, key: u64, now: Tick, age: Tick) -> Option<&mut T> {
-        let row = self.set_mut(key).iter_mut().find(|row| row.key == key)?;
-        (now.since(row.at) <= age).then_some(&mut row.value)
+        let set = self.set(key);
+        let way = self.way(set, key, now, age)?;
+        self.values.get_mut(set)?.get_mut(way)
     }
 
     /// Puts a row in, new or again.
     pub(crate) fn insert(&mut self, key: u64, now: Tick, value: T) {
-        self.entry(key, now, Tick(u32::MAX)).0.clone_from(&value);
+        *self.entry(key, now, Tick(u32::MAX)).0 = value;
     }
 
     /// The row of that key, and whether it was there and not older than `age`; else a fresh one. Makes it the youngest.
+    #[expect(clippy::indexing_slicing, reason = "`set` is below the number of sets, and ways are below WAYS")]
     pub(crate) fn entry(&mut self, key: u64, now: Tick, age: Tick) -> (&mut T, bool) {
         let set = self.set(key);
-        let found = set.iter().position(|row| row.key == key);
-        let oldest =
-            || set.iter().enumerate().min_by_key(|(_, row)| (row.key != 0, row.at)).map_or(0, |(at, _)| at);
-        let at = found.unwrap_or_else(oldest);
-        let fresh = set.get(at).is_some_and(|row| row.key == 0);
-        self.used += usize::from(fresh);
-        let set = self.set_mut(key);
-        // A set is never empty; the fallback keeps this free of panics.
-        let at = at.min(set.len().saturating_sub(1));
-        #[expect(clippy::indexing_slicing, reason = "every set has WAYS rows, and `at` is one of them")]
-        let row = &mut set[at];
-        let known = found.is_some() && now.since(row.at) <= age;
+        let head = &mut self.heads[set];
+        let found = head.keys.iter().position(|&known| known == key);
+        let way = found.unwrap_or_else(|| {
+            let ways = head.keys.iter().zip(&head.at).enumerate();
+            ways.min_by_key(|(_, (key, at))| (**key != 0, **at)).map_or(0, |(way, _)| way)
+        });
+        let known = found.is_some() && now.since(head.at[way]) <= age;
+        self.used += usize::from(head.keys[way] == 0);
+        head.keys[way] = key;
+        head.at[way] = now;
+        let value = &mut self.values[set][way];
         if !known {
-            *row = Row { key, at: now, value: T::default() };
+            *value = T::default();
         }
-        row.at = now;
-        (&mut row.value, known)
+        (value, known)
     }
 
-    fn range(&self, key: u64) -> std::ops::Range<usize> {
-        // The high half of a product spreads keys over any number of sets.
-        let set = (u128::from(key.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * u128::from(self.sets)) >> 64;
-        let first = usize::try_from(set).unwrap_or(0) * WAYS;
-        first..first + WAYS
+    fn way(&self, set: usize, key: u64, now: Tick, age: Tick) -> Option<usize> {
+        let head = self.heads.get(set)?;
+        let way = head.keys.iter().position(|&known| known == key)?;
+        (now.since(*head.at.get(way)?) <= age).then_some(way)
     }
 
-    fn set(&self, key: u64) -> &[Row<T>] {
-        self.rows.get(self.range(key)).unwrap_or_default()
-    }
-
-    fn set_mut(&mut self, key: u64) -> &mut [Row<T>] {
-        let range = self.range(key);
-        self.rows.get_mut(range).unwrap_or_default()
+    /// The high half of a product spreads keys over any number of sets.
+    fn set(&self, key: u64) -> usize {
+        let spread = u128::from(key.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * self.heads.len() as u128;
+        usize::try_from(spread >> 64).unwrap_or(0)
     }
 }
 
@@ -109,30 +110,44 @@ pub(crate) trait Worth {
     fn worth(&self) -> (u8, Tick);
 }
 
-/// A map from hashes with a limit.
+/// A map with a limit.
 #[derive(Debug)]
 pub(crate) struct Bounded<V> {
-    index: HashMap<u64, u32, NumberHash>,
-    rows: Vec<(u64, V)>,
+    salt: Salt,
+    /// Open addressing: the hash in the high half, the position of the row and 1 in the low half; 0 is free. At most half full.
+    index: Box<[u64]>,
+    /// In chunks, so that growing moves nothing.
+    chunks: Vec<Vec<Row<V>>>,
+    len: usize,
     limit: usize,
     hand: usize,
     evicted: u64,
 }
 
+#[derive(Debug, Default)]
+struct Row<V> {
+    key: u64,
+    value: V,
+}
+
+/// Rows of a chunk.
+const CHUNK: usize = 1024;
 /// Neighbours that are compared when a row has to go.
 const COMPARED: usize = 8;
 /// How often the search goes on while all of them are worth something.
-const MAX_WINDOWS: usize = 16;
+const MAX_WINDOWS: usize = 8;
 
 impl<V: Default + Worth> Bounded<V> {
-    /// At most `limit` rows; then the least worthy of the next 8 makes room, or of the next 128 where those are worth something.
+    /// At most `limit` rows; then the least worthy of the next 8 makes room, or of the next 64 where those are worth something.
     pub(crate) fn new(limit: usize, salt: Salt) -> Self {
-        let limit = limit.clamp(1, u32::MAX as usize);
-        Self { index: HashMap::with_hasher(NumberHash(salt)), rows: Vec::new(), limit, hand: 0, evicted: 0 }
+        let limit = limit.clamp(1, 1 << 28);
+        let slots = (limit * 2).next_power_of_two();
+        let index = vec![0; slots].into_boxed_slice();
+        Self { salt, index, chunks: Vec::new(), len: 0, limit, hand: 0, evicted: 0 }
     }
 
     pub(crate) fn fill(&self, table: &'static str) -> Fill {
-        Fill { table, used: self.rows.len(), limit: self.limit }
+        Fill { table, used: self.len, limit: self.limit }
     }
 
     /// Rows that had to go so far.
@@ -141,52 +156,130 @@ impl<V: Default + Worth> Bounded<V> {
     }
 
     pub(crate) fn get(&self, key: u64) -> Option<&V> {
-        let at = *self.index.get(&key)?;
-        self.rows.get(at as usize).map(|(_, value)| value)
+        let (_, at) = self.find(key)?;
+        self.row(at).map(|row| &row.value)
     }
 
     pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut V> {
-        let at = *self.index.get(&key)?;
-        self.rows.get_mut(at as usize).map(|(_, value)| value)
+        let (_, at) = self.find(key)?;
+        self.row_mut(at).map(|row| &mut row.value)
     }
 
     /// The row of that key, made if it is not there.
     pub(crate) fn entry(&mut self, key: u64) -> &mut V {
-        let at = match self.index.get(&key) {
-            Some(&at) => at as usize,
+        let at = match self.find(key) {
+            Some((_, at)) => at,
             None => self.add(key),
         };
         #[expect(
             clippy::indexing_slicing,
             reason = "the index holds positions of rows only, and rows are never removed"
         )]
-        &mut self.rows[at].1
+        &mut self.chunks[at / CHUNK][at % CHUNK].value
+    }
+
+    fn row(&self, at: usize) -> Option<&Row<V>> {
+        self.chunks.get(at / CHUNK)?.get(at % CHUNK)
+    }
+
+    fn row_mut(&mut self, at: usize) -> Option<&mut Row<V>> {
+        self.chunks.get_mut(at / CHUNK)?.get_mut(at % CHUNK)
+    }
+
+    fn hash(&self, key: u64) -> u32 {
+        u32::try_from(self.salt.of_number(key) & 0xffff_ffff).unwrap_or(0)
+    }
+
+    /// The slot and the row of a key.
+    fn find(&self, key: u64) -> Option<(usize, usize)> {
+        let hash = self.hash(key);
+        let mask = self.index.len() - 1;
+        let mut slot = hash as usize & mask;
+        loop {
+            let entry = *self.index.get(slot)?;
+            if entry == 0 {
+                return None;
+            }
+            if (entry >> 32) as u32 == hash {
+                let at = (entry & 0xffff_ffff) as usize - 1;
+                if self.row(at).is_some_and(|row| row.key == key) {
+                    return Some((slot, at));
+                }
+            }
+            slot = (slot + 1) & mask;
+        }
     }
 
     fn add(&mut self, key: u64) -> usize {
-        let at = if self.rows.len() < self.limit {
-            self.rows.push((key, V::default()));
-            self.rows.len() - 1
+        let at = if self.len < self.limit {
+            if self.len.is_multiple_of(CHUNK) {
+                self.chunks.push(Vec::with_capacity(CHUNK.min(self.limit - self.len)));
+            }
+            if let Some(chunk) = self.chunks.last_mut() {
+                chunk.push(Row { key, value: V::default() });
+            }
+            self.len += 1;
+            self.len - 1
         } else {
             let at = self.least_worthy();
             self.evicted += 1;
-            if let Some(row) = self.rows.get_mut(at) {
-                self.index.remove(&row.0);
-                *row = (key, V::default());
+            let old =
+                self.row_mut(at).map(|row| std::mem::replace(row, Row { key, value: V::default() }).key);
+            if let Some(old) = old {
+                self.unlink(old, at);
             }
             at
         };
-        self.index.insert(key, u32::try_from(at).unwrap_or(u32::MAX));
+        self.link(key, at);
         at
+    }
+
+    fn link(&mut self, key: u64, at: usize) {
+        let hash = self.hash(key);
+        let mask = self.index.len() - 1;
+        let mut slot = hash as usize & mask;
+        while self.index.get(slot).is_some_and(|&entry| entry != 0) {
+            slot = (slot + 1) & mask;
+        }
+        if let Some(entry) = self.index.get_mut(slot) {
+            *entry = u64::from(hash) << 32 | (at as u64 + 1);
+        }
+    }
+
+    /// Takes a row out of the index, and moves those that were displaced by it closer to their place.
+    #[expect(clippy::indexing_slicing, reason = "slots are masked to the length of the index")]
+    fn unlink(&mut self, key: u64, at: usize) {
+        let mask = self.index.len() - 1;
+        let mut slot = self.hash(key) as usize & mask;
+        while (self.index[slot] & 0xffff_ffff) as usize != at + 1 {
+            if self.index[slot] == 0 {
+                return;
+            }
+            slot = (slot + 1) & mask;
+        }
+        let mut hole = slot;
+        loop {
+            slot = (slot + 1) & mask;
+            let entry = self.index[slot];
+            if entry == 0 {
+                break;
+            }
+            let home = (entry >> 32) as usize & mask;
+            if (slot.wrapping_sub(home) & mask) >= (slot.wrapping_sub(hole) & mask) {
+                self.index[hole] = entry;
+                hole = slot;
+            }
+        }
+        self.index[hole] = 0;
     }
 
     fn least_worthy(&mut self) -> usize {
         let mut best: Option<((u8, Tick), usize)> = None;
         for _ in 0..MAX_WINDOWS {
             let from = self.hand;
-            self.hand = if from + COMPARED >= self.rows.len() { 0 } else { from + COMPARED };
-            let window = self.rows.iter().enumerate().skip(from).take(COMPARED);
-            let least = window.map(|(at, (_, value))| (value.worth(), at)).min();
+            let to = (from + COMPARED).min(self.len);
+            self.hand = if to == self.len { 0 } else { to };
+            let least = (from..to).filter_map(|at| Some((self.row(at)?.value.worth(), at))).min();
             best = best.into_iter().chain(least).min();
             if best.is_some_and(|((worth, _), _)| worth == 0) {
                 break;
@@ -234,5 +327,20 @@ mod tests {
         assert!((1..=50).all(|key| table.get(key).is_some()));
         assert_eq!(table.fill("test"), Fill { table: "test", used: 100, limit: 100 });
         assert!(table.evicted() > 90_000);
+    }
+
+    #[test]
+    fn the_index_agrees_with_the_rows() {
+        let mut table: Bounded<Guest> = Bounded::new(64, Salt::new(3));
+        let mut random = 12345_u64;
+        for _ in 0..20_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let key = 1 + (random >> 40) % 300;
+            *table.entry(key) = Guest(0, u32::try_from(key).unwrap());
+            assert_eq!(table.get(key).map(|guest| u64::from(guest.1)), Some(key));
+            assert_eq!(table.index.iter().filter(|&&entry| entry != 0).count(), table.len);
+        }
+        let found = (1..=300).filter(|&key| table.get(key).is_some()).count();
+        assert_eq!(found, 64);
     }
 }
