@@ -1,9 +1,9 @@
 //! Addresses with a name and parameters: From, To, Contact (RFC 3261 sections 20.10, 25.1).
 
-use memchr::{memchr, memchr2};
-
 use crate::anomaly::{Anomalies, Anomaly};
-use crate::text::{Params, find_unquoted, is_lws, is_token_byte, quoted_end, trim, trim_start};
+use crate::text::{
+    Params, find, find_any, find_unquoted, is_lws, is_token_byte, quoted_end, trim, trim_start,
+};
 use crate::uri::Uri;
 
 /// One address.
@@ -29,7 +29,7 @@ impl<'a> NameAddr<'a> {
         let (display_name, rest) = display_name(value, &mut anomaly);
         let (raw_uri, params) = match rest {
             [b'<', inner @ ..] => {
-                let end = memchr(b'>', inner);
+                let end = find(b'>', inner);
                 anomaly(end.is_none(), Anomaly::UnterminatedBracket);
                 let (uri, after) = inner.split_at_checked(end.unwrap_or(inner.len())).unwrap_or((inner, &[]));
                 let padded = uri.first().is_some_and(|&byte| is_lws(byte))
@@ -39,9 +39,9 @@ impl<'a> NameAddr<'a> {
             }
             bare => {
                 // Without brackets a parameter belongs to the header.
-                let end = memchr2(b';', b',', bare).unwrap_or(bare.len());
+                let end = find_any([b';', b','], bare).unwrap_or(bare.len());
                 let (uri, after) = bare.split_at_checked(end).unwrap_or((bare, &[]));
-                anomaly(memchr(b'?', uri).is_some(), Anomaly::AddrSpecNeedsBrackets);
+                anomaly(find(b'?', uri).is_some(), Anomaly::AddrSpecNeedsBrackets);
                 (trim(uri), after)
             }
         };
@@ -86,7 +86,7 @@ fn display_name<'a>(value: &'a [u8], anomaly: &mut impl FnMut(bool, Anomaly)) ->
         }
         anomaly(true, Anomaly::UnterminatedQuote);
     }
-    let Some(bracket) = memchr(b'<', value) else { return (&[], value) };
+    let Some(bracket) = find(b'<', value) else { return (&[], value) };
     let (name, rest) = value.split_at_checked(bracket).unwrap_or((&[], value));
     let name = trim(name);
     // Letters beyond ASCII are not in the grammar either, but half of the world writes its names with them.
@@ -105,7 +105,7 @@ fn list_end(list: &[u8]) -> usize {
             return at + found;
         }
         at += found;
-        match list.get(at..).and_then(|rest| memchr(b'>', rest)) {
+        match list.get(at..).and_then(|rest| find(b'>', rest)) {
             Some(close) => at += close + 1,
             None => return list.len(),
         }

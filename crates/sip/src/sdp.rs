@@ -1,9 +1,8 @@
 //! Session descriptions, as far as media addresses and fingerprints need them (RFC 8866).
 
-use memchr::memchr;
-
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::number::Number;
+use crate::text::find;
 
 /// Media lines that are kept, at most.
 pub const MAX_MEDIA: usize = 8;
@@ -65,7 +64,7 @@ impl<'a> Sdp<'a> {
     /// `IN IP4 192.0.2.1/127`
     fn set_connection(&mut self, value: &'a [u8], anomalies: &mut Anomalies) {
         let address = first_word(first_word(first_word(value).1).1).0;
-        let address = address.get(..memchr(b'/', address).unwrap_or(address.len())).unwrap_or(address);
+        let address = address.get(..find(b'/', address).unwrap_or(address.len())).unwrap_or(address);
         anomalies.note(address.is_empty(), Anomaly::SdpInvalid);
         let address = (!address.is_empty()).then_some(address);
         match self.count.checked_sub(1).and_then(|last| self.media.get_mut(last)) {
@@ -81,7 +80,7 @@ impl<'a> Sdp<'a> {
         let (protocol, _) = first_word(rest);
         let too_long = [kind, port, protocol].iter().any(|word| word.len() > LONG_MEDIA);
         anomalies.note(too_long, Anomaly::SdpMediaTooLong);
-        let port = port.get(..memchr(b'/', port).unwrap_or(port.len())).unwrap_or(port);
+        let port = port.get(..find(b'/', port).unwrap_or(port.len())).unwrap_or(port);
         let number = Number::read(port).up_to(u64::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
         anomalies.note(number.is_none() || protocol.is_empty(), Anomaly::SdpInvalid);
         if let Some(slot) = self.media.get_mut(self.count) {
@@ -92,7 +91,7 @@ impl<'a> Sdp<'a> {
 }
 
 fn first_word(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = memchr(b' ', text).unwrap_or(text.len());
+    let end = find(b' ', text).unwrap_or(text.len());
     let (word, rest) = text.split_at_checked(end).unwrap_or((text, &[]));
     (word, rest.get(1..).unwrap_or_default())
 }

@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use memchr::memchr;
-
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::method::Method;
 use crate::number::Number;
-use crate::text::{is_lws, is_token, trim};
+use crate::text::{find, is_lws, is_token, trim};
 
 /// What the first line says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,11 +48,11 @@ pub(crate) fn is_one(line: &[u8]) -> bool {
 }
 
 fn status<'a>(line: &'a [u8], anomalies: &mut Anomalies) -> StartLine<'a> {
-    let space = memchr(b' ', line).unwrap_or(line.len());
+    let space = find(b' ', line).unwrap_or(line.len());
     let (version, rest) = line.split_at_checked(space).unwrap_or((line, &[]));
     anomalies.note(!version.eq_ignore_ascii_case(b"SIP/2.0"), Anomaly::VersionUnknown);
     let rest = rest.get(1..).unwrap_or_default();
-    let space = memchr(b' ', rest).unwrap_or(rest.len());
+    let space = find(b' ', rest).unwrap_or(rest.len());
     let (code, reason) = rest.split_at_checked(space).unwrap_or((rest, &[]));
     let number = match code {
         &[a @ b'1'..=b'6', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
@@ -69,7 +67,7 @@ fn status<'a>(line: &'a [u8], anomalies: &mut Anomalies) -> StartLine<'a> {
 }
 
 fn request<'a>(line: &'a [u8], anomalies: &mut Anomalies) -> Option<StartLine<'a>> {
-    let name_end = memchr(b' ', line).unwrap_or(line.len());
+    let name_end = find(b' ', line).unwrap_or(line.len());
     let (name, rest) = line.split_at_checked(name_end)?;
     let method = Method::from_name(name);
     let Some((uri, version)) = uri_and_version(rest) else {

@@ -1,7 +1,5 @@
 //! Blanks, tokens, quoted strings and parameters (RFC 3261 section 25.1).
 
-use memchr::{memchr, memchr3};
-
 /// Linear white space: a folded line counts as a blank.
 pub(crate) const fn is_lws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
@@ -57,9 +55,45 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
 }
 
+/// Where the first of `bytes` stands. Fields are short, so this is inlined and looks at eight bytes at a time; for what may be
+/// long, `memchr` is faster.
+#[inline]
+pub(crate) fn find_any<const N: usize>(bytes: [u8; N], text: &[u8]) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let in_word = |word: u64| {
+        let mut found = 0;
+        for byte in bytes {
+            // The lowest bit that is set is right: a borrow only disturbs the bytes above it.
+            let differs = word ^ (LOW * u64::from(byte));
+            found |= differs.wrapping_sub(LOW) & !differs & HIGH;
+        }
+        (found != 0).then(|| found.trailing_zeros() as usize / 8)
+    };
+    let (words, rest) = text.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        if let Some(at) = in_word(u64::from_le_bytes(*word)) {
+            return Some(index * 8 + at);
+        }
+    }
+    if rest.is_empty() {
+        return None;
+    }
+    // The last eight bytes, some of which were looked at already: no loop whose length nobody can predict.
+    if let Some(last) = text.last_chunk::<8>() {
+        return in_word(u64::from_le_bytes(*last)).map(|at| text.len() - 8 + at);
+    }
+    rest.iter().position(|byte| bytes.contains(byte))
+}
+
+#[inline]
+pub(crate) fn find(byte: u8, text: &[u8]) -> Option<usize> {
+    find_any([byte], text)
+}
+
 /// Splits before the first `at`; without one everything is before it.
 pub(crate) fn split(text: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
-    match memchr(at, text).and_then(|index| text.split_at_checked(index)) {
+    match find(at, text).and_then(|index| text.split_at_checked(index)) {
         Some((before, after)) => (before, after.get(1..)),
         None => (text, None),
     }
@@ -83,7 +117,7 @@ pub(crate) fn quoted_end(text: &[u8]) -> Option<usize> {
 pub(crate) fn find_unquoted(text: &[u8], one: u8, other: u8) -> usize {
     let mut at = 0;
     while let Some(rest) = text.get(at..) {
-        let Some(found) = memchr3(one, other, b'"', rest) else { break };
+        let Some(found) = find_any([one, other, b'"'], rest) else { break };
         if rest.get(found) != Some(&b'"') {
             return at + found;
         }
@@ -183,6 +217,19 @@ mod tests {
     fn blanks_are_trimmed_at_both_ends() {
         assert_eq!(trim(b" \r\n a b\t"), b"a b");
         assert_eq!(trim(b" \t"), b"");
+    }
+
+    #[test]
+    fn short_searches_find_the_first() {
+        let text = b"0123456789abcdef;01234,567";
+        for len in 0..text.len() {
+            for byte in [b'0', b'7', b'8', b';', b',', b'x'] {
+                let expected = text[..len].iter().position(|&other| other == byte);
+                assert_eq!(find(byte, &text[..len]), expected);
+            }
+        }
+        assert_eq!(find_any([b',', b';'], text), Some(16));
+        assert_eq!(find_any([0x80, 0xff], b"\x7f\x81\x7f\x7f\x7f\x7f\x7f\xff"), Some(7));
     }
 
     #[test]

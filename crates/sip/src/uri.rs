@@ -1,9 +1,7 @@
 //! URIs in requests and addresses (RFC 3261 section 19.1, RFC 3966).
 
-use memchr::{memchr, memchr2};
-
 use crate::number::Number;
-use crate::text::{Params, trim};
+use crate::text::{Params, find, find_any, trim};
 
 /// The scheme of a URI, in any case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,7 +33,7 @@ impl<'a> Uri<'a> {
     /// Reads a URI. `None` when it has no scheme, or is a `sip` URI without a host.
     #[must_use]
     pub fn parse(raw: &'a [u8]) -> Option<Self> {
-        let colon = memchr(b':', raw)?;
+        let colon = find(b':', raw)?;
         let (name, rest) = raw.split_at_checked(colon)?;
         let rest = rest.get(1..)?;
         let scheme = match name.len() {
@@ -58,7 +56,7 @@ impl<'a> Uri<'a> {
         match scheme {
             Scheme::Sip | Scheme::Sips => empty.read_sip(rest),
             Scheme::Tel => {
-                let end = memchr(b';', rest).unwrap_or(rest.len());
+                let end = find(b';', rest).unwrap_or(rest.len());
                 let (number, params) = rest.split_at_checked(end)?;
                 Some(Self { user: Some(number), params: Params::new(params), ..empty })
             }
@@ -68,15 +66,15 @@ impl<'a> Uri<'a> {
 
     fn read_sip(mut self, rest: &'a [u8]) -> Option<Self> {
         let mut host_part = rest;
-        if let Some(at) = memchr(b'@', rest) {
+        if let Some(at) = find(b'@', rest) {
             let (info, host) = rest.split_at_checked(at)?;
-            let colon = memchr(b':', info);
+            let colon = find(b':', info);
             self.user = info.get(..colon.unwrap_or(info.len()));
             self.password = colon.and_then(|colon| info.get(colon + 1..));
             host_part = host.get(1..)?;
         }
         let after = if let [b'[', inner @ ..] = host_part {
-            let end = memchr(b']', inner)?;
+            let end = find(b']', inner)?;
             self.host = inner.get(..end)?;
             inner.get(end + 1..)?
         } else {
@@ -86,14 +84,14 @@ impl<'a> Uri<'a> {
             self.host = host;
             after
         };
-        let end = memchr2(b';', b'?', after).unwrap_or(after.len());
+        let end = find_any([b';', b'?'], after).unwrap_or(after.len());
         let (port, after) = after.split_at_checked(end)?;
         if let [b':', digits @ ..] = port {
             self.port = Some(u16::try_from(Number::read(trim(digits)).up_to(u64::from(u16::MAX))?).ok()?);
         } else if !port.is_empty() {
             return None;
         }
-        let end = memchr(b'?', after).unwrap_or(after.len());
+        let end = find(b'?', after).unwrap_or(after.len());
         let (params, headers) = after.split_at_checked(end)?;
         self.params = Params::new(params);
         self.headers = headers.get(1..);
@@ -104,7 +102,7 @@ impl<'a> Uri<'a> {
     #[must_use]
     pub fn account(&self) -> Option<&'a [u8]> {
         let user = self.user?;
-        user.get(..memchr(b';', user).unwrap_or(user.len()))
+        user.get(..find(b';', user).unwrap_or(user.len()))
     }
 }
 

@@ -1,10 +1,8 @@
 //! Via: the way that a request came, and where its answer goes (RFC 3261 section 20.42, RFC 3581).
 
-use memchr::memchr;
-
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::number::Number;
-use crate::text::{Params, find_unquoted, is_lws, is_token, trim, trim_start};
+use crate::text::{Params, find, find_unquoted, is_lws, is_token, trim, trim_start};
 
 /// The magic cookie of branches since RFC 3261.
 pub const COOKIE: &[u8] = b"z9hG4bK";
@@ -36,14 +34,14 @@ impl<'a> Via<'a> {
 
     fn read(value: &'a [u8], anomalies: &mut Anomalies) -> Option<Self> {
         let (transport, rest) = protocol(value, anomalies)?;
-        let end = memchr::memchr2(b';', b',', rest).unwrap_or(rest.len());
+        let end = crate::text::find_any([b';', b','], rest).unwrap_or(rest.len());
         let (sent_by, params) = rest.split_at_checked(end)?;
         let sent_by = trim(sent_by);
         let (host, port) = if let [b'[', inner @ ..] = sent_by {
-            let end = memchr(b']', inner)?;
+            let end = find(b']', inner)?;
             (inner.get(..end)?, inner.get(end + 1..)?)
         } else {
-            sent_by.split_at_checked(memchr(b':', sent_by).unwrap_or(sent_by.len()))?
+            sent_by.split_at_checked(find(b':', sent_by).unwrap_or(sent_by.len()))?
         };
         let port = match trim_start(port) {
             [] => None,
@@ -96,7 +94,7 @@ fn protocol<'a>(value: &'a [u8], anomalies: &mut Anomalies) -> Option<(&'a [u8],
 
 /// Up to the next slash, without blanks, and what follows it.
 fn before_slash(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (part, rest) = text.split_at_checked(memchr(b'/', text)?)?;
+    let (part, rest) = text.split_at_checked(find(b'/', text)?)?;
     Some((trim(part), rest.get(1..)?))
 }
 

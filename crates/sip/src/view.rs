@@ -229,7 +229,7 @@ impl<'a> View<'a> {
     }
 
     fn add(&mut self, at: usize, line: &[u8], more: &mut usize) {
-        let Some(colon) = memchr(b':', line) else {
+        let Some(colon) = crate::text::find(b':', line) else {
             return self.anomalies.insert(Anomaly::HeaderWithoutColon);
         };
         let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));

@@ -186,9 +186,6 @@ fn others(request: &Request<'_, '_>) -> Option<Sign> {
     let from = message.from?;
     let raw_uri = message.raw_uri().unwrap_or_default();
     let branch = message.via.and_then(|via| via.branch);
-    let host = |address: Option<sip::NameAddr<'_>>| {
-        address.and_then(|address| address.uri).map(|uri| uri.host.to_vec())
-    };
     if raw_uri == b"sip:nm"
         || from.raw_uri == b"sip:nm@nm"
         || (branch == Some(b"foo") && from.tag == Some(b"root"))
@@ -198,15 +195,13 @@ fn others(request: &Request<'_, '_>) -> Option<Sign> {
     if from.account() == Some(b"sipsscuser") {
         return Some(Sign::Sure("the user of a scanner that derives from SIPVicious"));
     }
-    let addresses = [from.raw_uri, raw_uri, message.to.map(|to| to.raw_uri).unwrap_or_default()];
-    let contact = message.contact.map(|contact| contact.raw_uri).unwrap_or_default();
-    let research = [b"sip5060.net".as_slice(), b"censysinspect", b"shodan.io", b"leakix"];
-    let holds =
-        |text: &[u8], name: &[u8]| text.windows(name.len()).any(|window| window.eq_ignore_ascii_case(name));
-    let is_research = |text: &&[u8]| text.len() < 256 && research.iter().any(|name| holds(text, name));
-    if addresses.iter().chain([&contact]).any(is_research) {
-        return Some(Sign::Likely("the address of a research scanner"));
-    }
+    let uris = [
+        from.uri,
+        message.uri,
+        message.to.and_then(|to| to.uri),
+        message.contact.and_then(|contact| contact.uri),
+    ];
+    const RESEARCH: [&[u8]; 4] = [b"sip5060.net", b"censys.io", b"shodan.io", b"leakix.net"];
     const SAMPLES: [&[u8]; 6] = [
         b"pc33.atlanta.com",
         b"server10.biloxi.com",
@@ -215,10 +210,13 @@ fn others(request: &Request<'_, '_>) -> Option<Sign> {
         b"erlang.bell-telephone.com",
         b"first.example.com",
     ];
+    let is_one_of = |names: &[&[u8]], host: &[u8]| names.iter().any(|name| host.eq_ignore_ascii_case(name));
+    if uris.iter().flatten().any(|uri| is_one_of(&RESEARCH, uri.host)) {
+        return Some(Sign::Likely("the address of a research scanner"));
+    }
     let via = message.via.map(|via| via.host).unwrap_or_default();
-    let is_sample = |host: &[u8]| SAMPLES.iter().any(|sample| host.eq_ignore_ascii_case(sample));
-    let sample = via.len() > 14 && is_sample(via)
-        || contact.len() > 18 && host(message.contact).is_some_and(|host| is_sample(&host));
+    let contact = message.contact.and_then(|contact| contact.uri).map(|uri| uri.host).unwrap_or_default();
+    let sample = is_one_of(&SAMPLES, via) || is_one_of(&SAMPLES, contact);
     sample.then_some(Sign::Likely("a sample host of RFC 3261"))
 }
 
