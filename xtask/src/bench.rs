@@ -1,4 +1,6 @@
-//! `cargo xtask bench`: what a packet costs in the kernel program, by `BPF_PROG_TEST_RUN`.
+//! `cargo xtask bench`: what a packet costs in the kernel program, by `BPF_PROG_TEST_RUN`, and a message in the engine.
+
+mod sip;
 
 use std::time::Duration;
 
@@ -28,11 +30,14 @@ pub(crate) struct BenchArgs {
 enum What {
     /// Nanoseconds per packet by the path that it takes through the gate
     Gate,
+    /// Nanoseconds per SIP message, messages a second through the engine, and replay beside tshark
+    Sip,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     match args.what {
         What::Gate => gate(),
+        What::Sip => sip::sip(),
     }
 }
 
