@@ -15,6 +15,7 @@ mod detectors;
 mod docs;
 mod enforcer;
 mod engine;
+pub mod fuzzing;
 mod hash;
 mod observation;
 mod proof;

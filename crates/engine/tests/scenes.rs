@@ -1,6 +1,6 @@
 //! Whole stories: phones, offices, carriers and attackers before a PBX, and what becomes of them.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails loudly")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails loudly")]
 
 mod scenes {
     mod attacks;

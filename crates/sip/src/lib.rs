@@ -12,6 +12,7 @@
 
 pub mod anomaly;
 pub mod auth;
+pub mod fuzzing;
 pub mod header;
 pub mod message;
 pub mod method;

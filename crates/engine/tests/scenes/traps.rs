@@ -8,8 +8,10 @@ use super::wire::{Ask, World};
 
 const ATTACKER: &str = "203.0.113.9:5071";
 
+type Disguise = fn(Vec<u8>) -> Vec<u8>;
+
 /// Each attack message in a shape that some parser skips whole.
-fn disguises() -> Vec<(&'static str, fn(Vec<u8>) -> Vec<u8>)> {
+fn disguises() -> Vec<(&'static str, Disguise)> {
     fn replace(bytes: Vec<u8>, from: &str, to: &[u8]) -> Vec<u8> {
         let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).expect("it is there");
         [&bytes[..at], to, &bytes[at + from.len()..]].concat()

@@ -313,38 +313,38 @@ impl World {
     }
 
     pub(crate) fn bans(&self) -> Vec<(String, Kind)> {
-        let bans = self.commands.iter().filter_map(|command| match command {
-            Command::Ban { source, reason, .. } => Some((source.to_string(), *reason)),
-            _ => None,
-        });
-        bans.collect()
+        let ban = |command: &Command| {
+            let Command::Ban { source, reason, .. } = command else { return None };
+            Some((source.to_string(), *reason))
+        };
+        self.commands.iter().filter_map(ban).collect()
     }
 
     pub(crate) fn limits(&self) -> Vec<(String, Kind)> {
-        let limits = self.commands.iter().filter_map(|command| match command {
-            Command::Limit { source, reason, .. } => Some((source.to_string(), *reason)),
-            _ => None,
-        });
-        limits.collect()
+        let limit = |command: &Command| {
+            let Command::Limit { source, reason, .. } = command else { return None };
+            Some((source.to_string(), *reason))
+        };
+        self.commands.iter().filter_map(limit).collect()
     }
 
     pub(crate) fn evidence(&self, kind: Kind) -> Vec<String> {
-        let evidence = self.commands.iter().filter_map(|command| match command {
-            Command::Evidence { detector, detail, .. } if *detector == kind => Some(detail.clone()),
-            _ => None,
-        });
-        evidence.collect()
+        let evidence = |command: &Command| {
+            let Command::Evidence { detector, detail, .. } = command else { return None };
+            (*detector == kind).then(|| detail.clone())
+        };
+        self.commands.iter().filter_map(evidence).collect()
     }
 
     pub(crate) fn alerts(&self) -> Vec<String> {
-        let alerts = self.commands.iter().filter_map(|command| match command {
-            Command::Alert { detail, .. } => Some(detail.clone()),
-            _ => None,
-        });
-        alerts.collect()
+        let alert = |command: &Command| {
+            let Command::Alert { detail, .. } = command else { return None };
+            Some(detail.clone())
+        };
+        self.commands.iter().filter_map(alert).collect()
     }
 
-    /// Nobody is banned, and nothing but keep this quiet.
+    /// Nobody is banned.
     #[track_caller]
     pub(crate) fn nobody_is_banned(&self) {
         assert_eq!(self.bans(), [], "{:#?}", self.commands);
