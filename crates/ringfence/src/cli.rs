@@ -96,7 +96,10 @@ one that begins earlier starts afresh.
 Packets to the local addresses, and broadcasts, go through INPUT; packets from them through OUTPUT. Packets between others go \
 through FORWARD where --local was given; else they are not judged.
 
-Reasons: signature (a rule that looks for text led to the verdict; `rule` is its name, or the text), trusted and blocked (networks \
+What the engine finds (docs/detectors.md) stands between the packets: evidence, alerts, limits and bans. A policy that puts them in \
+force (not one of iptables-save) drops what banned and limited sources send to its SIP ports.
+
+Reasons: banned and limited (see there), signature (a rule that looks for text led to the verdict; `rule` is its name, or the text), trusted and blocked (networks \
 of a TOML policy), rule (`rule` is its name, or its chain and line), policy (the end of a chain), broken-header (a rule found a \
 header that is not all there), malformed (Linux discards it on arrival), fragment (its fragments contradict each other), \
 fragment-timeout (they did not all come), hop-limit (it was to be forwarded and has no hop left), conntrack-full, no-rules \

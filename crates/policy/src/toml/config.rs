@@ -9,6 +9,7 @@ use super::defaults;
 use super::file::{self, File};
 use super::reader::{Reader, Spanned, listed};
 use super::values;
+use crate::detection::{Detection, SipPorts};
 use crate::diagnostic::nearest;
 use crate::iptables::names;
 use crate::ruleset::{
@@ -28,12 +29,23 @@ pub struct Config {
     pub signatures: Vec<Signature>,
     pub log: LogConfig,
     pub unproven: Unproven,
+    pub detect: engine::Settings,
 }
 
 impl Config {
     /// The networks that are judged before anything else.
     pub fn networks(&self) -> Networks {
         Networks { trusted: self.trusted.0.clone(), blocked: self.blocked.0.clone() }
+    }
+
+    /// What the engine looks at, and how: the services that are inspected.
+    pub fn detection(&self) -> Detection {
+        let inspected = || self.services.iter().filter(|service| service.inspect);
+        let ports = SipPorts {
+            tcp: inspected().flat_map(|service| service.tcp.iter().cloned()).collect(),
+            udp: inspected().flat_map(|service| service.udp.iter().cloned()).collect(),
+        };
+        Detection { settings: self.detect.clone(), ports }
     }
 }
 
@@ -160,6 +172,7 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
         signatures,
         log: log(&file.log, reader),
         unproven: unproven(&file.unproven, reader),
+        detect: file.detect,
     }
 }
 

@@ -96,7 +96,7 @@ impl Replay<'_> {
         mut out: Writer<impl Write>,
         err: &mut impl Write,
     ) -> Result<(), Exit> {
-        let fresh = || Judge::new(self.policy.sets(), self.settings, &self.locals, self.interface.as_deref());
+        let fresh = || Judge::new(self.policy, self.settings, &self.locals, self.interface.as_deref());
         let mut judge = fresh();
         let mut summary = record::Summary::default();
         for path in &args.captures {

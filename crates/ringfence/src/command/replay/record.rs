@@ -1,12 +1,15 @@
 //! What `replay` prints: one record a line, as text or JSON. The JSON keys and their order are a contract (DESIGN.md, "The
 //! command line").
 
+mod command;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use engine::Command;
 use netfilter::rules::Verdict;
 use serde::{Serialize, Serializer};
 
@@ -14,6 +17,14 @@ use super::judge::Judge;
 use super::rfc3339;
 use crate::cli::Format;
 use crate::exit::Exit;
+
+/// One line.
+#[derive(Clone, Debug)]
+pub(super) enum Record {
+    /// What the engine found or did.
+    Command(Command),
+    Packet(Packet),
+}
 
 /// The fate of one frame.
 #[derive(Clone, Debug)]
@@ -78,12 +89,14 @@ impl From<Verdict> for Decision {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Reason {
+    Banned,
     Blocked,
     BrokenHeader,
     ConntrackFull,
     Fragment,
     FragmentTimeout,
     HopLimit,
+    Limited,
     Malformed,
     NoRules,
     NotIp,
@@ -97,12 +110,14 @@ pub(super) enum Reason {
 impl Reason {
     fn name(self) -> &'static str {
         match self {
+            Self::Banned => "banned",
             Self::Blocked => "blocked",
             Self::BrokenHeader => "broken-header",
             Self::ConntrackFull => "conntrack-full",
             Self::Fragment => "fragment",
             Self::FragmentTimeout => "fragment-timeout",
             Self::HopLimit => "hop-limit",
+            Self::Limited => "limited",
             Self::Malformed => "malformed",
             Self::NoRules => "no-rules",
             Self::NotIp => "not-ip",
@@ -198,13 +213,36 @@ impl<W: Write> Writer<W> {
         summary: &mut Summary,
         all: bool,
     ) -> Result<(), Exit> {
-        while let Some(packet) = judge.decided() {
-            summary.count(&packet);
-            if all || packet.verdict != Decision::Accept {
-                self.packet(&packet)?;
+        while let Some(record) = judge.decided() {
+            match record {
+                Record::Packet(packet) => {
+                    summary.count(&packet);
+                    if all || packet.verdict != Decision::Accept {
+                        self.packet(&packet)?;
+                    }
+                }
+                Record::Command(command) => {
+                    summary.bans += u64::from(matches!(command, Command::Ban { .. }));
+                    self.command(&command)?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn command(&mut self, command: &Command) -> Result<(), Exit> {
+        match self.format {
+            Format::Json => match command::json(command) {
+                Some(line) => self.json(&line),
+                None => Ok(()),
+            },
+            Format::Text => {
+                if let Some(line) = command::text(command) {
+                    writeln!(self.out, "{line}")?;
+                }
+                Ok(())
+            }
+        }
     }
 
     fn packet(&mut self, packet: &Packet) -> Result<(), Exit> {
@@ -280,6 +318,11 @@ impl<W: Write> Writer<W> {
                     .collect();
                 if !reasons.is_empty() {
                     write!(self.out, " ({})", reasons.join(", "))?;
+                }
+                match summary.bans {
+                    0 => {}
+                    1 => write!(self.out, ", 1 ban")?,
+                    bans => write!(self.out, ", {bans} bans")?,
                 }
                 writeln!(self.out)?;
             }
