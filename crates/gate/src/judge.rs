@@ -129,10 +129,10 @@ fn special<F: ?Sized, T: Tables<F>>(tables: &T, ban: &mut Ban, guarded: bool) ->
     if ban.until <= now || !(guarded || ban.all_ports != 0) {
         return None;
     }
-    if ban.trickle == 0 {
+    if ban.trickle.cost == 0 {
         return Some(Reason::Banned);
     }
-    (!limit::trickle(&mut ban.next, ban.trickle, now)).then_some(Reason::LimitedSource)
+    (!limit::trickle(&mut ban.filled, ban.trickle, now)).then_some(Reason::LimitedSource)
 }
 
 /// Whether the policy inspects the packet's destination port.

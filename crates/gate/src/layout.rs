@@ -4,7 +4,7 @@
 //! meaning; a daemon never adopts maps of another version.
 
 use crate::address::Address;
-use crate::limit::Limits;
+use crate::limit::{Limits, Rate};
 use crate::reason::REASONS;
 use crate::scan::Found;
 
@@ -71,7 +71,7 @@ pub const MAX_BANS: u32 = 1 << 20;
 /// Bound of [`map::SPECIAL`].
 pub const MAX_SPECIAL: u32 = 1 << 16;
 /// Bound of [`map::BLOCKED`] and of [`map::TRUSTED`]: a trie is slow when large (DATAPLANE 1.2).
-pub const MAX_NETWORKS: u32 = 1 << 16;
+pub const MAX_NETWORKS: u32 = 1 << 17;
 
 /// [`Config::flags`]: judge and count, but pass everything.
 pub const OBSERVE: u32 = 1;
@@ -227,12 +227,10 @@ pub struct Ban {
     pub until: u64,
     /// 1 covers every port, 0 only the guarded ones.
     pub all_ports: u32,
-    /// For user space: which ledger entry.
-    pub mark: u32,
-    /// Not 0: one packet is let through in as many ticks ([`crate::limit::TICK`]), enough for a phone to prove itself.
-    pub trickle: u32,
-    /// When the next one may pass, in ticks. The kernel's.
-    pub next: u32,
+    /// When the bucket of the trickle is empty again, in ticks. The kernel's.
+    pub filled: u32,
+    /// If it limits anything, the source is not banned, but let through at this rate: enough for a phone to prove itself.
+    pub trickle: Rate,
 }
 
 /// Key of [`map::PROVEN`] and [`map::SPECIAL`]: an IPv4 address mapped into IPv6, or an IPv6 address whose last 64 bits are 0.
@@ -383,8 +381,10 @@ pub struct Event {
     /// How many bytes of the payload (of UDP or TCP) stand behind this event, and how many there were.
     pub captured: u16,
     pub payload: u16,
-    /// TCP's sequence number of the first of them.
+    /// TCP's sequence number of the first of them, and its acknowledgment number.
     pub sequence: u32,
+    pub acknowledgment: u32,
+    pub reserved: u32,
 }
 
 /// Bytes of an [`Event`].
@@ -424,6 +424,8 @@ impl Event {
             captured: u16::from_ne_bytes(take(rest)?),
             payload: u16::from_ne_bytes(take(rest)?),
             sequence: u32::from_ne_bytes(take(rest)?),
+            acknowledgment: u32::from_ne_bytes(take(rest)?),
+            reserved: u32::from_ne_bytes(take(rest)?),
         })
     }
 }
@@ -448,6 +450,6 @@ mod tests {
         assert_eq!(size_of::<Outputs>(), 2 + 10 * MAX_OUTPUTS);
         assert_eq!(size_of::<Masked>(), 32);
         assert_eq!(size_of::<Rule>(), 64 + 8 + 24 + 12 + 4);
-        assert_eq!(size_of::<Event>(), 16 + 32 + 4 + 4 + 6 + 4 + 6 + 8);
+        assert_eq!(size_of::<Event>(), 16 + 32 + 4 + 4 + 6 + 4 + 6 + 16);
     }
 }

@@ -103,7 +103,8 @@ fn take(buckets: &mut Buckets, places: [usize; 2], now: u32, rate: Rate) -> bool
         return true;
     }
     let [first, second] = places;
-    let (one, other) = (fill(buckets, first, now, rate), fill(buckets, second, now, rate));
+    let in_place = |place: usize| fill(buckets.get(place).copied().unwrap_or(0), now, rate);
+    let (one, other) = (in_place(first), in_place(second));
     let least = if one < other { one } else { other };
     let after = least + rate.cost;
     if after > rate.depth {
@@ -121,21 +122,20 @@ fn take(buckets: &mut Buckets, places: [usize; 2], now: u32, rate: Rate) -> bool
 
 /// Ticks until a bucket is empty. A time that is farther away than any could be written was written long ago.
 #[inline(always)]
-fn fill(buckets: &Buckets, place: usize, now: u32, rate: Rate) -> u32 {
-    let fill = buckets.get(place).copied().unwrap_or(0).wrapping_sub(now);
+fn fill(bucket: u32, now: u32, rate: Rate) -> u32 {
+    let fill = bucket.wrapping_sub(now);
     if fill > rate.depth { 0 } else { fill }
 }
 
-/// One more packet of a source that is let through at a trickle: one in `cost` ticks, and none saved up. `next` is when
-/// the next one may come.
+/// Whether one more packet of a source with a bucket of its own fits in.
 #[inline(always)]
-pub fn trickle(next: &mut u32, cost: u32, now: u64) -> bool {
+pub fn trickle(bucket: &mut u32, rate: Rate, now: u64) -> bool {
     let now = (now >> TICK) as u32;
-    let wait = next.wrapping_sub(now);
-    if wait != 0 && wait <= cost {
+    let after = fill(*bucket, now, rate) + rate.cost;
+    if after > rate.depth {
         return false;
     }
-    *next = now.wrapping_add(cost);
+    *bucket = now.wrapping_add(after);
     true
 }
 
@@ -238,13 +238,12 @@ mod tests {
     }
 
     #[test]
-    fn a_trickle_lets_one_through_in_its_time() {
-        let mut next = 0;
+    fn a_trickle_is_a_bucket_of_its_own() {
+        let mut bucket = 0;
         let second = 1_000_000_000;
-        let through: Vec<u64> = (0..100)
-            .filter(|tenth| trickle(&mut next, Rate::new(1, 2, 1).cost, 5 * second + tenth * second / 10))
-            .collect();
-        assert_eq!(through, [0, 20, 40, 60, 80]);
+        let mut at = |tenth: u64| trickle(&mut bucket, Rate::new(1, 2, 3), 5 * second + tenth * second / 10);
+        let through: Vec<u64> = (0..100).filter(|tenth| at(*tenth)).collect();
+        assert_eq!(through, [0, 1, 2, 20, 40, 60, 80]);
     }
 
     #[test]

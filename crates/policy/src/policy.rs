@@ -56,7 +56,8 @@ impl Policy {
                 Ok(Self { source, language, sets, networks, unproven, detection, warnings })
             }
             Language::Toml => {
-                let toml::TomlPolicy { sets, networks, unproven, detection, warnings } = toml::parse(&source)?;
+                let toml::TomlPolicy { sets, networks, unproven, detection, warnings } =
+                    toml::parse(&source)?;
                 Ok(Self { source, language, sets: sets.into(), networks, unproven, detection, warnings })
             }
         }

@@ -6,6 +6,8 @@ pub(crate) mod control;
 mod force;
 /// The run directory.
 pub(crate) mod instance;
+/// The engine on live traffic.
+mod live;
 /// From the gate's events to log lines and JSON.
 mod report;
 /// The control socket's server.
@@ -15,8 +17,9 @@ mod status;
 
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use gate::layout::Event;
 use host::machine::Interface;
 use policy::Policy;
 use policy::plan::Plan;
@@ -30,6 +33,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use self::control::SOCKET;
 use self::force::{Events, InForce};
 use self::instance::{Instance, Lock};
+use self::live::Live;
 use self::report::Reporter;
 use self::server::Request;
 use crate::cli::RunArgs;
@@ -48,6 +52,7 @@ const BATCH: usize = 1024;
 pub(crate) struct Daemon {
     args: RunArgs,
     force: InForce,
+    live: Live,
     reporter: Reporter,
     listener: UnixListener,
     /// The faults that were last told.
@@ -71,14 +76,23 @@ impl Daemon {
         let lock = Instance::lock(&args.daemon.run_dir)?;
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
         match Self::enforce(&args, &policy, plan, &interfaces) {
-            Ok((force, reporter, listener)) => {
+            Ok((force, live, reporter, listener)) => {
                 say(&draw(policy.warnings()));
                 for name in host::machine::unguarded().unwrap_or_default() {
                     say(&format!(
                         "warning: {name} is not guarded by the gate, which cannot read its frames; nftables is in force there\n"
                     ));
                 }
-                Ok(Self { args, force, reporter, listener, told: Vec::new(), clean: false, _lock: lock })
+                Ok(Self {
+                    args,
+                    force,
+                    live,
+                    reporter,
+                    listener,
+                    told: Vec::new(),
+                    clean: false,
+                    _lock: lock,
+                })
             }
             Err(reason) => {
                 if !was_pinned {
@@ -97,7 +111,7 @@ impl Daemon {
         policy: &Policy,
         plan: Plan,
         interfaces: &[Interface],
-    ) -> Result<(InForce, Reporter, UnixListener), Exit> {
+    ) -> Result<(InForce, Live, Reporter, UnixListener), Exit> {
         let run_dir = &args.daemon.run_dir;
         instance::private_dir(&args.state_dir)?;
         let reporter = Reporter::open(&args.state_dir)?;
@@ -109,7 +123,7 @@ impl Daemon {
         let namespace = host::machine::namespace();
         Instance { pin_dir: args.pin_dir.clone(), mounted: mounted || before, namespace }.write(run_dir)?;
         let force = InForce::first(policy, plan, interfaces, args)?;
-        Ok((force, reporter, listener))
+        Ok((force, Live::new(policy)?, reporter, listener))
     }
 
     /// Serves until a signal or `stop` ends it. The gate and the nftables table stay.
@@ -131,7 +145,7 @@ impl Daemon {
             tokio::select! {
                 ready = events.readable_mut() => {
                     let mut ready = ready.map_err(failed)?;
-                    let handled = self.reporter.drain(ready.get_inner_mut(), &self.force, BATCH);
+                    let handled = self.drain(ready.get_inner_mut(), BATCH)?;
                     if handled < BATCH {
                         ready.clear_ready();
                     }
@@ -147,12 +161,16 @@ impl Daemon {
                 }
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
-                _ = flush.tick() => self.reporter.flush(),
+                _ = flush.tick() => {
+                    self.live.tick(SystemTime::now());
+                    self.obey()?;
+                    self.reporter.flush();
+                }
                 _ = verify.tick() => self.verify(),
             }
         }
         host::notify::notify("STOPPING=1");
-        self.reporter.drain(events.get_mut(), &self.force, usize::MAX);
+        self.drain(events.get_mut(), usize::MAX)?;
         self.reporter.flush();
         let socket = self.args.daemon.run_dir.join(SOCKET);
         let _ = std::fs::remove_file(socket);
@@ -166,7 +184,7 @@ impl Daemon {
     async fn answer(&mut self, request: Request, events: &mut AsyncFd<Events>) -> Result<bool, Exit> {
         let command = request.body.get("command").and_then(Value::as_str).unwrap_or_default();
         let (answer, last) = match command {
-            "status" => (status::status(&self.force, &self.reporter, &self.args), false),
+            "status" => (status::status(&mut self.force, &self.live, &self.reporter, &self.args), false),
             "reload" => (self.reload(events)?, false),
             "stop" => {
                 self.clean = request.body.get("clean") == Some(&Value::Bool(true));
@@ -178,14 +196,51 @@ impl Daemon {
         Ok(last)
     }
 
+    /// Handles up to `most` events that wait; how many there were.
+    fn drain(&mut self, events: &mut Events, most: usize) -> Result<usize, Exit> {
+        let (now, wall) = (host::machine::monotonic(), SystemTime::now());
+        let mut handled = 0;
+        while handled < most {
+            let Some(record) = events.next() else { break };
+            let Some(event) = Event::from_bytes(&record) else { break };
+            handled += 1;
+            let age = Duration::from_nanos(now.saturating_sub(event.time));
+            let time = wall.checked_sub(age).unwrap_or(wall);
+            self.reporter.see(&event, time, &self.force, now);
+            self.live.see(&event, event.capture(&record), time);
+            drop(record);
+            self.obey()?;
+        }
+        Ok(handled)
+    }
+
+    /// Does what the engine decided, and tells it. When only observing, it is told and not done.
+    fn obey(&mut self) -> Result<(), Exit> {
+        let commands = self.live.take();
+        if commands.is_empty() {
+            return Ok(());
+        }
+        if !self.force.observe {
+            let mut sources = self.force.gate_mut().sources()?;
+            for command in &commands {
+                if !self.live.obey(command, &mut sources)? {
+                    self.reporter.alarm("the kernel's tables of sources are full");
+                }
+            }
+        }
+        self.reporter.decided(&commands);
+        Ok(())
+    }
+
     /// Reads the policy again. A wrong one changes nothing.
     fn reload(&mut self, events: &mut AsyncFd<Events>) -> Result<Value, Exit> {
         host::notify::notify("RELOADING=1");
         let answer = match self.next_policy() {
-            Ok(next) => {
+            Ok((next, policy)) => {
                 // What the old generation dropped is told in its own words.
-                self.reporter.drain(events.get_mut(), &self.force, usize::MAX);
+                self.drain(events.get_mut(), usize::MAX)?;
                 self.force = next;
+                self.live.follow(&policy)?;
                 *events = watch(self.force.take_events()?)
                     .map_err(|error| Exit::System(format!("cannot watch the gate: {error}")))?;
                 json!({ "ok": true, "message": format!("reloaded {}", self.args.policy.display()) })
@@ -206,11 +261,12 @@ impl Daemon {
         Ok(answer)
     }
 
-    fn next_policy(&mut self) -> Result<InForce, Exit> {
+    fn next_policy(&mut self) -> Result<(InForce, Policy), Exit> {
         let policy = read_policy(&self.args.policy)?;
         let plan = force::plan(&policy, self.args.observe)?;
         let interfaces = host::machine::select(&self.args.interfaces)?;
-        self.force.next(&policy, plan, &interfaces, &self.args)
+        let next = self.force.next(&policy, plan, &interfaces, &self.args)?;
+        Ok((next, policy))
     }
 
     /// Compares the kernel with the policy; a new difference is told once.

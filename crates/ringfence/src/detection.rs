@@ -1,5 +1,8 @@
 //! The engine at work: observations go in and commands come out, the same for `replay` and for `run`.
 
+/// The lines that tell of them.
+pub(crate) mod told;
+
 use std::time::Duration;
 
 use engine::{Command, Engine, Limits, Observation};
@@ -48,6 +51,11 @@ impl Detection {
     pub(crate) fn tick(&mut self, now: Duration, apply: impl FnMut(Command)) {
         self.engine.handle_timeout(now);
         self.drain(apply);
+    }
+
+    /// How full each table is: name, entries, bound.
+    pub(crate) fn fills(&self) -> Vec<(&'static str, usize, usize)> {
+        self.engine.fills().iter().map(|fill| (fill.table, fill.used, fill.limit)).collect()
     }
 
     fn drain(&mut self, mut apply: impl FnMut(Command)) {

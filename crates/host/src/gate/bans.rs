@@ -129,21 +129,21 @@ impl<'a> Sources<'a> {
         }
         for entry in self.special.iter() {
             let (key, ban) = entry.map_err(Error::kernel("a special ban"))?;
-            if ban.trickle == 0 && ban.until > now {
+            if ban.trickle.cost == 0 && ban.until > now {
                 all.push(Banned { address: ip(key), until: ban.until, all_ports: ban.all_ports != 0 });
             }
         }
         Ok(all)
     }
 
-    /// Lets only one packet of an address to guarded ports through in `seconds`, until `until`; `false` if there is no room.
+    /// Lets only so much of an address through to guarded ports, until `until`; `false` if there is no room.
     ///
     /// # Errors
     ///
     /// [`Error::Kernel`] if a map cannot be written.
-    pub fn limit(&mut self, address: IpAddr, until: u64, seconds: u32) -> Result<bool, Error> {
+    pub fn limit(&mut self, address: IpAddr, until: u64, trickle: Rate) -> Result<bool, Error> {
         let (source, family) = source(address);
-        let ban = Ban { until, trickle: Rate::new(1, seconds.max(1), 1).cost, ..Ban::default() };
+        let ban = Ban { until, trickle, ..Ban::default() };
         let key = source.source_key(family);
         if self.special.insert(key, ban, 0).is_err() {
             self.sweep()?;
@@ -171,6 +171,22 @@ impl<'a> Sources<'a> {
         }
         self.add_flags(HAS_PROVEN)?;
         Ok(true)
+    }
+
+    /// The limits are for a source again.
+    pub fn disprove(&mut self, address: IpAddr) {
+        let (source, family) = source(address);
+        // Gone already is as good.
+        let _ = self.proven.remove(&source.source_key(family));
+    }
+
+    /// Ends the limit of an address, not its ban.
+    pub fn unlimit(&mut self, address: IpAddr) {
+        let (source, family) = source(address);
+        let key = source.source_key(family);
+        if self.special.get(&key, 0).is_ok_and(|ban| ban.trickle.cost != 0) {
+            let _ = self.special.remove(&key);
+        }
     }
 
     /// Removes what is over from the maps that do not make room by themselves.
@@ -307,7 +323,7 @@ mod tests {
             .unwrap();
         assert!(sources.unban(v4).unwrap() && !sources.unban(v4).unwrap());
         assert_eq!(sources.bans().unwrap().len(), 1);
-        assert!(sources.limit(v4, until, 30).unwrap());
+        assert!(sources.limit(v4, until, Rate::new(1, 30, 2)).unwrap());
         assert!(sources.unban(v4).unwrap());
         assert!(sources.prove(v6, 1).unwrap());
         sources.sweep().unwrap();

@@ -1,8 +1,6 @@
 //! What `replay` prints: one record a line, as text or JSON. The JSON keys and their order are a contract (DESIGN.md, "The
 //! command line").
 
-mod command;
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
@@ -16,6 +14,7 @@ use serde::{Serialize, Serializer};
 use super::judge::Judge;
 use super::rfc3339;
 use crate::cli::Format;
+use crate::detection::told;
 use crate::exit::Exit;
 
 /// One line.
@@ -232,12 +231,12 @@ impl<W: Write> Writer<W> {
 
     fn command(&mut self, command: &Command) -> Result<(), Exit> {
         match self.format {
-            Format::Json => match command::json(command) {
+            Format::Json => match told::json(command) {
                 Some(line) => self.json(&line),
                 None => Ok(()),
             },
             Format::Text => {
-                if let Some(line) = command::text(command) {
+                if let Some(line) = told::text(command) {
                     writeln!(self.out, "{line}")?;
                 }
                 Ok(())

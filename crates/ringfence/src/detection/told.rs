@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::command::replay::rfc3339;
 
 /// A line of JSON; `None` for what replay does not tell.
-pub(super) fn json(command: &Command) -> Option<Value> {
+pub(crate) fn json(command: &Command) -> Option<Value> {
     Some(match command {
         Command::Evidence { time, source, detector, frame, detail } => json!({
             "type": "evidence", "time": rfc3339(*time), "source": source.to_string(), "detector": detector.as_str(),
@@ -32,7 +32,7 @@ pub(super) fn json(command: &Command) -> Option<Value> {
 }
 
 /// A line of text.
-pub(super) fn text(command: &Command) -> Option<String> {
+pub(crate) fn text(command: &Command) -> Option<String> {
     Some(match command {
         Command::Evidence { time, source, detector, frame, detail } => {
             format!("{} evidence {source} {}: {detail} (frame {frame})", rfc3339(*time), detector.as_str())
@@ -48,5 +48,21 @@ pub(super) fn text(command: &Command) -> Option<String> {
         }
         Command::Unlimit { time, source } => format!("{} limit of {source} lifted", rfc3339(*time)),
         Command::Trust { .. } => return None,
+    })
+}
+
+/// A line for the system's log, which has its own time.
+pub(crate) fn log(command: &Command) -> Option<String> {
+    Some(match command {
+        Command::Ban { source, reason, until, .. } => {
+            format!("ban SRC={source} REASON={} UNTIL={}", reason.as_str(), rfc3339(*until))
+        }
+        Command::Limit { source, reason, until, .. } => {
+            format!("limit SRC={source} REASON={} UNTIL={}", reason.as_str(), rfc3339(*until))
+        }
+        Command::Alert { source, detector, detail, .. } => {
+            format!("alert SRC={source} DETECTOR={} {detail}", detector.as_str())
+        }
+        Command::Evidence { .. } | Command::Unlimit { .. } | Command::Trust { .. } => return None,
     })
 }
