@@ -14,8 +14,8 @@ pub(crate) const DETECTOR: Detector = Detector {
     description: "Counts different accounts that a source asks for without credentials (REGISTER, INVITE, OPTIONS, SUBSCRIBE, \
         MESSAGE, PUBLISH) and then leaves alone, and those that do not exist (404, 410, 604). A phone comes back with \
         credentials at once, which takes its account off the list, so an office of phones behind one address is none. Over \
-        UDP such requests can be forged: the source is limited until one of its phones authenticates. Over TCP, accounts \
-        on one connection count at once, those on many only when nothing followed for 10 seconds. A source with successes may \
+        UDP such requests can be forged: the source is limited until one of its phones authenticates. Over TCP, \
+        more accounts on one connection than any gateway has count at once, others when nothing followed for 10 seconds. A source with successes may \
         leave as many accounts alone as it used, and a carrier's calls to missing numbers count only beside few that exist.",
     settings: &[
         Setting {
@@ -62,6 +62,8 @@ pub(crate) struct State {
     missing_since: Tick,
 }
 
+/// A gateway with a port for each of 24 telephones registers all of them over one connection, before the first is answered.
+const GATEWAY: u32 = 6;
 /// A phone answers a challenge within less than two of these.
 const PERIOD: Tick = Tick::seconds(10);
 const MEMORY: Tick = Tick::seconds(1800);
@@ -160,7 +162,7 @@ impl Detect for Enumeration {
         }
         let on_connection = request.accounts_on_connection;
         let open = source.enumeration.open();
-        let (count, is_proof) = if request.is_proof && on_connection > self.accounts {
+        let (count, is_proof) = if request.is_proof && on_connection > self.accounts.saturating_mul(GATEWAY) {
             (on_connection, true)
         } else {
             (open, false)

@@ -1,5 +1,7 @@
 //! Somebody else's credentials, overheard and sent again.
 
+use sip::Method;
+
 use super::{Detect, Detector, Findings, Kind, Request, Scene, shown};
 use crate::command::Source as Address;
 use crate::settings::{Setting, Settings};
@@ -9,10 +11,11 @@ use crate::time::Tick;
 
 pub(crate) const DETECTOR: Detector = Detector {
     kind: Kind::InviteReplay,
-    summary: "an authenticated request that was copied",
-    description: "Remembers the digest of requests that carry one. The same digest from another address, or in another call with \
+    summary: "an authenticated INVITE that was copied",
+    description: "Remembers the digests of INVITEs. The same digest from another address, or in another call with \
         the same nonce count, was not computed by its sender. A phone that uses a nonce without a count twice for the same \
-        question does nothing wrong, and a phone whose address changes computes anew.",
+        question does nothing wrong; a registration that moves to another network may bring its old digest along, so only calls are \
+        looked at.",
     settings: &[Setting {
         key: "points",
         default: 100,
@@ -57,6 +60,9 @@ impl Detect for InviteReplay {
         source: &mut Source,
         findings: &mut Findings,
     ) {
+        if request.method != Method::Invite {
+            return;
+        }
         let Some(credentials) = request.message.credentials.filter(|credentials| credentials.is_digest)
         else {
             return;

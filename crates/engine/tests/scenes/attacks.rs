@@ -99,13 +99,15 @@ fn extensions_that_are_walked_through_are_a_trickle_soon() {
 }
 
 #[test]
-fn extensions_over_tcp_are_a_ban() {
+fn extensions_over_tcp_are_a_trickle_soon_and_then_a_ban() {
     let mut world = World::new();
     world.connect(ATTACKER);
     for extension in 0..50 {
         let user = (1000 + extension).to_string();
         world.ask_tcp(ATTACKER, &Ask::register(&user, &format!("e{extension}")));
+        world.wait(Duration::from_secs(1));
     }
+    assert_eq!(world.limits()[0], ("203.0.113.9".to_owned(), Kind::Enumeration));
     assert_eq!(world.bans(), [("203.0.113.9".to_owned(), Kind::Enumeration)]);
 }
 
@@ -255,4 +257,64 @@ fn an_account_that_suddenly_calls_abroad() {
         ["account `1000` called country code `53` for the first time: `+53123456789`"]
     );
     world.nobody_is_banned();
+}
+
+#[test]
+fn a_copied_call() {
+    let mut world = World::new();
+    world.account("1000", "pw");
+    let ask = Ask::new("INVITE", "1000", "+498912345", "own");
+    let nonce = world.ask("203.0.113.72:5060", &ask).and_then(|reply| reply.nonce).expect("a challenge");
+    let call = ask.with_credentials(&nonce, "1000", "pw");
+    world.ask("203.0.113.72:5060", &call);
+    world.ask(ATTACKER, &call);
+    assert_eq!(
+        world.evidence(Kind::InviteReplay),
+        ["credentials of `1000` were copied from another address"]
+    );
+    assert_eq!(world.limits(), [("203.0.113.9".to_owned(), Kind::InviteReplay)]);
+}
+
+#[test]
+fn messages_that_break_buffers() {
+    let mut world = World::new();
+    for packet in 0..3 {
+        let mut ask = Ask::new("INVITE", "1", "100", &format!("x{packet}"));
+        ask.body = format!("v=0\r\nm=audio {} RTP/AVP 0\r\n", "A".repeat(400));
+        world.ask(ATTACKER, &ask);
+    }
+    assert!(world.evidence(Kind::Malformed)[0].contains("sdp-media-too-long"));
+    assert_eq!(world.limits(), [("203.0.113.9".to_owned(), Kind::Malformed)]);
+}
+
+#[test]
+fn networks_that_are_trusted_are_never_banned() {
+    use engine::{Direction, Engine, Fate, Limits, Observation, Settings, Transport};
+    let trusted = vec![("203.0.113.0".parse().expect("an address"), 24)];
+    let mut engine = Engine::new(&Settings::default(), Limits::default(), trusted, 1);
+    let mut limits = Vec::new();
+    for packet in 0..6000 {
+        let mut ask =
+            Ask::new("INVITE", "1'or'1'='1", &format!("{packet}46500729221"), &format!("t{packet}"));
+        ask.tag = "3206210844".to_owned();
+        let bytes = ask.bytes();
+        let observation = Observation {
+            source: ATTACKER.parse().expect("an address"),
+            destination: super::wire::PBX.parse().expect("an address"),
+            direction: Direction::In,
+            transport: Transport::Udp,
+            bytes: &bytes,
+            is_cut: false,
+            fate: Fate::Passed,
+            frame: 0,
+        };
+        engine.handle_packet(&observation, Duration::from_millis(packet));
+        while let Some(command) = engine.next_command() {
+            assert!(!matches!(command, engine::Command::Ban { .. }), "{command:?}");
+            if let engine::Command::Limit { reason, .. } = command {
+                limits.push(reason);
+            }
+        }
+    }
+    assert_eq!(limits, [Kind::Flood]);
 }

@@ -254,3 +254,20 @@ fn presence_of_a_hundred_extensions() {
     world.nobody_is_banned();
     assert_eq!(world.limits(), []);
 }
+
+#[test]
+fn a_gateway_that_registers_its_ports_over_one_connection() {
+    let mut world = World::new();
+    office(&mut world, 24);
+    let peer = "203.0.113.80:40000";
+    world.connect(peer);
+    let asks: Vec<Ask> =
+        (0..24).map(|port| Ask::register(&(1000 + port).to_string(), &format!("g{port}"))).collect();
+    let replies: Vec<Option<Reply>> = asks.iter().map(|ask| world.ask_tcp(peer, ask)).collect();
+    for (port, (ask, reply)) in asks.iter().zip(replies).enumerate() {
+        let Some(nonce) = reply.and_then(|reply| reply.nonce) else { continue };
+        world.ask_tcp(peer, &ask.with_credentials(&nonce, &(1000 + port).to_string(), &format!("pw{port}")));
+    }
+    world.wait(Duration::from_secs(60));
+    world.nobody_is_banned();
+}
