@@ -37,12 +37,16 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// `packets` in `seconds`, and `burst` of them at once. What no tick can tell is rounded to what it can.
+    /// Seconds that the burst may be worth, at most: longer times could not be told from those before.
+    pub const LONGEST: u64 = (Self::MOST << TICK) / 1_000_000_000;
+    const MOST: u64 = 1 << 30;
+
+    /// `packets` in `seconds`, and `burst` of them at once. What no tick can tell is rounded to what it can; what is worth
+    /// more than [`Self::LONGEST`] is cut to it.
     pub const fn new(packets: u32, seconds: u32, burst: u32) -> Self {
         /// Ticks of a second.
         const SECOND: u64 = 1_000_000_000 >> TICK;
-        /// Longer times could not be told from those before.
-        const MOST: u64 = 1 << 30;
+        const MOST: u64 = Rate::MOST;
         let packets = if packets == 0 { 1 } else { packets as u64 };
         let cost = SECOND * seconds as u64 / packets;
         let cost = if cost == 0 { 1 } else { cost };
@@ -114,17 +118,24 @@ fn take(buckets: &mut Buckets, places: [usize; 2], now: u32, rate: Rate) -> bool
         if fill < after
             && let Some(bucket) = buckets.get_mut(place)
         {
-            *bucket = now.wrapping_add(after);
+            *bucket = until(now, after);
         }
     }
     true
+}
+
+/// The time in `ticks`. 0 is kept for buckets that were never filled.
+#[inline(always)]
+fn until(now: u32, ticks: u32) -> u32 {
+    let until = now.wrapping_add(ticks);
+    if until == 0 { 1 } else { until }
 }
 
 /// Ticks until a bucket is empty. A time that is farther away than any could be written was written long ago.
 #[inline(always)]
 fn fill(bucket: u32, now: u32, rate: Rate) -> u32 {
     let fill = bucket.wrapping_sub(now);
-    if fill > rate.depth { 0 } else { fill }
+    if bucket == 0 || fill > rate.depth { 0 } else { fill }
 }
 
 /// Whether one more packet of a source with a bucket of its own fits in.
@@ -135,7 +146,7 @@ pub fn trickle(bucket: &mut u32, rate: Rate, now: u64) -> bool {
     if after > rate.depth {
         return false;
     }
-    *bucket = now.wrapping_add(after);
+    *bucket = until(now, after);
     true
 }
 
@@ -198,6 +209,15 @@ mod tests {
 
     fn empty() -> Box<Buckets> {
         vec![0; ALL + 16].into_boxed_slice().try_into().unwrap()
+    }
+
+    #[test]
+    fn a_bucket_that_was_never_filled_is_empty_at_any_time() {
+        for now in [0, 1, u32::MAX, u32::MAX - 1000, 1 << 31] {
+            let mut buckets = empty();
+            assert!(take(&mut buckets, [1, 2], now, Rate::new(1, 600, 1)), "{now}");
+            assert!(!take(&mut buckets, [1, 2], now, Rate::new(1, 600, 1)), "{now}");
+        }
     }
 
     #[test]

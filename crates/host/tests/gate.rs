@@ -24,6 +24,8 @@ use crate::frames::{Random, mutate, seeds};
 
 #[path = "gate/frames.rs"]
 mod frames;
+#[path = "gate/limits.rs"]
+mod limits;
 #[path = "gate/streams.rs"]
 mod streams;
 

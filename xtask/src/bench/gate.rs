@@ -174,7 +174,7 @@ impl Gates {
                 "limited",
                 TestGate::load(
                     &limits(
-                        "[unproven]\nsource = \"1/day burst 1\"\nnetwork = \"1/day burst 1\"\nall = \"1/day burst 1\"\n",
+                        "[unproven]\nsource = \"1/minute burst 1\"\nnetwork = \"1/minute burst 1\"\nall = \"1/minute burst 1\"\n",
                     )?,
                     Interface::default(),
                 )?,

@@ -5,6 +5,8 @@ mod signatures;
 
 use std::ops::RangeInclusive;
 
+use gate::limit::Rate as GateRate;
+
 use super::defaults;
 use super::file::{self, File};
 use super::reader::{Reader, Spanned, listed};
@@ -171,7 +173,7 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
         blocked,
         signatures,
         log: log(&file.log, reader),
-        unproven: unproven(&file.unproven, reader),
+        unproven: file.unproven.map_or(defaults::UNPROVEN, |written| unproven(&written, reader)),
         detect: file.detect,
     }
 }
@@ -182,6 +184,16 @@ fn unproven(file: &file::Unproven, reader: &mut Reader<'_>) -> Unproven {
         let written = written.as_ref()?;
         let (rate, burst) =
             reader.value(&written.span, values::limit(&written.value, defaults::LIMIT_BURST))?.value;
+        let worth = u64::from(burst) * rate.unit.seconds() / u64::from(rate.amount);
+        if worth > GateRate::LONGEST {
+            let message = format!("a burst of {burst} takes {worth} s to come back");
+            let help = format!(
+                "the gate counts in {} s; allow a higher rate, or a smaller burst",
+                GateRate::LONGEST
+            );
+            reader.error(&written.span, message, help);
+            return None;
+        }
         Some(Limit { rate, burst })
     };
     Unproven { source: limit(&file.source), network: limit(&file.network), all: limit(&file.all) }

@@ -25,7 +25,7 @@ pub(super) struct File {
     pub(super) detect: engine::Settings,
     /// Service and limit.
     pub(super) limits: Vec<(Spanned<String>, Spanned<String>)>,
-    pub(super) unproven: Unproven,
+    pub(super) unproven: Option<Unproven>,
 }
 
 /// Networks of both families.
@@ -126,7 +126,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<File> {
         log: table.get("log").map(|item| log(item, reader)).unwrap_or_default(),
         detect: table.get("detect").map(|item| detect::read(item, reader)).unwrap_or_default(),
         limits: table.get("limits").map(|item| limits(item, reader)).unwrap_or_default(),
-        unproven: table.get("unproven").map(|item| unproven(item, reader)).unwrap_or_default(),
+        unproven: table.get("unproven").map(|item| unproven(item, reader)),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The pure core of `replay`: frames in, records out.
 
+mod follow;
 mod observe;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +22,7 @@ use policy::ruleset::{Family, Line, Match, Rule, RuleSet, Target};
 use super::locals::{Locals, is_loopback};
 use super::record::{self, Decision, End, Place, Protocol, Reason, Record};
 use crate::detection::Detection;
+use follow::{Follower, Stopped};
 use observe::Piece;
 
 /// Judges frame after frame.
@@ -32,6 +34,7 @@ pub(super) struct Judge<'a> {
     stack: Stack<Ticket>,
     detection: Detection,
     enforcer: Enforcer,
+    follower: Option<Follower>,
     /// The latest time seen; it never goes back, though captures of several interfaces may.
     now: Duration,
     decided: VecDeque<Record>,
@@ -84,6 +87,7 @@ impl<'a> Judge<'a> {
             stack: Stack::new(policy.sets(), settings),
             detection: Detection::new(policy, SEED),
             enforcer: Enforcer::new(&policy.detection().settings, MAX_BANS),
+            follower: Follower::new(policy),
             now: Duration::ZERO,
             decided: VecDeque::new(),
             sent_to_self: VecDeque::new(),
@@ -219,6 +223,14 @@ impl<'a> Judge<'a> {
             let number = place.frame;
             self.plain(place, Decision::Drop, reason);
             return self.observe(packet, way, observe::fate_of(Decision::Drop, reason), number);
+        }
+        if way == Way::Input
+            && let Some(Stopped { reason, rule, log }) =
+                self.follower.as_mut().and_then(|follower| follower.judge(packet.bytes()))
+        {
+            let (number, verdict) = (place.frame, Decision::Drop);
+            self.decided.push_back(Record::Packet(record::Packet { place, verdict, reason, rule, log }));
+            return self.observe(packet, way, observe::fate_of(verdict, reason), number);
         }
         let name = if loopback { Some("lo") } else { frame.interface.or(self.interface) };
         let packet = packet.with_interfaces(name, if way == Way::Forward { None } else { name });
