@@ -88,10 +88,10 @@ impl Follower {
             .then(|| self.plan.signatures.get(usize::from(judgement.signature)))
             .flatten();
         let notes = self.plan.notes.iter().enumerate();
-        let log = notes.filter(|(bit, _)| judgement.notes >> bit & 1 != 0).map(|(_, note)| match note {
+        let mut log = notes.filter(|(bit, _)| judgement.notes >> bit & 1 != 0).map(|(_, note)| match note {
             Note::Log(log) => log.prefix.clone(),
             Note::Nflog(nflog) => nflog.prefix.clone(),
         });
-        Some(Stopped { reason, rule: signature.map(|signature| signature.name.clone()), log: log.last() })
+        Some(Stopped { reason, rule: signature.map(|signature| signature.name.clone()), log: log.next_back() })
     }
 }
