@@ -63,7 +63,12 @@ impl Sysfs {
         let own = devtype("uevent").unwrap_or_default();
         // Their frames pass the hooks of the device below first, readable as they are (`__netif_receive_skb_core` in
         // net/core/dev.c). MACsec and tunnels are not among these: what they unpack nobody could read before.
-        let stacked = matches!(own.as_str(), "vlan" | "macvlan" | "ipvlan");
+        // macvlan has no DEVTYPE, but says on which device it sits.
+        let stacked = match own.as_str() {
+            "vlan" | "macvlan" | "ipvlan" => true,
+            "" => number("iflink").is_some_and(|below| below != index),
+            _ => false,
+        };
         let below = if stacked { self.below(name) } else { Vec::new() };
         Some(Device { kind: number("type")?, up: flags & UP != 0, port, bond: own == "bond", below })
     }
