@@ -7,6 +7,8 @@ use clap::{Args, Subcommand};
 mod gate;
 /// What iptables adds to a packet, over a veth pair.
 mod iptables;
+/// Messages, the engine and replay.
+mod sip;
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
@@ -18,11 +20,14 @@ pub(crate) struct BenchArgs {
 enum What {
     /// Nanoseconds per packet by the path that it takes through the gate, beside an empty program and iptables
     Gate,
+    /// Nanoseconds per SIP message, messages a second through the engine, and replay beside tshark
+    Sip,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     match args.what {
         What::Gate => gate::run(),
+        What::Sip => sip::sip(),
     }
 }
 

@@ -61,7 +61,8 @@ pub(crate) fn run(args: &BpfArgs) -> Result<()> {
     let objects = build()?;
     if args.compare {
         for (path, built) in &objects {
-            let committed = fs::read(workspace().join(path)).with_context(|| format!("cannot read `{path}`"))?;
+            let committed =
+                fs::read(workspace().join(path)).with_context(|| format!("cannot read `{path}`"))?;
             ensure!(committed == *built, "`{path}` is not what the sources give here; run `cargo xtask bpf`");
             println!("`{path}` is what the sources give");
         }

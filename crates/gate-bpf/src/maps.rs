@@ -4,10 +4,11 @@ use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use gate::automaton::Automaton;
+use gate::bans::{BUCKETS_V4, BUCKETS_V6, Bucket};
 use gate::flow::{Flow, FlowKey};
 use gate::layout::{
-    Ban, Config, Cpu, Event, FILTER_SIZE, Interface, Live, MAX_BANS, MAX_FLOWS, MAX_NETWORKS, MAX_PROVEN, MAX_RULES, NetworkKey,
-    Outputs, Ports, Proven, ProvenKey, Rule,
+    Ban, Config, Cpu, Event, FILTER_SIZE, Interface, Live, MAX_FLOWS, MAX_NETWORKS, MAX_PROVEN, MAX_RULES, MAX_SPECIAL, NetworkKey,
+    Outputs, Ports, Proven, Rule, SourceKey,
 };
 
 use gate::limit::{Buckets, Limits, Rate};
@@ -76,13 +77,16 @@ pub static PORTS: Array<Ports, 1> = Array::new();
 pub static INTERFACES: HashMap<u32, Interface, 256> = HashMap::new();
 
 #[btf_map]
-pub static BANS_V4: HashMap<[u8; 4], Ban, { MAX_BANS as usize }, NO_PREALLOC> = HashMap::new();
+pub static BANS_V4: Array<Bucket, { BUCKETS_V4 as usize }> = Array::new();
 
 #[btf_map]
-pub static BANS_V6: HashMap<[u8; 8], Ban, { MAX_BANS as usize }, NO_PREALLOC> = HashMap::new();
+pub static BANS_V6: Array<Bucket, { BUCKETS_V6 as usize }> = Array::new();
 
 #[btf_map]
-pub static PROVEN: HashMap<ProvenKey, Proven, { MAX_PROVEN as usize }, NO_PREALLOC> = HashMap::new();
+pub static SPECIAL: HashMap<SourceKey, Ban, { MAX_SPECIAL as usize }, NO_PREALLOC> = HashMap::new();
+
+#[btf_map]
+pub static PROVEN: HashMap<SourceKey, Proven, { MAX_PROVEN as usize }, NO_PREALLOC> = HashMap::new();
 
 #[btf_map]
 pub static BUCKETS: Array<Buckets, 1> = Array::new();

@@ -51,7 +51,7 @@ pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; 2], judgement: &Judgemen
     let Some(record) = RECORD.get_ptr_mut(0) else { return };
     // SAFETY: the slot belongs to this CPU, and the hooks of one packet do not nest; the pointer was checked above.
     let record = unsafe { &mut *record };
-    let (offset, payload, sequence) = payload(ctx, packet);
+    let (offset, payload, sequence, acknowledgment) = payload(ctx, packet);
     let mut captured = 0;
     if payload > 0 && config().flags & CAPTURES != 0 && packet.fragment == Fragment::Whole {
         let most = if payload < MAX_CAPTURE as u32 { payload } else { MAX_CAPTURE as u32 };
@@ -81,6 +81,8 @@ pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; 2], judgement: &Judgemen
         captured: captured as u16,
         payload: payload as u16,
         sequence,
+        acknowledgment,
+        reserved: 0,
     };
     let size = EVENT_SIZE + (opaque(captured) & (2 * MAX_CAPTURE - 1)).min(MAX_CAPTURE);
     // SAFETY: the record is at least as long as said, and all of it was written at some time.
@@ -90,22 +92,24 @@ pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; 2], judgement: &Judgemen
     }
 }
 
-/// Where the payload of UDP or TCP begins in the frame, how many bytes it has, and TCP's sequence number.
+/// Where the payload of UDP or TCP begins in the frame, how many bytes it has, and TCP's two numbers.
 #[inline(always)]
-fn payload<C: Context>(ctx: &C, packet: &Packet) -> (u32, u32, u32) {
+fn payload<C: Context>(ctx: &C, packet: &Packet) -> (u32, u32, u32, u32) {
     let transport = u32::from(packet.transport);
     let end = u32::from(packet.network) + u32::from(packet.length);
-    let (header, sequence) = match packet.protocol {
-        UDP => (8, 0),
+    let (header, sequence, acknowledgment) = match packet.protocol {
+        UDP => (8, 0, 0),
         TCP => match ctx.direct::<13>(transport) {
-            Some([_, _, _, _, a, b, c, d, _, _, _, _, offset]) => {
-                (u32::from(offset >> 4) * 4, u32::from_be_bytes([*a, *b, *c, *d]))
-            }
-            None => return (0, 0, 0),
+            Some([_, _, _, _, a, b, c, d, e, f, g, h, offset]) => (
+                u32::from(offset >> 4) * 4,
+                u32::from_be_bytes([*a, *b, *c, *d]),
+                u32::from_be_bytes([*e, *f, *g, *h]),
+            ),
+            None => return (0, 0, 0, 0),
         },
-        _ => return (0, 0, 0),
+        _ => return (0, 0, 0, 0),
     };
-    (transport + header, end.saturating_sub(transport + header), sequence)
+    (transport + header, end.saturating_sub(transport + header), sequence, acknowledgment)
 }
 
 /// Whether this CPU may send one more event in this second.

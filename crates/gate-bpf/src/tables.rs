@@ -5,6 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::bindings::bpf_fib_lookup as FibLookup;
 use aya_ebpf::helpers::generated::bpf_loop;
 use gate::automaton::Automaton;
+use gate::bans::Bucket;
 use gate::flow::{Flow, FlowKey};
 use gate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
 use gate::limit::Buckets;
@@ -13,7 +14,7 @@ use gate::{Address, Family, Packet, Tables};
 use crate::clock;
 use crate::context::{Context, opaque, put};
 use crate::maps::{
-    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, BUCKETS, FILTER, FLOWS, FRESH, INTERFACES, LIVE, OUTPUTS, PORTS, PROVEN, RULES, TRUSTED, config,
+    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, BUCKETS, FILTER, FLOWS, FRESH, INTERFACES, LIVE, OUTPUTS, PORTS, PROVEN, RULES, SPECIAL, TRUSTED, config,
     host_key,
 };
 
@@ -56,13 +57,18 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
     }
 
     #[inline(always)]
-    fn with_ban<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R> {
-        let ban = match packet.family {
-            Family::Ipv4 => BANS_V4.get_ptr_mut(packet.source.low()),
-            Family::Ipv6 => BANS_V6.get_ptr_mut(packet.source.high()),
-        };
+    fn bucket(&self, family: Family, number: u32) -> Option<&Bucket> {
+        match family {
+            Family::Ipv4 => BANS_V4.get(number),
+            Family::Ipv6 => BANS_V6.get(number),
+        }
+    }
+
+    #[inline(always)]
+    fn with_special<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R> {
+        let ban = SPECIAL.get_ptr_mut(packet.source.source_key(packet.family))?;
         // SAFETY: the kernel keeps the value while the program runs; a ban replaced meanwhile is still some ban.
-        ban.map(|ban| body(unsafe { &mut *ban }))
+        Some(body(unsafe { &mut *ban }))
     }
 
     #[inline(always)]

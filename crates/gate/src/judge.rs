@@ -1,12 +1,14 @@
 //! The verdict on one frame.
 
 use crate::address::Family;
+use crate::bans;
 use crate::decode::{Fragment, Link, Packet, TCP, UDP, decode};
 use crate::flow;
 use crate::frame::Frame;
 use crate::layout::{
     ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Ban, Config, FORWARDS, HAS_BANS, HAS_BANS_ON_ALL_PORTS,
-    HAS_BLOCKED, HAS_PROVEN, HAS_TRUSTED, LIMITED, MAX_NOTES, MAX_RULES, NONE, Rule, action, check,
+    HAS_BLOCKED, HAS_PROVEN, HAS_SPECIAL, HAS_TRUSTED, LIMITED, MAX_NOTES, MAX_RULES, NONE, Rule, action,
+    check,
 };
 use crate::limit;
 use crate::reason::Reason;
@@ -72,7 +74,16 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(
     let may_be_guarded = is_guarded(tables, packet, config) || packet.fragment == Fragment::Later;
     let asks_for_bans = if may_be_guarded { HAS_BANS } else { HAS_BANS_ON_ALL_PORTS };
     if live.flags & asks_for_bans != 0
-        && let Some(reason) = tables.with_ban(packet, |ban| banned(tables, ban, may_be_guarded)).flatten()
+        && let Some(term) = bans::term(tables, packet, live.key)
+        && (may_be_guarded || term.covers_all_ports())
+        && term.lasts(tables.now())
+    {
+        return Reason::Banned;
+    }
+    if live.flags & HAS_SPECIAL != 0
+        && (may_be_guarded || live.flags & HAS_BANS_ON_ALL_PORTS != 0)
+        && let Some(reason) =
+            tables.with_special(packet, |ban| special(tables, ban, may_be_guarded)).flatten()
     {
         return reason;
     }
@@ -111,17 +122,17 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(
     reason
 }
 
-/// What a ban says of a packet of its source, to a guarded port or another; `None` if it is over or not for that port.
+/// What a special ban says of a packet of its source, to a guarded port or another; `None` if it is over or not for that port.
 #[inline(always)]
-fn banned<F: ?Sized, T: Tables<F>>(tables: &T, ban: &mut Ban, guarded: bool) -> Option<Reason> {
+fn special<F: ?Sized, T: Tables<F>>(tables: &T, ban: &mut Ban, guarded: bool) -> Option<Reason> {
     let now = tables.now();
     if ban.until <= now || !(guarded || ban.all_ports != 0) {
         return None;
     }
-    if ban.trickle == 0 {
+    if ban.trickle.cost == 0 {
         return Some(Reason::Banned);
     }
-    (!limit::trickle(&mut ban.next, ban.trickle, now)).then_some(Reason::LimitedSource)
+    (!limit::trickle(&mut ban.filled, ban.trickle, now)).then_some(Reason::LimitedSource)
 }
 
 /// Whether the policy inspects the packet's destination port.
@@ -147,8 +158,12 @@ fn walk<F: ?Sized, T: Tables<F>>(
     config: &Config,
     found: &Found,
 ) -> Reason {
-    let patterns = tables.interface_patterns();
     let mut reason = Reason::Clean;
+    // Without this, the kernel drops a body that is never run, but not the call that names it, and refuses the program.
+    if config.rules == 0 {
+        return reason;
+    }
+    let patterns = tables.interface_patterns();
     tables.repeat(config.rules.min(MAX_RULES), |index| {
         let Some(rule) = tables.rule(index) else { return false };
         // The length that counts is that of the whole datagram.

@@ -4,7 +4,7 @@
 //! meaning; a daemon never adopts maps of another version.
 
 use crate::address::Address;
-use crate::limit::Limits;
+use crate::limit::{Limits, Rate};
 use crate::reason::REASONS;
 use crate::scan::Found;
 
@@ -32,11 +32,14 @@ pub mod map {
     pub const PORTS: &str = "PORTS";
     /// Per interface index: [`super::Interface`].
     pub const INTERFACES: &str = "INTERFACES";
-    /// IPv4 address (4 bytes) to [`super::Ban`].
+    /// Banned IPv4 addresses: [`crate::bans::Bucket`]s.
     pub const BANS_V4: &str = "BANS_V4";
-    /// IPv6 /64 (8 bytes) to [`super::Ban`].
+    /// Banned IPv6 /64 networks: [`crate::bans::Bucket`]s.
     pub const BANS_V6: &str = "BANS_V6";
-    /// [`super::ProvenKey`] to [`super::Proven`].
+    /// [`super::SourceKey`] to [`super::Ban`]: bans that found no place in the buckets, and sources that are let through at
+    /// a trickle.
+    pub const SPECIAL: &str = "SPECIAL";
+    /// [`super::SourceKey`] to [`super::Proven`].
     pub const PROVEN: &str = "PROVEN";
     /// One value: [`crate::limit::Buckets`].
     pub const BUCKETS: &str = "BUCKETS";
@@ -63,10 +66,12 @@ pub const MAX_GROUPS: usize = 64;
 pub const MAX_NOTES: usize = 64;
 /// Signatures that may end at the same byte.
 pub const MAX_OUTPUTS: usize = 8;
-/// Bound of [`map::BANS_V4`] and of [`map::BANS_V6`].
+/// Bans of each family that there is room for.
 pub const MAX_BANS: u32 = 1 << 20;
+/// Bound of [`map::SPECIAL`].
+pub const MAX_SPECIAL: u32 = 1 << 16;
 /// Bound of [`map::BLOCKED`] and of [`map::TRUSTED`]: a trie is slow when large (DATAPLANE 1.2).
-pub const MAX_NETWORKS: u32 = 1 << 16;
+pub const MAX_NETWORKS: u32 = 1 << 17;
 
 /// [`Config::flags`]: judge and count, but pass everything.
 pub const OBSERVE: u32 = 1;
@@ -97,6 +102,8 @@ pub const FOLLOWS: u32 = 256;
 /// [`Config::flags`]: tell user space about every packet, not only about those that are dropped or logged.
 pub const REPORT_ALL: u32 = 128;
 
+/// [`Live::flags`]: [`map::SPECIAL`] is not empty.
+pub const HAS_SPECIAL: u32 = 16;
 /// [`Live::flags`]: some addresses are banned.
 pub const HAS_BANS: u32 = 1;
 /// [`Live::flags`]: some of them on every port, so that every packet has to be asked about.
@@ -162,6 +169,8 @@ pub struct Live {
     /// [`HAS_BANS`] and its neighbours.
     pub flags: u32,
     pub reserved: u32,
+    /// Of the hash that tells banned addresses their places; random, and not changed while there are any.
+    pub key: [u64; 2],
 }
 
 /// What one CPU keeps for itself.
@@ -218,16 +227,14 @@ pub struct Ban {
     pub until: u64,
     /// 1 covers every port, 0 only the guarded ones.
     pub all_ports: u32,
-    /// For user space: which ledger entry.
-    pub mark: u32,
-    /// Not 0: one packet is let through in as many ticks ([`crate::limit::TICK`]), enough for a phone to prove itself.
-    pub trickle: u32,
-    /// When the next one may pass, in ticks. The kernel's.
-    pub next: u32,
+    /// When the bucket of the trickle is empty again, in ticks. The kernel's.
+    pub filled: u32,
+    /// If it limits anything, the source is not banned, but let through at this rate: enough for a phone to prove itself.
+    pub trickle: Rate,
 }
 
-/// Key of [`map::PROVEN`]: an IPv4 address mapped into IPv6, or an IPv6 address whose last 64 bits are 0.
-pub type ProvenKey = [u8; 16];
+/// Key of [`map::PROVEN`] and [`map::SPECIAL`]: an IPv4 address mapped into IPv6, or an IPv6 address whose last 64 bits are 0.
+pub type SourceKey = [u8; 16];
 
 /// A source that has shown that its address is its own: the limits are not for it.
 #[repr(C)]
@@ -374,8 +381,10 @@ pub struct Event {
     /// How many bytes of the payload (of UDP or TCP) stand behind this event, and how many there were.
     pub captured: u16,
     pub payload: u16,
-    /// TCP's sequence number of the first of them.
+    /// TCP's sequence number of the first of them, and its acknowledgment number.
     pub sequence: u32,
+    pub acknowledgment: u32,
+    pub reserved: u32,
 }
 
 /// Bytes of an [`Event`].
@@ -415,6 +424,8 @@ impl Event {
             captured: u16::from_ne_bytes(take(rest)?),
             payload: u16::from_ne_bytes(take(rest)?),
             sequence: u32::from_ne_bytes(take(rest)?),
+            acknowledgment: u32::from_ne_bytes(take(rest)?),
+            reserved: u32::from_ne_bytes(take(rest)?),
         })
     }
 }
@@ -429,7 +440,7 @@ mod tests {
     #[test]
     fn nothing_has_padding() {
         assert_eq!(size_of::<Config>(), 64 + 40);
-        assert_eq!(size_of::<Live>(), 8);
+        assert_eq!(size_of::<Live>(), 24);
         assert_eq!(size_of::<Cpu>(), 16 * REASONS + 48 + 136 + 32 + 64 + 128);
         assert_eq!(size_of::<Count>(), 16);
         assert_eq!(size_of::<Budget>(), 24);
@@ -439,6 +450,6 @@ mod tests {
         assert_eq!(size_of::<Outputs>(), 2 + 10 * MAX_OUTPUTS);
         assert_eq!(size_of::<Masked>(), 32);
         assert_eq!(size_of::<Rule>(), 64 + 8 + 24 + 12 + 4);
-        assert_eq!(size_of::<Event>(), 16 + 32 + 4 + 4 + 6 + 4 + 6 + 8);
+        assert_eq!(size_of::<Event>(), 16 + 32 + 4 + 4 + 6 + 4 + 6 + 16);
     }
 }

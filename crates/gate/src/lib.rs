@@ -10,6 +10,7 @@
 
 pub mod address;
 pub mod automaton;
+pub mod bans;
 pub mod decode;
 pub mod filter;
 pub mod flow;

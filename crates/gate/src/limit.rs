@@ -37,12 +37,16 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// `packets` in `seconds`, and `burst` of them at once. What no tick can tell is rounded to what it can.
+    /// Seconds that the burst may be worth, at most: longer times could not be told from those before.
+    pub const LONGEST: u64 = (Self::MOST << TICK) / 1_000_000_000;
+    const MOST: u64 = 1 << 30;
+
+    /// `packets` in `seconds`, and `burst` of them at once. What no tick can tell is rounded to what it can; what is worth
+    /// more than [`Self::LONGEST`] is cut to it.
     pub const fn new(packets: u32, seconds: u32, burst: u32) -> Self {
         /// Ticks of a second.
         const SECOND: u64 = 1_000_000_000 >> TICK;
-        /// Longer times could not be told from those before.
-        const MOST: u64 = 1 << 30;
+        const MOST: u64 = Rate::MOST;
         let packets = if packets == 0 { 1 } else { packets as u64 };
         let cost = SECOND * seconds as u64 / packets;
         let cost = if cost == 0 { 1 } else { cost };
@@ -81,19 +85,14 @@ pub fn exceeded<F: ?Sized, T: Tables<F>>(tables: &T, packet: &Packet, config: &C
     }
     let now = (tables.now() >> TICK) as u32;
     let limits = &config.limits;
-    let (network, host) = parts(&packet.source, packet.family);
-    let mut hash = SipHash::new(limits.key);
-    hash.take(network);
-    let network = hash.finish();
-    hash.take(host);
-    let source = hash.finish();
+    let (source, network) = names(&packet.source, packet.family);
     tables.with_buckets(|buckets| {
         let row = |hash: u64, size: usize| (hash as usize & (size - 1), (hash >> 32) as usize & (size - 1));
-        let (first, second) = row(source, SOURCES);
+        let (first, second) = row(hash(limits.key, source), SOURCES);
         if !take(buckets, [first, SOURCES + second], now, limits.source) {
             return Some(Reason::LimitedSource);
         }
-        let (first, second) = row(network, NETWORKS);
+        let (first, second) = row(hash(limits.key, network), NETWORKS);
         if !take(buckets, [2 * SOURCES + first, 2 * SOURCES + NETWORKS + second], now, limits.network) {
             return Some(Reason::LimitedNetwork);
         }
@@ -108,7 +107,8 @@ fn take(buckets: &mut Buckets, places: [usize; 2], now: u32, rate: Rate) -> bool
         return true;
     }
     let [first, second] = places;
-    let (one, other) = (fill(buckets, first, now, rate), fill(buckets, second, now, rate));
+    let in_place = |place: usize| fill(buckets.get(place).copied().unwrap_or(0), now, rate);
+    let (one, other) = (in_place(first), in_place(second));
     let least = if one < other { one } else { other };
     let after = least + rate.cost;
     if after > rate.depth {
@@ -118,78 +118,74 @@ fn take(buckets: &mut Buckets, places: [usize; 2], now: u32, rate: Rate) -> bool
         if fill < after
             && let Some(bucket) = buckets.get_mut(place)
         {
-            *bucket = now.wrapping_add(after);
+            *bucket = until(now, after);
         }
     }
     true
 }
 
-/// Ticks until a bucket is empty. A time that is farther away than any could be written was written long ago.
+/// The time in `ticks`. 0 is kept for buckets that were never filled.
 #[inline(always)]
-fn fill(buckets: &Buckets, place: usize, now: u32, rate: Rate) -> u32 {
-    let fill = buckets.get(place).copied().unwrap_or(0).wrapping_sub(now);
-    if fill > rate.depth { 0 } else { fill }
+fn until(now: u32, ticks: u32) -> u32 {
+    let until = now.wrapping_add(ticks);
+    if until == 0 { 1 } else { until }
 }
 
-/// One more packet of a source that is let through at a trickle: one in `cost` ticks, and none saved up. `next` is when
-/// the next one may come.
+/// Ticks until a bucket is empty. A time that is farther away than any could be written was written long ago.
 #[inline(always)]
-pub fn trickle(next: &mut u32, cost: u32, now: u64) -> bool {
+fn fill(bucket: u32, now: u32, rate: Rate) -> u32 {
+    let fill = bucket.wrapping_sub(now);
+    if bucket == 0 || fill > rate.depth { 0 } else { fill }
+}
+
+/// Whether one more packet of a source with a bucket of its own fits in.
+#[inline(always)]
+pub fn trickle(bucket: &mut u32, rate: Rate, now: u64) -> bool {
     let now = (now >> TICK) as u32;
-    let wait = next.wrapping_sub(now);
-    if wait != 0 && wait <= cost {
+    let after = fill(*bucket, now, rate) + rate.cost;
+    if after > rate.depth {
         return false;
     }
-    *next = now.wrapping_add(cost);
+    *bucket = until(now, after);
     true
 }
 
-/// The network of an address, and which one it is there.
+/// A number for the source and one for its network; no two sources or networks of both families share one.
 #[inline(always)]
-fn parts(address: &Address, family: Family) -> (u64, u64) {
+fn names(address: &Address, family: Family) -> (u64, u64) {
     let (high, low) = address.halves();
     match family {
-        Family::Ipv4 => (low >> 8, low & 0xff),
-        // A family's bit beside, so that no IPv6 network is an IPv4 one.
-        Family::Ipv6 => (high >> 16 | 1 << 63, high & 0xffff),
+        Family::Ipv4 => (low & 0xffff_ffff, (low & 0xffff_ff00) << 8),
+        // Global addresses begin with 2 or 3, so none of these is that of an IPv4 address.
+        Family::Ipv6 => (high, high & !0xffff | 1),
     }
 }
 
-/// SipHash with one round a word and three at the end (Aumasson and Bernstein, 2012), for words only.
-#[derive(Clone, Copy)]
+/// SipHash of one word, with one round for it and three at the end (Aumasson and Bernstein, 2012).
+#[inline(always)]
+fn hash(key: [u64; 2], word: u64) -> u64 {
+    let [low, high] = key;
+    let mut hash = SipHash([
+        low ^ 0x736f_6d65_7073_6575,
+        high ^ 0x646f_7261_6e64_6f6d,
+        low ^ 0x6c79_6765_6e65_7261,
+        high ^ 0x7465_6462_7974_6573 ^ word,
+    ]);
+    hash.round();
+    let [a, _, c, _] = &mut hash.0;
+    *a ^= word;
+    *c ^= 0xff;
+    hash.round();
+    hash.round();
+    hash.round();
+    let [a, b, c, d] = hash.0;
+    a ^ b ^ c ^ d
+}
+
+/// Its state.
 struct SipHash([u64; 4]);
 
 impl SipHash {
-    #[inline(always)]
-    fn new([low, high]: [u64; 2]) -> Self {
-        Self([
-            low ^ 0x736f_6d65_7073_6575,
-            high ^ 0x646f_7261_6e64_6f6d,
-            low ^ 0x6c79_6765_6e65_7261,
-            high ^ 0x7465_6462_7974_6573,
-        ])
-    }
-
-    #[inline(always)]
-    fn take(&mut self, word: u64) {
-        let [_, _, _, d] = &mut self.0;
-        *d ^= word;
-        self.round();
-        let [a, _, _, _] = &mut self.0;
-        *a ^= word;
-    }
-
-    #[inline(always)]
-    fn finish(mut self) -> u64 {
-        let [_, _, c, _] = &mut self.0;
-        *c ^= 0xff;
-        self.round();
-        self.round();
-        self.round();
-        let [a, b, c, d] = self.0;
-        a ^ b ^ c ^ d
-    }
-
     #[inline(always)]
     fn round(&mut self) {
         let [mut a, mut b, mut c, mut d] = self.0;
@@ -213,6 +209,15 @@ mod tests {
 
     fn empty() -> Box<Buckets> {
         vec![0; ALL + 16].into_boxed_slice().try_into().unwrap()
+    }
+
+    #[test]
+    fn a_bucket_that_was_never_filled_is_empty_at_any_time() {
+        for now in [0, 1, u32::MAX, u32::MAX - 1000, 1 << 31] {
+            let mut buckets = empty();
+            assert!(take(&mut buckets, [1, 2], now, Rate::new(1, 600, 1)), "{now}");
+            assert!(!take(&mut buckets, [1, 2], now, Rate::new(1, 600, 1)), "{now}");
+        }
     }
 
     #[test]
@@ -253,27 +258,20 @@ mod tests {
     }
 
     #[test]
-    fn a_trickle_lets_one_through_in_its_time() {
-        let mut next = 0;
+    fn a_trickle_is_a_bucket_of_its_own() {
+        let mut bucket = 0;
         let second = 1_000_000_000;
-        let through: Vec<u64> = (0..100)
-            .filter(|tenth| trickle(&mut next, Rate::new(1, 2, 1).cost, 5 * second + tenth * second / 10))
-            .collect();
-        assert_eq!(through, [0, 20, 40, 60, 80]);
+        let mut at = |tenth: u64| trickle(&mut bucket, Rate::new(1, 2, 3), 5 * second + tenth * second / 10);
+        let through: Vec<u64> = (0..100).filter(|tenth| at(*tenth)).collect();
+        assert_eq!(through, [0, 1, 2, 20, 40, 60, 80]);
     }
 
-    /// The first vector of the reference (key 00..0f, words of the message 00..): only its one-word step differs, as it
-    /// ends with the length; so what is tested is that one bit changes about half of them all, under any key.
     #[test]
     fn one_bit_changes_half_of_the_hash() {
         for key in [[0, 0], [1, 2], [u64::MAX, 77]] {
-            let hash = |word: u64| {
-                let mut hash = SipHash::new(key);
-                hash.take(word);
-                hash.finish()
-            };
-            let changed: u32 =
-                (0..64).map(|bit| (hash(0x0102_0304) ^ hash(0x0102_0304 ^ 1 << bit)).count_ones()).sum();
+            let changed: u32 = (0..64)
+                .map(|bit| (hash(key, 0x0102_0304) ^ hash(key, 0x0102_0304 ^ 1 << bit)).count_ones())
+                .sum();
             assert!((28 * 64..36 * 64).contains(&changed), "{changed} of {}", 64 * 64);
         }
     }

@@ -2,15 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::{Address, Family};
 use crate::automaton::Automaton;
+use crate::bans::{self, Bucket, Store, Term};
 use crate::decode::Packet;
 use crate::flow::{Flow, FlowKey};
 use crate::layout::{
-    Ban, Config, FILTER_SIZE, GUARD_TCP, GUARD_UDP, Live, MAX_FLOWS, NetworkKey, Outputs, Ports, Proven,
-    ProvenKey, Rule,
+    Ban, Config, FILTER_SIZE, GUARD_TCP, GUARD_UDP, HAS_BANS, HAS_BANS_ON_ALL_PORTS, HAS_SPECIAL, Live,
+    MAX_FLOWS, NetworkKey, Outputs, Ports, Proven, Rule, SourceKey,
 };
 use crate::limit::Buckets;
 use crate::tables::Tables;
@@ -59,10 +62,11 @@ impl GateTables {
 pub struct MemoryTables {
     pub policy: GateTables,
     pub live: Live,
-    pub bans_v4: RefCell<HashMap<[u8; 4], Ban>>,
-    pub bans_v6: RefCell<HashMap<[u8; 8], Ban>>,
+    pub bans: MemoryBans,
+    /// Sources that are let through at a trickle, and bans that found no place.
+    pub special: RefCell<HashMap<SourceKey, Ban>>,
     /// Sources that have shown that their addresses are their own.
-    pub proven: HashMap<ProvenKey, Proven>,
+    pub proven: HashMap<SourceKey, Proven>,
     /// Of the limits.
     pub buckets: RefCell<Emptying>,
     /// Patterns that the arrival interface matches.
@@ -92,11 +96,12 @@ impl Tables<[u8]> for MemoryTables {
         contains(&self.policy.blocked, address)
     }
 
-    fn with_ban<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R> {
-        match packet.family {
-            Family::Ipv4 => self.bans_v4.borrow_mut().get_mut(&packet.source.low()).map(body),
-            Family::Ipv6 => self.bans_v6.borrow_mut().get_mut(&packet.source.high()).map(body),
-        }
+    fn bucket(&self, family: Family, number: u32) -> Option<&Bucket> {
+        self.bans.0.get(&(family, number))
+    }
+
+    fn with_special<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R> {
+        self.special.borrow_mut().get_mut(&packet.source.source_key(packet.family)).map(body)
     }
 
     fn is_proven(&self, packet: &Packet) -> bool {
@@ -159,6 +164,49 @@ impl Tables<[u8]> for MemoryTables {
 
     fn forget(&self, key: &FlowKey) {
         self.flows.borrow_mut().by_key.remove(key);
+    }
+}
+
+/// The buckets of banned addresses that are not empty.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryBans(HashMap<(Family, u32), Bucket>);
+
+impl Store<Infallible> for MemoryBans {
+    fn get(&mut self, family: Family, number: u32) -> Result<Bucket, Infallible> {
+        Ok(self.0.get(&(family, number)).copied().unwrap_or_default())
+    }
+
+    fn set(&mut self, family: Family, number: u32, bucket: &Bucket) -> Result<(), Infallible> {
+        self.0.insert((family, number), *bucket);
+        Ok(())
+    }
+}
+
+impl MemoryBans {
+    /// All of them, those that are over included.
+    pub fn all(&self) -> Vec<(IpAddr, u64, bool)> {
+        let contents = |((family, _), bucket): (&(Family, u32), &Bucket)| {
+            let family = *family;
+            bans::contents(bucket, family, 0)
+                .map(move |(address, term)| (address.to_ip(family), term.until(), term.covers_all_ports()))
+        };
+        self.0.iter().flat_map(contents).collect()
+    }
+}
+
+impl MemoryTables {
+    /// Bans an address, as the daemon would.
+    pub fn ban(&mut self, address: IpAddr, until: u64, all_ports: bool) {
+        let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+        let address = Address::from(address);
+        let term = Term::new(until, all_ports);
+        let Ok(has_place) = bans::insert(&mut self.bans, &address, family, term, self.live.key, self.now);
+        self.live.flags |= HAS_BANS | if all_ports { HAS_BANS_ON_ALL_PORTS } else { 0 };
+        if !has_place {
+            let ban = Ban { until, all_ports: all_ports.into(), ..Ban::default() };
+            self.special.get_mut().insert(address.source_key(family), ban);
+            self.live.flags |= HAS_SPECIAL;
+        }
     }
 }
 

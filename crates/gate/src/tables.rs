@@ -1,7 +1,8 @@
 //! What the verdict may ask: everything that was configured.
 
-use crate::address::Address;
+use crate::address::{Address, Family};
 use crate::automaton::Automaton;
+use crate::bans::Bucket;
 use crate::decode::Packet;
 use crate::flow::{Flow, FlowKey};
 use crate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
@@ -21,8 +22,11 @@ pub trait Tables<F: ?Sized> {
     /// Whether a blocked network contains `address`.
     fn blocks(&self, address: &Address) -> bool;
 
-    /// What `body` makes of a ban of the source of `packet`, which may be over.
-    fn with_ban<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R>;
+    /// A bucket of banned addresses.
+    fn bucket(&self, family: Family, number: u32) -> Option<&Bucket>;
+
+    /// What `body` makes of a special ban of the source of `packet`, which may be over.
+    fn with_special<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R>;
 
     /// Whether the source of `packet` has shown that its address is its own.
     fn is_proven(&self, packet: &Packet) -> bool;

@@ -5,6 +5,7 @@
 //! pinned and shared by all generations.
 
 mod attach;
+mod bans;
 mod fill;
 mod filter;
 mod pins;
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{CgroupSkb, ProgramError, ProgramFd, SchedClassifier, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, TestRun as _};
-use gate::layout::{self, Count, Cpu, map};
+use gate::layout::{self, Config, Count, Cpu, map};
+use gate::limit::Limits;
 use gate::memory::GateTables;
 use gate::reason::{REASONS, Reason};
 
@@ -25,6 +27,7 @@ use gate::reason::{REASONS, Reason};
 pub type Events = RingBuf<MapData>;
 
 pub use attach::Mode;
+pub use bans::{Banned, Inserted, Sources};
 pub use filter::Side;
 pub use pins::Pins;
 pub use readback::{Fault, Guarded};
@@ -54,7 +57,7 @@ fn out_name(raw_ip: bool) -> &'static str {
 const SOCKET: &str = "ringfence_sock";
 
 /// Maps that outlive a generation.
-const KEPT: [&str; 4] = [map::CPU, map::LIVE, map::BANS_V4, map::BANS_V6];
+const KEPT: [&str; 6] = [map::CPU, map::LIVE, map::BANS_V4, map::BANS_V6, map::SPECIAL, map::PROVEN];
 
 /// One generation of the gate, loaded into the kernel. Dropping it closes our handles; what is pinned goes on.
 #[derive(Debug)]
@@ -77,6 +80,7 @@ impl Gate {
         let pins = Pins::prepare(pins)?;
         let mut ebpf = load_object(tables, Some(&pins))?;
         fill::fill(&mut ebpf, tables)?;
+        Sources::of(&mut ebpf)?.begin(crate::machine::random()?, crate::machine::forwards())?;
         load_programs(&mut ebpf)?;
         Ok(Self { ebpf, pins, tables: tables.clone(), guarded: Vec::new(), tc_links: true })
     }
@@ -172,6 +176,15 @@ impl Gate {
         RingBuf::try_from(map).map_err(Error::kernel("the ring buffer"))
     }
 
+    /// Banned, limited and proven sources.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if the object has no maps for them.
+    pub fn sources(&mut self) -> Result<Sources<'_>, Error> {
+        Sources::of(&mut self.ebpf)
+    }
+
     /// Packets and bytes by reason.
     ///
     /// # Errors
@@ -236,6 +249,7 @@ impl TestGate {
         let mut ebpf = load_object(tables, None)?;
         fill::fill(&mut ebpf, tables)?;
         fill::interface(&mut ebpf, 1, interface)?;
+        Sources::of(&mut ebpf)?.begin([1, 2], false)?;
         load_programs(&mut ebpf)?;
         Ok(Self { ebpf, raw_ip: interface.raw_ip != 0 })
     }
@@ -275,26 +289,13 @@ impl TestGate {
         fd.try_clone().map_err(Error::kernel("the XDP program"))
     }
 
-    /// Bans many addresses.
+    /// Banned, limited and proven sources.
     ///
     /// # Errors
     ///
-    /// [`Error::Kernel`] if a map is full.
-    pub fn ban_all(
-        &mut self,
-        addresses: impl IntoIterator<Item = std::net::IpAddr>,
-        ban: layout::Ban,
-    ) -> Result<(), Error> {
-        fill::ban_all(&mut self.ebpf, addresses, ban)
-    }
-
-    /// Bans an address, as the daemon would.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Kernel`] if the map is full.
-    pub fn ban(&mut self, address: std::net::IpAddr, ban: layout::Ban) -> Result<(), Error> {
-        fill::ban(&mut self.ebpf, address, ban)
+    /// [`Error::Kernel`] if the object has no maps for them.
+    pub fn sources(&mut self) -> Result<Sources<'_>, Error> {
+        Sources::of(&mut self.ebpf)
     }
 
     /// The reason of the last verdict, from the counters' difference to `before`.
@@ -344,7 +345,10 @@ fn load_object(tables: &GateTables, pins: Option<&Pins>) -> Result<Ebpf, Error> 
     if tables.config.flags & layout::FOLLOWS == 0 {
         loader.map_max_entries(map::FLOWS, 1);
     }
-    loader.override_global(map::CONFIG, &tables.config, true);
+    // Nobody may know where in the table of limits a source has its places.
+    let config =
+        Config { limits: Limits { key: crate::machine::random()?, ..tables.config.limits }, ..tables.config };
+    loader.override_global(map::CONFIG, &config, true);
     if let Some(pins) = pins {
         for name in KEPT {
             loader.map_pin_path(name, pins.map(name));

@@ -183,6 +183,27 @@ pub fn unguarded() -> Result<Vec<String>, Error> {
     Ok(devices()?.into_iter().filter_map(left_out).collect())
 }
 
+/// Two random numbers that nobody can guess.
+///
+/// # Errors
+///
+/// [`Error::Io`] where the kernel gives none.
+pub fn random() -> Result<[u64; 2], Error> {
+    use std::io::Read as _;
+    const SOURCE: &str = "/dev/urandom";
+    let mut bytes = [0; 16];
+    let mut file = fs::File::open(SOURCE).map_err(Error::io("open", SOURCE))?;
+    file.read_exact(&mut bytes).map_err(Error::io("read", SOURCE))?;
+    let number = u128::from_ne_bytes(bytes);
+    Ok([(number >> 64) as u64, number as u64])
+}
+
+/// Whether our network namespace sends packets on from one interface to another.
+pub fn forwards() -> bool {
+    let is_on = |path: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() != "0");
+    is_on("/proc/sys/net/ipv4/ip_forward") || is_on("/proc/sys/net/ipv6/conf/all/forwarding")
+}
+
 /// The inode number of our network namespace: what tells it from others while it lives.
 pub fn namespace() -> u64 {
     use std::os::unix::fs::MetadataExt as _;
@@ -190,7 +211,7 @@ pub fn namespace() -> u64 {
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC`: the clock of the gate.
-pub fn boot_time() -> u64 {
+pub fn monotonic() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))

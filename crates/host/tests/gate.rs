@@ -9,12 +9,13 @@
 )]
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use gate::layout::{self, ALL_PROTOCOLS, Event, HAS_BANS, HAS_BANS_ON_ALL_PORTS, HAS_BLOCKED, HAS_TRUSTED, REPORT_ALL};
+use gate::layout::{self, ALL_PROTOCOLS, Event, HAS_BLOCKED, HAS_TRUSTED, REPORT_ALL};
 use gate::memory::MemoryTables;
 use gate::{Address, Found, Judgement, Link, Reason, Verdict, judge};
-use host::gate::{Events, TestGate};
+use host::gate::{Banned, Events, TestGate};
 use policy::Policy;
 use policy::plan::Plan;
 use policy::plan::nft::{Mode, Tag};
@@ -23,6 +24,8 @@ use crate::frames::{Random, mutate, seeds};
 
 #[path = "gate/frames.rs"]
 mod frames;
+#[path = "gate/limits.rs"]
+mod limits;
 #[path = "gate/streams.rs"]
 mod streams;
 
@@ -65,12 +68,7 @@ fn kernel_and_user_space_agree_on_a_million_mutated_frames() {
     }
     // A comparison that never met a reason says nothing about it. (`forwarded` needs a route, which the lab has; limits
     // are compared for themselves.)
-    let elsewhere = [
-        Reason::Forwarded,
-        Reason::LimitedNetwork,
-        Reason::LimitedSource,
-        Reason::OverCeiling,
-    ];
+    let elsewhere = [Reason::Forwarded, Reason::LimitedNetwork, Reason::LimitedSource, Reason::OverCeiling];
     for reason in Reason::ALL.into_iter().filter(|reason| !elsewhere.contains(reason)) {
         assert!(
             reasons[reason as usize] > 100,
@@ -119,14 +117,9 @@ impl Pair {
         let interface =
             layout::Interface { patterns: tables.patterns, raw_ip: u32::from(link == Link::Ip), reserved: 0 };
         let mut kernel = TestGate::load(&tables.policy, interface).unwrap();
-        for (address, ban) in tables.bans_v4.borrow().iter() {
-            kernel.ban(std::net::Ipv4Addr::from(*address).into(), *ban).unwrap();
-        }
-        for (prefix, ban) in tables.bans_v6.borrow().iter() {
-            let [a, b, c, d, e, f, g, h] = *prefix;
-            let address = std::net::Ipv6Addr::from([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 1]);
-            kernel.ban(address.into(), *ban).unwrap();
-        }
+        let bans = tables.bans.all();
+        let all = bans.into_iter().map(|(address, until, all_ports)| Banned { address, until, all_ports });
+        assert_eq!(kernel.sources().unwrap().ban(all).unwrap().refused, 0);
         let events = kernel.take_events().unwrap();
         Self { kernel, events, user: tables.clone(), link }
     }
@@ -185,7 +178,7 @@ fn policies() -> Vec<(String, MemoryTables)> {
 
 /// A policy's tables, told to report everything.
 fn lawful_tables(policy: gate::memory::GateTables) -> MemoryTables {
-    let mut tables = MemoryTables { policy, now: 1, ..MemoryTables::default() };
+    let mut tables = MemoryTables { policy, now: 4 << 30, ..MemoryTables::default() };
     tables.policy.config.flags |= REPORT_ALL;
     tables.policy.config.events_per_second = u32::MAX;
     tables
@@ -196,29 +189,30 @@ fn tables(name: &str, bytes: Vec<u8>) -> MemoryTables {
     let plan =
         Plan::new(&policy, Mode::Enforce, Tag::default()).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
     let mut tables =
-        MemoryTables { policy: plan.gate.tables, patterns: 0b01, now: 1, ..MemoryTables::default() };
+        MemoryTables { policy: plan.gate.tables, patterns: 0b01, now: 4 << 30, ..MemoryTables::default() };
     let config = &mut tables.policy.config;
     config.flags |= REPORT_ALL | HAS_BLOCKED | HAS_TRUSTED;
-    tables.live.flags = HAS_BANS | HAS_BANS_ON_ALL_PORTS;
     config.events_per_second = u32::MAX;
     let v4 = |octets: [u8; 4]| Address::v4(octets).0;
     // The seeds come from these networks and addresses.
     tables.policy.blocked = vec![(96 + 29, v4([192, 0, 2, 64])), (48, Address::from(V6_BLOCKED).0)];
     tables.policy.trusted = vec![(96 + 32, v4([192, 0, 2, 33])), (128, Address::from(V6_TRUSTED).0)];
-    let forever = |all_ports: u32| layout::Ban { until: u64::MAX, all_ports, ..layout::Ban::default() };
-    tables.bans_v4.get_mut().insert([192, 0, 2, 17], forever(0));
-    tables.bans_v4.get_mut().insert([192, 0, 2, 18], forever(1));
-    // Over since long ago, so without effect.
-    tables.bans_v4.get_mut().insert([192, 0, 2, 19], layout::Ban { until: 1, all_ports: 1, ..layout::Ban::default() });
-    tables.bans_v6.get_mut().insert(Address::from(V6_BANNED).high(), forever(0));
+    for (address, until, all_ports) in [
+        (IpAddr::from([192, 0, 2, 17]), u64::MAX, false),
+        (IpAddr::from([192, 0, 2, 18]), u64::MAX, true),
+        // Over since long ago, so without effect.
+        (IpAddr::from([192, 0, 2, 19]), 1, true),
+        (V6_BANNED, u64::MAX, false),
+    ] {
+        tables.ban(address, until, all_ports);
+    }
     if name.ends_with("everywhere.rules") {
         assert!(tables.policy.config.flags & ALL_PROTOCOLS != 0);
     }
     tables
 }
 
-const V6_BANNED: std::net::IpAddr =
-    std::net::IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 17, 0, 0, 0, 9));
+const V6_BANNED: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 17, 0, 0, 0, 9));
 const V6_BLOCKED: std::net::IpAddr =
     std::net::IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 64, 0, 0, 0, 0, 0));
 const V6_TRUSTED: std::net::IpAddr =

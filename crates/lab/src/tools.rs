@@ -34,6 +34,7 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "sipsak", package: "sipsak" },
     Tool { program: "svmap", package: "sipvicious" },
     Tool { program: "tcpdump", package: "tcpdump" },
+    Tool { program: "tshark", package: "tshark" },
     Tool { program: "nsenter", package: "util-linux" },
 ];
 

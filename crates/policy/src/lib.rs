@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod convert;
+pub mod detection;
 pub mod diagnostic;
 pub mod iptables;
 pub mod plan;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::iptables;
 use crate::ruleset::{Family, Networks, RuleSet, Unproven};
@@ -32,6 +33,7 @@ pub struct Policy {
     sets: Vec<RuleSet>,
     networks: Networks,
     unproven: Unproven,
+    detection: Detection,
     warnings: Vec<Diagnostic>,
 }
 
@@ -47,13 +49,16 @@ impl Policy {
         match language {
             Language::Iptables => {
                 let file = iptables::parse_source(Arc::clone(&source))?;
-                let sets = [file.ipv4, file.ipv6].into_iter().flatten().collect();
+                let sets: Vec<RuleSet> = [file.ipv4, file.ipv6].into_iter().flatten().collect();
+                let detection = Detection::of_rules(&sets);
                 let (networks, warnings) = (Networks::default(), file.warnings);
-                Ok(Self { source, language, sets, networks, unproven: Unproven::default(), warnings })
+                let unproven = Unproven::default();
+                Ok(Self { source, language, sets, networks, unproven, detection, warnings })
             }
             Language::Toml => {
-                let toml::TomlPolicy { sets, networks, unproven, warnings } = toml::parse(&source)?;
-                Ok(Self { source, language, sets: sets.into(), networks, unproven, warnings })
+                let toml::TomlPolicy { sets, networks, unproven, detection, warnings } =
+                    toml::parse(&source)?;
+                Ok(Self { source, language, sets: sets.into(), networks, unproven, detection, warnings })
             }
         }
     }
@@ -84,6 +89,11 @@ impl Policy {
     /// What is taken in from sources that have not shown that their address is their own.
     pub fn unproven(&self) -> &Unproven {
         &self.unproven
+    }
+
+    /// What the engine is to look for.
+    pub fn detection(&self) -> &Detection {
+        &self.detection
     }
 
     /// Places where the policy stands but hardly does what its author meant.

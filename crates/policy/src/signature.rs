@@ -20,6 +20,20 @@ impl Matcher {
         Ok(Self { automaton: automaton::compile_within(&[needle], MAX_STATES)? })
     }
 
+    /// Compiles many signatures to one search, which finds that any of them is there.
+    ///
+    /// # Errors
+    ///
+    /// More than [`automaton::MAX_STATES`] together. No policy's are.
+    pub fn any<'a>(headers: impl IntoIterator<Item = &'a HeaderText>) -> Result<Self, AutomatonError> {
+        let needle = |header: &HeaderText| Needle {
+            pattern: header.needle().clone(),
+            output: gate::layout::Output::default(),
+        };
+        let needles: Vec<Needle> = headers.into_iter().map(needle).collect();
+        Ok(Self { automaton: automaton::compile(&needles)? })
+    }
+
     /// Whether the signature is in `packet`: the bytes from its network header to the end of its datagram.
     pub fn is_in(&self, packet: &[u8]) -> bool {
         let mut state = self.automaton.start;

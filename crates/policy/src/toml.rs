@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 pub use config::{Action, Config, Icmp, LogConfig, Place, Search, Service, Signature, Sources};
 
+use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::ruleset::{Networks, RuleSet, Unproven};
 
@@ -30,6 +31,7 @@ pub struct TomlPolicy {
     pub sets: [RuleSet; 2],
     pub networks: Networks,
     pub unproven: Unproven,
+    pub detection: Detection,
     /// Places where the policy stands but hardly does what its author meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -38,7 +40,13 @@ pub struct TomlPolicy {
 pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
     let (config, warnings) = config(source)?;
     let sets = compile::rule_sets(&config);
-    Ok(TomlPolicy { sets, networks: config.networks(), unproven: config.unproven, warnings })
+    Ok(TomlPolicy {
+        sets,
+        networks: config.networks(),
+        unproven: config.unproven,
+        detection: config.detection(),
+        warnings,
+    })
 }
 
 /// The checked configuration, with all defaults filled in, and the warnings.

@@ -96,11 +96,18 @@ one that begins earlier starts afresh.
 Packets to the local addresses, and broadcasts, go through INPUT; packets from them through OUTPUT. Packets between others go \
 through FORWARD where --local was given; else they are not judged.
 
-Reasons: signature (a rule that looks for text led to the verdict; `rule` is its name, or the text), trusted and blocked (networks \
+What the engine finds (docs/detectors.md) stands between the packets: evidence, alerts, limits and bans. A policy that puts them in \
+force (not one of iptables-save) drops what banned and limited sources send to its SIP ports.
+
+Reasons: banned and limited (see there), signature (a rule that looks for text led to the verdict; `rule` is its name, or the text), trusted and blocked (networks \
 of a TOML policy), rule (`rule` is its name, or its chain and line), policy (the end of a chain), broken-header (a rule found a \
 header that is not all there), malformed (Linux discards it on arrival), fragment (its fragments contradict each other), \
 fragment-timeout (they did not all come), hop-limit (it was to be forwarded and has no hop left), conntrack-full, no-rules \
-(no filter for this family), not-ip, not-local.";
+(no filter for this family), not-ip, not-local.
+
+Under a TOML policy that searches TCP, connections are followed as `run` does, so that a text divided between segments is found: \
+ended-connection (a signature was found in it before), out-of-order-segment (it comes before its turn; the sender repeats it), \
+rewritten-segment (it repeats what went through, with other bytes), fragmented-segment (TCP in IP fragments).";
 
 /// What to do about transport checksums.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]

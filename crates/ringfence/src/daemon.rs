@@ -6,6 +6,8 @@ pub(crate) mod control;
 mod force;
 /// The run directory.
 pub(crate) mod instance;
+/// The engine on live traffic.
+mod live;
 /// From the gate's events to log lines and JSON.
 mod report;
 /// The control socket's server.
@@ -16,8 +18,9 @@ mod status;
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use gate::layout::Event;
 use host::LinkNews;
 use host::machine::Selection;
 use policy::Policy;
@@ -32,6 +35,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use self::control::SOCKET;
 use self::force::{Events, InForce};
 use self::instance::{Instance, Lock};
+use self::live::Live;
 use self::report::Reporter;
 use self::server::Request;
 use crate::cli::RunArgs;
@@ -50,6 +54,7 @@ const BATCH: usize = 1024;
 pub(crate) struct Daemon {
     args: RunArgs,
     force: InForce,
+    live: Live,
     reporter: Reporter,
     listener: UnixListener,
     /// The faults that were last told.
@@ -79,7 +84,7 @@ impl Daemon {
         let lock = Instance::lock(&args.daemon.run_dir)?;
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
         match Self::enforce(&args, &policy, plan, selection) {
-            Ok((force, reporter, listener)) => {
+            Ok((force, live, reporter, listener)) => {
                 say(&draw(policy.warnings()));
                 say(&waiting);
                 for name in host::machine::unguarded().unwrap_or_default() {
@@ -90,6 +95,7 @@ impl Daemon {
                 Ok(Self {
                     args,
                     force,
+                    live,
                     reporter,
                     listener,
                     told: Vec::new(),
@@ -115,7 +121,7 @@ impl Daemon {
         policy: &Policy,
         plan: Plan,
         selection: Selection,
-    ) -> Result<(InForce, Reporter, UnixListener), Exit> {
+    ) -> Result<(InForce, Live, Reporter, UnixListener), Exit> {
         let run_dir = &args.daemon.run_dir;
         instance::private_dir(&args.state_dir)?;
         let reporter = Reporter::open(&args.state_dir)?;
@@ -127,7 +133,7 @@ impl Daemon {
         let namespace = host::machine::namespace();
         Instance { pin_dir: args.pin_dir.clone(), mounted: mounted || before, namespace }.write(run_dir)?;
         let force = InForce::first(policy, plan, selection, args)?;
-        Ok((force, reporter, listener))
+        Ok((force, Live::new(policy)?, reporter, listener))
     }
 
     /// Serves until a signal or `stop` ends it. The gate and the nftables table stay.
@@ -152,7 +158,7 @@ impl Daemon {
             tokio::select! {
                 ready = events.readable_mut() => {
                     let mut ready = ready.map_err(failed)?;
-                    let handled = self.reporter.drain(ready.get_inner_mut(), &self.force, BATCH);
+                    let handled = self.drain(ready.get_inner_mut(), BATCH)?;
                     if handled < BATCH {
                         ready.clear_ready();
                     }
@@ -174,12 +180,16 @@ impl Daemon {
                 }
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
-                _ = flush.tick() => self.reporter.flush(),
+                _ = flush.tick() => {
+                    self.live.tick(SystemTime::now());
+                    self.obey()?;
+                    self.reporter.flush();
+                }
                 _ = verify.tick() => self.verify(),
             }
         }
         host::notify::notify("STOPPING=1");
-        self.reporter.drain(events.get_mut(), &self.force, usize::MAX);
+        self.drain(events.get_mut(), usize::MAX)?;
         self.reporter.flush();
         let socket = self.args.daemon.run_dir.join(SOCKET);
         let _ = std::fs::remove_file(socket);
@@ -193,7 +203,7 @@ impl Daemon {
     async fn answer(&mut self, request: Request, events: &mut AsyncFd<Events>) -> Result<bool, Exit> {
         let command = request.body.get("command").and_then(Value::as_str).unwrap_or_default();
         let (answer, last) = match command {
-            "status" => (status::status(&self.force, &self.reporter, &self.args), false),
+            "status" => (status::status(&mut self.force, &self.live, &self.reporter, &self.args), false),
             "reload" => (self.reload(events)?, false),
             "stop" => {
                 self.clean = request.body.get("clean") == Some(&Value::Bool(true));
@@ -205,14 +215,51 @@ impl Daemon {
         Ok(last)
     }
 
+    /// Handles up to `most` events that wait; how many there were.
+    fn drain(&mut self, events: &mut Events, most: usize) -> Result<usize, Exit> {
+        let (now, wall) = (host::machine::monotonic(), SystemTime::now());
+        let mut handled = 0;
+        while handled < most {
+            let Some(record) = events.next() else { break };
+            let Some(event) = Event::from_bytes(&record) else { break };
+            handled += 1;
+            let age = Duration::from_nanos(now.saturating_sub(event.time));
+            let time = wall.checked_sub(age).unwrap_or(wall);
+            self.reporter.see(&event, time, &self.force, now);
+            self.live.see(&event, event.capture(&record), time);
+            drop(record);
+            self.obey()?;
+        }
+        Ok(handled)
+    }
+
+    /// Does what the engine decided, and tells it. When only observing, it is told and not done.
+    fn obey(&mut self) -> Result<(), Exit> {
+        let commands = self.live.take();
+        if commands.is_empty() {
+            return Ok(());
+        }
+        if !self.force.observe {
+            let mut sources = self.force.gate_mut().sources()?;
+            for command in &commands {
+                if !self.live.obey(command, &mut sources)? {
+                    self.reporter.alarm("the kernel's tables of sources are full");
+                }
+            }
+        }
+        self.reporter.decided(&commands);
+        Ok(())
+    }
+
     /// Reads the policy again. A wrong one changes nothing.
     fn reload(&mut self, events: &mut AsyncFd<Events>) -> Result<Value, Exit> {
         host::notify::notify("RELOADING=1");
         let answer = match self.next_policy() {
-            Ok(next) => {
+            Ok((next, policy)) => {
                 // What the old generation dropped is told in its own words.
-                self.reporter.drain(events.get_mut(), &self.force, usize::MAX);
+                self.drain(events.get_mut(), usize::MAX)?;
                 self.force = next;
+                self.live.follow(&policy)?;
                 *events = watch(self.force.take_events()?)
                     .map_err(|error| Exit::System(format!("cannot watch the gate: {error}")))?;
                 json!({ "ok": true, "message": format!("reloaded {}", self.args.policy.display()) })
@@ -233,14 +280,15 @@ impl Daemon {
         Ok(answer)
     }
 
-    fn next_policy(&mut self) -> Result<InForce, Exit> {
+    fn next_policy(&mut self) -> Result<(InForce, Policy), Exit> {
         let policy = read_policy(&self.args.policy)?;
         let plan = force::plan(&policy, self.args.observe)?;
         let mut selection = host::machine::select(&self.args.interfaces, &plan.gate.interfaces)?;
         if !selection.refused.is_empty() {
             return Err(selection.refused.remove(0).into());
         }
-        self.force.next(&policy, plan, selection, &self.args)
+        let next = self.force.next(&policy, plan, selection, &self.args)?;
+        Ok((next, policy))
     }
 
     /// Guards what has come, and says so; what cannot be guarded is told once.

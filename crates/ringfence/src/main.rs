@@ -14,6 +14,8 @@ mod cli;
 mod command;
 /// What `run` does until it is stopped.
 mod daemon;
+/// The engine at work, for `replay` and `run`.
+mod detection;
 /// Exit statuses and the last words.
 mod exit;
 

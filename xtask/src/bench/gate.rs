@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context as _, Result, ensure};
-use gate::layout::{Ban, Interface};
+use gate::layout::Interface;
 use gate::memory::GateTables;
-use host::gate::TestGate;
+use host::gate::{Banned, TestGate};
 use policy::Policy;
 use policy::plan::Plan;
 use policy::plan::nft::{Mode, Tag};
@@ -37,15 +37,29 @@ pub(super) fn run() -> Result<()> {
         Row::new("not IP, passed", "article", ethernet(0x0806, &[0; 46])),
         Row::new("no guarded port, passed", "article", udp(10_000, &[0; 172])).must(40.0, 20.0),
         Row::new("banned, of 10,000", "few", udp(5060, &register())).must(60.0, 30.0),
-        Row::new("banned at random, of 1,000,000 (IPv4)", "many", udp(5060, &register())).many().must(280.0, 200.0),
-        Row::new("banned at random, of 1,000,000 (IPv6)", "many", udp6(5060, &register())).many().must(280.0, 200.0),
+        Row::new("banned at random, of 1,000,000 (IPv4)", "many", udp(5060, &register()))
+            .many()
+            .must(280.0, 200.0),
+        Row::new("banned at random, of 1,000,000 (IPv6)", "many", udp6(5060, &register()))
+            .many()
+            .must(280.0, 200.0),
         Row::new("REGISTER of 699 bytes, 7 signatures", "article", lawful.clone()).must(500.0, 200.0),
         Row::new("the same, 1,000 signatures", "thousand", lawful.clone()),
         Row::new("the same, the shipped policy", "shipped", lawful.clone()),
-        Row::new("the same, with a signature of 7", "article", udp(5060, &self::register("friendly-scanner"))),
-        Row::new("nearly a signature, again and again", "article", udp(5060, &b"sipvicioufriendly-scanne".repeat(27))),
+        Row::new(
+            "the same, with a signature of 7",
+            "article",
+            udp(5060, &self::register("friendly-scanner")),
+        ),
+        Row::new(
+            "nearly a signature, again and again",
+            "article",
+            udp(5060, &b"sipvicioufriendly-scanne".repeat(27)),
+        ),
         Row::new("nearly one of 1,000, again and again", "thousand", udp(5060, &near(&scanners(1000)))),
-        Row::new("limited at random, of 1,000,000 sources", "limited", udp(5060, b"OPTIONS ")).many().must(100.0, 50.0),
+        Row::new("limited at random, of 1,000,000 sources", "limited", udp(5060, b"OPTIONS "))
+            .many()
+            .must(100.0, 50.0),
         Row::new("within its limit, 1,000,000 sources", "wide", udp(5060, b"OPTIONS ")).many(),
     ];
     let mut yardstick = Yardstick::load(MANY)?;
@@ -67,7 +81,9 @@ pub(super) fn run() -> Result<()> {
     }
     let (empty, empty_scattered) = (median(&mut empty), median(&mut empty_scattered));
     println!("nanoseconds a packet; medians of {ROUNDS} times {REPEAT} runs\n");
-    println!("E, the empty program: {empty:.0}; with a random source for each packet: {empty_scattered:.0}\n");
+    println!(
+        "E, the empty program: {empty:.0}; with a random source for each packet: {empty_scattered:.0}\n"
+    );
     println!("{:<44} {:>7} {:>7} {:>7} {:>7}", "path", "all", "- E", "must", "aim");
     let mut above = BTreeMap::new();
     for row in &mut rows {
@@ -143,9 +159,9 @@ impl Gates {
     fn load(article: &[u8]) -> Result<Self> {
         let plain = tables("article.rules", article.to_vec())?;
         let mut few = TestGate::load(&plain, Interface::default())?;
-        few.ban_all((0..10_000).map(v4).chain([Ipv4Addr::new(192, 0, 2, 1).into()]), forever())?;
+        few.sources()?.ban((0..10_000).map(v4).chain([Ipv4Addr::new(192, 0, 2, 1).into()]).map(forever))?;
         let mut many = TestGate::load(&plain, Interface::default())?;
-        many.ban_all((0..MANY).map(v4).chain((0..MANY).map(v6)), forever())?;
+        many.sources()?.ban((0..MANY).map(v4).chain((0..MANY).map(v6)).map(forever))?;
         let shipped = std::fs::read(workspace().join("packaging/policy.toml"))?;
         let limits = |text: &str| tables("limits.toml", text.as_bytes().to_vec());
         Ok(Self(BTreeMap::from([
@@ -157,7 +173,9 @@ impl Gates {
             (
                 "limited",
                 TestGate::load(
-                    &limits("[unproven]\nsource = \"1/day burst 1\"\nnetwork = \"1/day burst 1\"\nall = \"1/day burst 1\"\n")?,
+                    &limits(
+                        "[unproven]\nsource = \"1/minute burst 1\"\nnetwork = \"1/minute burst 1\"\nall = \"1/minute burst 1\"\n",
+                    )?,
                     Interface::default(),
                 )?,
             ),
@@ -179,8 +197,8 @@ impl Gates {
     }
 }
 
-fn forever() -> Ban {
-    Ban { until: u64::MAX, ..Ban::default() }
+fn forever(address: IpAddr) -> Banned {
+    Banned { address, until: u64::MAX, all_ports: false }
 }
 
 /// The addresses that the yardstick draws from.
@@ -206,14 +224,18 @@ fn tables(name: &str, bytes: Vec<u8>) -> Result<GateTables> {
 
 /// Names as scanners have them, of 6 to 20 letters.
 fn scanners(count: usize) -> Vec<String> {
-    let parts = ["scan", "sip", "voip", "probe", "crack", "dial", "war", "test", "friend", "phone", "pbx", "enum"];
+    let parts =
+        ["scan", "sip", "voip", "probe", "crack", "dial", "war", "test", "friend", "phone", "pbx", "enum"];
     let part = |number: usize| parts.get(number % parts.len()).copied().unwrap_or_default();
-    (0..count).map(|number| format!("{}-{}{:03}", part(number), part(number / 12 + number * 5), number)).collect()
+    (0..count)
+        .map(|number| format!("{}-{}{:03}", part(number), part(number / 12 + number * 5), number))
+        .collect()
 }
 
 /// The article's rules, with a thousand texts instead of seven.
 fn thousand() -> Vec<u8> {
-    let mut rules = String::from("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n");
+    let mut rules =
+        String::from("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n");
     for name in scanners(1000) {
         rules.push_str(&format!(
             "-A INPUT -p udp -m udp --dport 5060 -m string --string \"{name}\" --algo bm --to 65535 -j DROP\n"
@@ -225,7 +247,10 @@ fn thousand() -> Vec<u8> {
 
 /// 657 bytes of signatures that lack their last letter.
 fn near(names: &[String]) -> Vec<u8> {
-    let mut text: Vec<u8> = names.iter().flat_map(|name| name.bytes().rev().skip(1).collect::<Vec<u8>>().into_iter().rev()).collect();
+    let mut text: Vec<u8> = names
+        .iter()
+        .flat_map(|name| name.bytes().rev().skip(1).collect::<Vec<u8>>().into_iter().rev())
+        .collect();
     text.truncate(657);
     text
 }

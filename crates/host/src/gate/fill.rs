@@ -1,14 +1,11 @@
 //! From tables in memory to maps in the kernel.
 
-use std::net::IpAddr;
-
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, Map};
 use gate::automaton::Automaton;
-use gate::layout::{self, Ban, FILTER_SIZE, HAS_BANS, HAS_BANS_ON_ALL_PORTS, Live, Outputs, Ports, Rule, map};
+use gate::layout::{self, FILTER_SIZE, Outputs, Ports, Rule, map};
 use gate::memory::GateTables;
-use gate::Address;
 use policy::ruleset::InterfaceName;
 
 use super::missing;
@@ -17,9 +14,9 @@ use crate::machine::Interface;
 
 /// Fills everything that belongs to the policy, but for the configuration, which is part of the programs.
 pub(super) fn fill(ebpf: &mut Ebpf, tables: &GateTables) -> Result<(), Error> {
-    if let Some(table) = &tables.automaton {
+    if let Some(table) = tables.automaton.as_deref() {
         let mut automaton: Array<_, Automaton> = array(ebpf, map::AUTOMATON)?;
-        automaton.set(0, &**table, 0).map_err(Error::kernel("the automaton"))?;
+        automaton.set(0, table, 0).map_err(Error::kernel("the automaton"))?;
     }
     let mut outputs: Array<_, Outputs> = array(ebpf, map::OUTPUTS)?;
     for (index, output) in (0..).zip(&tables.outputs) {
@@ -31,9 +28,9 @@ pub(super) fn fill(ebpf: &mut Ebpf, tables: &GateTables) -> Result<(), Error> {
     }
     let mut ports: Array<_, Ports> = array(ebpf, map::PORTS)?;
     ports.set(0, *tables.port_bits(), 0).map_err(Error::kernel("the ports"))?;
-    if let Some(table) = &tables.filter {
+    if let Some(table) = tables.filter.as_deref() {
         let mut filter: Array<_, [u8; FILTER_SIZE]> = array(ebpf, map::FILTER)?;
-        filter.set(0, &**table, 0).map_err(Error::kernel("the filter"))?;
+        filter.set(0, table, 0).map_err(Error::kernel("the filter"))?;
     }
     for (name, networks) in [(map::BLOCKED, &tables.blocked), (map::TRUSTED, &tables.trusted)] {
         let mut trie: LpmTrie<_, layout::NetworkKey, u32> =
@@ -68,40 +65,6 @@ pub(super) fn interface(ebpf: &mut Ebpf, index: u32, value: layout::Interface) -
     let mut map: HashMap<_, u32, layout::Interface> =
         HashMap::try_from(find(ebpf, map::INTERFACES)?).map_err(Error::kernel("the interfaces"))?;
     map.insert(index, value, 0).map_err(Error::kernel("an interface"))
-}
-
-pub(super) fn ban(ebpf: &mut Ebpf, address: IpAddr, ban: Ban) -> Result<(), Error> {
-    ban_all(ebpf, [address], ban)
-}
-
-pub(super) fn ban_all(
-    ebpf: &mut Ebpf,
-    addresses: impl IntoIterator<Item = IpAddr>,
-    ban: Ban,
-) -> Result<(), Error> {
-    let (mut map_v4, mut map_v6) = (None, None);
-    for (name, map) in ebpf.maps_mut() {
-        match name {
-            map::BANS_V4 => map_v4 = Some(map),
-            map::BANS_V6 => map_v6 = Some(map),
-            _ => {}
-        }
-    }
-    let (Some(map_v4), Some(map_v6)) = (map_v4, map_v6) else { return Err(missing(map::BANS_V4)) };
-    let mut v4: HashMap<_, [u8; 4], Ban> = HashMap::try_from(map_v4).map_err(Error::kernel("the bans"))?;
-    let mut v6: HashMap<_, [u8; 8], Ban> = HashMap::try_from(map_v6).map_err(Error::kernel("the bans"))?;
-    for address in addresses {
-        let key = Address::from(address);
-        let result = match address {
-            IpAddr::V4(_) => v4.insert(key.low(), ban, 0),
-            IpAddr::V6(_) => v6.insert(key.high(), ban, 0),
-        };
-        result.map_err(Error::kernel("a ban"))?;
-    }
-    let mut live: Array<_, Live> = array(ebpf, map::LIVE)?;
-    let mut now = live.get(&0, 0).map_err(Error::kernel("the state"))?;
-    now.flags |= HAS_BANS | if ban.all_ports == 0 { 0 } else { HAS_BANS_ON_ALL_PORTS };
-    live.set(0, now, 0).map_err(Error::kernel("the state"))
 }
 
 fn array<'a, V: aya::Pod>(

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
@@ -93,7 +94,7 @@ pub(super) fn faults(ebpf: &Ebpf, pins: &Pins, guarded: &[Guarded], tables: &Gat
         (map::FILTER, is_one(ebpf, map::FILTER, tables.filter.as_deref())),
         (map::PORTS, holds::<Ports>(ebpf, map::PORTS, ports)),
         (map::RULES, holds::<Rule>(ebpf, map::RULES, rules)),
-        (map::AUTOMATON, is_one(ebpf, map::AUTOMATON, tables.automaton.as_deref())),
+        (map::AUTOMATON, with_room(|| is_one(ebpf, map::AUTOMATON, tables.automaton.as_deref()))),
         (map::OUTPUTS, holds::<Outputs>(ebpf, map::OUTPUTS, outputs)),
         (map::BLOCKED, has_networks(ebpf, map::BLOCKED, &tables.blocked)),
         (map::TRUSTED, has_networks(ebpf, map::TRUSTED, &tables.trusted)),
@@ -111,11 +112,26 @@ fn has_networks(ebpf: &Ebpf, name: &str, networks: &[(u8, NetworkKey)]) -> bool 
     networks.iter().all(|(prefix, network)| trie.get(&Key::new(u32::from(*prefix), *network), 0).is_ok())
 }
 
+/// Runs `look` where there is room for an automaton on the stack several times over, which is how aya returns a value.
+fn with_room(look: impl FnOnce() -> bool + Send) -> bool {
+    const ROOM: usize = 16 * size_of::<gate::automaton::Automaton>();
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(ROOM).spawn_scoped(scope, look);
+        thread.ok().and_then(|thread| thread.join().ok()).unwrap_or(false)
+    })
+}
+
 /// Whether an array of one value holds the expected one, if any is expected.
-fn is_one<V: aya::Pod + PartialEq>(ebpf: &Ebpf, name: &str, expected: Option<&V>) -> bool {
+fn is_one<V: aya::Pod + PartialEq + Send + Sync>(ebpf: &Ebpf, name: &str, expected: Option<&V>) -> bool {
+    /// The library reads a value onto the stack, and the automaton has four megabytes.
+    const STACK: usize = 64 << 20;
     let Some(expected) = expected else { return true };
     let Some(Ok(array)) = ebpf.map(name).map(Array::<_, V>::try_from) else { return false };
-    array.get(&0, 0).is_ok_and(|there| there == *expected)
+    thread::scope(|scope| {
+        let read = || array.get(&0, 0).is_ok_and(|there| there == *expected);
+        let reader = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read);
+        reader.is_ok_and(|reader| reader.join().unwrap_or(false))
+    })
 }
 
 /// Whether an array begins with the expected values.
@@ -144,8 +160,7 @@ fn link_fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
         return Some(Fault::Detached { interface });
     }
     let running = link.info().ok().map(|info| info.program_id());
-    (running.is_none() || running != own_program(ebpf, guarded))
-        .then_some(Fault::OtherProgram { interface })
+    (running.is_none() || running != own_program(ebpf, guarded)).then_some(Fault::OtherProgram { interface })
 }
 
 fn filter_fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {

@@ -86,6 +86,11 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     all
 }
 
+/// A UDP datagram over IPv4.
+pub(crate) fn datagram(source: [u8; 4], port: u16, payload: &[u8]) -> Vec<u8> {
+    ethernet(&[], 0x0800, &ipv4(source.into(), 17, 0, &[], &transport(17, port, payload)))
+}
+
 /// A TCP segment to port 5060.
 pub(crate) fn segment(port: u16, sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut body = port.to_be_bytes().to_vec();

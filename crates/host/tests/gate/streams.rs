@@ -19,7 +19,7 @@ const TEXTS: &str = "*filter\n:INPUT ACCEPT [0:0]\n\
     -A INPUT -p tcp -m tcp --dport 5060 -m string --string \"sipvicious\" --algo bm -j DROP\nCOMMIT\n";
 
 /// A header's signature has no longest text, so the automaton never starts anew.
-const HEADERS: &str = "[services]\nsip = { tcp = [5060], inspect = true }\n[[signatures]]\nname = \"one\"\n\
+const HEADERS: &str = "[unproven]\n[services]\nsip = { tcp = [5060], inspect = true }\n[[signatures]]\nname = \"one\"\n\
     header = \"User-Agent\"\ntext = \"friendly-scanner\"\n[[signatures]]\nname = \"two\"\nheader = \"User-Agent\"\n\
     text = \"sipvicious\"\n";
 
@@ -34,7 +34,10 @@ fn pair(name: &str, text: &[u8]) -> Pair {
 }
 
 fn message(agent: &str) -> Vec<u8> {
-    format!("OPTIONS sip:100@198.51.100.1 SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.9\r\nUser-Agent: {agent}\r\n\r\n").into_bytes()
+    format!(
+        "OPTIONS sip:100@198.51.100.1 SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.9\r\nUser-Agent: {agent}\r\n\r\n"
+    )
+    .into_bytes()
 }
 
 #[test]

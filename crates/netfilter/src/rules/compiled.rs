@@ -1,6 +1,9 @@
 //! Rules made ready: searchers built, buckets filled, tables bound.
 
-use policy::ruleset::{ChainId, ChainPolicy, Line, Match, Recent, RuleSet, Target};
+use std::sync::Arc;
+
+use policy::ruleset::{ChainId, ChainPolicy, HeaderText, Line, Match, Recent, RuleSet, Target};
+use policy::signature::Matcher;
 
 use super::conditions::{Held, Subject, plain};
 use super::hashlimit::{HashTables, Meter};
@@ -62,9 +65,14 @@ impl Compiled {
                 recent.list(list);
             }
         }
+        let matches = rules.chains.iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.matches);
+        let headers: Vec<&HeaderText> = matches
+            .filter_map(|rule| if let Match::Header(header) = rule { Some(header) } else { None })
+            .collect();
+        let any = if headers.len() > 1 { Matcher::any(headers).ok().map(Arc::new) } else { None };
         let mut condition = |rule: &Match| match rule {
             Match::Text(text) => Condition::Text(Box::new(Searcher::new(text))),
-            Match::Header(header) => Condition::Header(Box::new(HeaderSearcher::new(header))),
+            Match::Header(header) => Condition::Header(Box::new(HeaderSearcher::new(header, any.clone()))),
             Match::Limit(limit) => Condition::Limit(Bucket::new(limit, settings)),
             Match::HashLimit(limit) => Condition::HashLimit(hash_tables.meter(limit, rules.family)),
             Match::Recent(list) => Condition::Recent(list.clone(), recent.list(list)),

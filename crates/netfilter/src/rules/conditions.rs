@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use policy::ruleset::{Match, PortSide, States};
+use policy::signature::Matcher;
 
 use crate::conntrack::State;
 use crate::packet::{Icmp, Packet, Tcp, Transport};
@@ -32,15 +33,30 @@ pub(super) struct Subject<'p> {
     uncertain: bool,
     /// The packet in capitals, for searches that ignore case.
     capitals: Option<Vec<u8>>,
+    /// Whether any signature on a header is in it, once that was searched.
+    any_header: Option<bool>,
 }
 
 impl<'p> Subject<'p> {
     pub(super) fn new(packet: &'p Packet<'_>, state: State, jiffies: u64) -> Self {
-        Self { packet, state, jiffies, transport: packet.transport(), uncertain: false, capitals: None }
+        Self {
+            packet,
+            state,
+            jiffies,
+            transport: packet.transport(),
+            uncertain: false,
+            capitals: None,
+            any_header: None,
+        }
     }
 
     pub(super) fn packet(&self) -> &'p Packet<'p> {
         self.packet
+    }
+
+    /// Whether any signature of the one search that all of them share is in the packet.
+    pub(super) fn has_any_header(&mut self, any: &Matcher) -> bool {
+        *self.any_header.get_or_insert_with(|| any.is_in(self.packet.bytes()))
     }
 
     pub(super) fn jiffies(&self) -> u64 {

@@ -44,6 +44,8 @@ fn a_plain_server_says_the_same() {
         "ssh = { tcp = [22] }",
         "sip = { udp = [5060] }",
         "tcp-8000 = { tcp = [8000, 8443], interface = [\"eth1\"] }",
+        "[detect]",
+        "enforce = false",
     ];
     assert_eq!(bare(&converted.toml), expected);
     assert_eq!(differences(&converted), [""; 0]);

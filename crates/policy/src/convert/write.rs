@@ -20,6 +20,10 @@ pub(super) fn toml(draft: &Draft<'_>, name: &str) -> String {
     services(draft, &mut out);
     networks("trust", &draft.trust, &draft.trust_comments, &mut out);
     networks("block", &draft.block, &draft.block_comments, &mut out);
+    line(
+        &mut out,
+        "\n# The rules ban nobody. To have attackers banned, take this out (docs/detectors.md).\n[detect]\nenforce = false",
+    );
     signatures(draft, &mut out);
     if !draft.closing.is_empty() {
         line(&mut out, "");

@@ -26,7 +26,7 @@ use crate::plan::automaton::{self, AutomatonError};
 use crate::plan::filter;
 use crate::plan::table::Table;
 use crate::ruleset::{Family, InterfaceName, Line, Log, Network, Networks, Nflog, Rule, RuleSet};
-use crate::ruleset::{Limit, RateUnit, Unproven};
+use crate::ruleset::{Limit, Unproven};
 
 /// What the gate is to do, and what its numbers mean.
 #[derive(Clone, Debug, Default)]
@@ -116,13 +116,7 @@ pub fn plan(
 fn limits(unproven: &Unproven) -> Limits {
     let rate = |limit: Option<Limit>| {
         limit.map_or(Rate::default(), |Limit { rate, burst }| {
-            let seconds = match rate.unit {
-                RateUnit::Second => 1,
-                RateUnit::Minute => 60,
-                RateUnit::Hour => 3600,
-                RateUnit::Day => 86_400,
-            };
-            Rate::new(rate.amount, seconds, burst)
+            Rate::new(rate.amount, u32::try_from(rate.unit.seconds()).unwrap_or(u32::MAX), burst)
         })
     };
     Limits {

@@ -5,10 +5,13 @@ mod signatures;
 
 use std::ops::RangeInclusive;
 
+use gate::limit::Rate as GateRate;
+
 use super::defaults;
 use super::file::{self, File};
 use super::reader::{Reader, Spanned, listed};
 use super::values;
+use crate::detection::{Detection, SipPorts};
 use crate::diagnostic::nearest;
 use crate::iptables::names;
 use crate::ruleset::{
@@ -28,12 +31,23 @@ pub struct Config {
     pub signatures: Vec<Signature>,
     pub log: LogConfig,
     pub unproven: Unproven,
+    pub detect: engine::Settings,
 }
 
 impl Config {
     /// The networks that are judged before anything else.
     pub fn networks(&self) -> Networks {
         Networks { trusted: self.trusted.0.clone(), blocked: self.blocked.0.clone() }
+    }
+
+    /// What the engine looks at, and how: the services that are inspected.
+    pub fn detection(&self) -> Detection {
+        let inspected = || self.services.iter().filter(|service| service.inspect);
+        let ports = SipPorts {
+            tcp: inspected().flat_map(|service| service.tcp.iter().cloned()).collect(),
+            udp: inspected().flat_map(|service| service.udp.iter().cloned()).collect(),
+        };
+        Detection { settings: self.detect.clone(), ports }
     }
 }
 
@@ -159,7 +173,8 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
         blocked,
         signatures,
         log: log(&file.log, reader),
-        unproven: unproven(&file.unproven, reader),
+        unproven: file.unproven.map_or(defaults::UNPROVEN, |written| unproven(&written, reader)),
+        detect: file.detect,
     }
 }
 
@@ -169,6 +184,16 @@ fn unproven(file: &file::Unproven, reader: &mut Reader<'_>) -> Unproven {
         let written = written.as_ref()?;
         let (rate, burst) =
             reader.value(&written.span, values::limit(&written.value, defaults::LIMIT_BURST))?.value;
+        let worth = u64::from(burst) * rate.unit.seconds() / u64::from(rate.amount);
+        if worth > GateRate::LONGEST {
+            let message = format!("a burst of {burst} takes {worth} s to come back");
+            let help = format!(
+                "the gate counts in {} s; allow a higher rate, or a smaller burst",
+                GateRate::LONGEST
+            );
+            reader.error(&written.span, message, help);
+            return None;
+        }
         Some(Limit { rate, burst })
     };
     Unproven { source: limit(&file.source), network: limit(&file.network), all: limit(&file.all) }

@@ -1,7 +1,7 @@
 //! What a policy says where it says nothing: each default once, with its reason.
 
 use super::config::{Action, Icmp, Ipv};
-use crate::ruleset::{Rate, RateUnit, RejectWith};
+use crate::ruleset::{Limit, Rate, RateUnit, RejectWith, Unproven};
 
 /// The article's last rule: what nothing allows gets an answer, so that a customer with a wrong port sees it at once.
 pub(super) const DEFAULT: Action = Action::Refuse;
@@ -92,3 +92,15 @@ pub(super) const SIGNATURES: [(&str, &str, Wanted); 18] = [
     ("from-sipvicious", "From", Wanted::Text("\"sipvicious\"")),
     ("from-nmap", "From", Wanted::Text("<sip:nm@nm>")),
 ];
+
+/// SIP from sources that are not proven: a busy phone sends a few a second, an office behind one address that comes back
+/// after an outage some hundred at once, and authenticates.
+pub(super) const UNPROVEN: Unproven = Unproven {
+    source: Some(per_second(50, 200)),
+    network: Some(per_second(400, 1600)),
+    all: Some(per_second(5000, 5000)),
+};
+
+const fn per_second(amount: u32, burst: u32) -> Limit {
+    Limit { rate: Rate { amount, unit: RateUnit::Second }, burst }
+}

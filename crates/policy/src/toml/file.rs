@@ -1,5 +1,7 @@
 //! The policy as it is written: every key optional, values of the right type, nothing compared with anything else yet.
 
+mod detect;
+
 use std::ops::RangeInclusive;
 
 use toml_edit::{Document, Item, TableLike};
@@ -20,9 +22,10 @@ pub(super) struct File {
     pub(super) block: Option<Networks>,
     pub(super) signatures: Option<Vec<Signature>>,
     pub(super) log: Log,
+    pub(super) detect: engine::Settings,
     /// Service and limit.
     pub(super) limits: Vec<(Spanned<String>, Spanned<String>)>,
-    pub(super) unproven: Unproven,
+    pub(super) unproven: Option<Unproven>,
 }
 
 /// Networks of both families.
@@ -79,7 +82,7 @@ pub(super) struct Unproven {
     pub(super) all: Option<Spanned<String>>,
 }
 
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     "default",
     "refuse-with",
     "forward",
@@ -91,6 +94,7 @@ const TOP: [&str; 11] = [
     "log",
     "limits",
     "unproven",
+    "detect",
 ];
 const SERVICE: [&str; 5] = ["tcp", "udp", "from", "interface", "inspect"];
 const SIGNATURE: [&str; 7] = ["name", "header", "text", "hex", "regex", "ignore-case", "log-prefix"];
@@ -120,8 +124,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<File> {
         block: networks(table, "block", reader),
         signatures: table.get("signatures").map(|item| signatures(item, reader)),
         log: table.get("log").map(|item| log(item, reader)).unwrap_or_default(),
+        detect: table.get("detect").map(|item| detect::read(item, reader)).unwrap_or_default(),
         limits: table.get("limits").map(|item| limits(item, reader)).unwrap_or_default(),
-        unproven: table.get("unproven").map(|item| unproven(item, reader)).unwrap_or_default(),
+        unproven: table.get("unproven").map(|item| unproven(item, reader)),
     })
 }
 

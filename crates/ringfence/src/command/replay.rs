@@ -96,7 +96,7 @@ impl Replay<'_> {
         mut out: Writer<impl Write>,
         err: &mut impl Write,
     ) -> Result<(), Exit> {
-        let fresh = || Judge::new(self.policy.sets(), self.settings, &self.locals, self.interface.as_deref());
+        let fresh = || Judge::new(self.policy, self.settings, &self.locals, self.interface.as_deref());
         let mut judge = fresh();
         let mut summary = record::Summary::default();
         for path in &args.captures {
@@ -218,7 +218,7 @@ fn settings(checksums: Checksums, survey: &Survey, locals: &Locals) -> stack::Se
 }
 
 /// Capture time as RFC 3339: microseconds, or nanoseconds where the capture has them.
-fn rfc3339(time: Duration) -> String {
+pub(crate) fn rfc3339(time: Duration) -> String {
     let digits = if time.subsec_nanos().is_multiple_of(1000) { 6 } else { 9 };
     let stamp =
         jiff::SignedDuration::try_from(time).ok().and_then(|time| jiff::Timestamp::from_duration(time).ok());

@@ -17,7 +17,7 @@ use crate::exit::Exit;
 pub(crate) type Events = host::gate::Events;
 
 /// Events that one CPU may report in a second: enough to see every attacker, too few to keep the daemon busy.
-const EVENTS_PER_SECOND: u32 = 5_000;
+const EVENTS_PER_SECOND: u32 = 20_000;
 
 /// Set for tests of what happens on kernels before 6.6.
 const NO_TC_LINKS: &str = "RINGFENCE_NO_TCX";
@@ -28,6 +28,8 @@ pub(crate) fn plan(policy: &Policy, observe: bool) -> Result<Plan, Exit> {
     let mut plan =
         Plan::new(policy, mode, Tag::of_namespace(host::machine::namespace())).map_err(Exit::Policy)?;
     plan.gate.tables.config.events_per_second = EVENTS_PER_SECOND;
+    // The engine reads what passes, and what is answered.
+    plan.gate.tables.config.flags |= gate::layout::CAPTURES;
     if let Some(head) = hash(policy).first_chunk() {
         plan.gate.tables.config.policy = *head;
     }
@@ -136,6 +138,11 @@ impl InForce {
             .collect();
         self.selection = selection;
         Ok(changes)
+    }
+
+    /// The gate, for its maps of sources.
+    pub(crate) fn gate_mut(&mut self) -> &mut Gate {
+        &mut self.gate
     }
 
     /// The gate, for its counters.

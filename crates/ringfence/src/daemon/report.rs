@@ -2,16 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use engine::Command;
 use gate::layout::{Event, NONE};
-use gate::{Family, Reason};
+use gate::{Family, Reason, Verdict};
 use host::event_log::{self, EventLog};
 use host::syslog::Syslog;
 use policy::plan::gate::Note;
 use serde_json::{Map, Value, json};
 
-use super::force::{Events, InForce};
+use super::force::InForce;
+use crate::detection::told;
 use crate::exit::Exit;
 
 /// Writes what the gate tells.
@@ -26,35 +28,45 @@ impl Reporter {
     /// Events go to `events.jsonl` in the state directory.
     pub(crate) fn open(state_dir: &Path) -> Result<Self, Exit> {
         Ok(Self {
-            syslog: Syslog::new(host::machine::boot_time()),
+            syslog: Syslog::new(host::machine::monotonic()),
             events: EventLog::open(state_dir, event_log::MAX_BYTES)?,
             delivered: 0,
         })
     }
 
-    /// Handles up to `most` events that wait; how many there were.
-    pub(crate) fn drain(&mut self, events: &mut Events, force: &InForce, most: usize) -> usize {
-        let (now, wall) = (host::machine::boot_time(), SystemTime::now());
-        let mut handled = 0;
-        while handled < most {
-            let Some(event) = events.next().and_then(|record| Event::from_bytes(&record)) else { break };
-            handled += 1;
-            self.delivered += 1;
-            let age = Duration::from_nanos(now.saturating_sub(event.time));
-            self.tell(&event, wall.checked_sub(age).unwrap_or(wall), force, now);
+    /// Takes one event. Tells of those that are dropped or logged; the rest is for the engine alone.
+    pub(crate) fn see(&mut self, event: &Event, time: SystemTime, force: &InForce, now: u64) {
+        self.delivered += 1;
+        let dropped = Reason::from_u8(event.reason).is_some_and(|reason| reason.verdict() == Verdict::Drop);
+        if event.outgoing == 0 && (dropped || event.notes != 0) {
+            self.tell(event, time, force, now);
         }
-        handled
+    }
+
+    /// Tells what the engine decided: all of it as JSON, bans, limits and alerts to the system's log as well.
+    pub(crate) fn decided(&mut self, commands: &[Command]) {
+        const NOTICE: u8 = 5;
+        for command in commands {
+            if let Some(line) = told::json(command) {
+                self.events.line(&line);
+            }
+            let matters =
+                matches!(command, Command::Ban { .. } | Command::Limit { .. } | Command::Alert { .. });
+            if matters && let Some(line) = told::log(command) {
+                self.syslog.line(NOTICE, &line, host::machine::monotonic());
+            }
+        }
     }
 
     /// Says in the system's log that something is not enforced.
     pub(crate) fn alarm(&mut self, fault: &str) {
-        self.syslog.line(2, &format!("not enforced: {fault}"), host::machine::boot_time());
+        self.syslog.line(2, &format!("not enforced: {fault}"), host::machine::monotonic());
     }
 
     /// Writes what is buffered, and says how many log lines were left out.
     pub(crate) fn flush(&mut self) {
         self.events.flush();
-        self.syslog.flush(host::machine::boot_time());
+        self.syslog.flush(host::machine::monotonic());
     }
 
     /// Events that came from the kernel.
@@ -102,8 +114,8 @@ impl Reporter {
         put("src", json!(source.to_string()));
         put("dst", json!(destination.to_string()));
         let verdict = match (reason.verdict(), event.observed) {
-            (gate::Verdict::Drop, 0) => "drop",
-            (gate::Verdict::Drop | gate::Verdict::Pass, _) => "accept",
+            (Verdict::Drop, 0) => "drop",
+            (Verdict::Drop | Verdict::Pass, _) => "accept",
         };
         put("verdict", json!(verdict));
         if event.observed != 0 {

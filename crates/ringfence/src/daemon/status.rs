@@ -7,11 +7,12 @@ use policy::plan::automaton::MAX_STATES;
 use serde_json::{Map, Value, json};
 
 use super::force::InForce;
+use super::live::Live;
 use super::report::{Reporter, timestamp};
 use crate::cli::RunArgs;
 
 /// The whole status. `enforced` is true only if the kernel was read back just now and agrees.
-pub(super) fn status(force: &InForce, reporter: &Reporter, args: &RunArgs) -> Value {
+pub(super) fn status(force: &mut InForce, live: &Live, reporter: &Reporter, args: &RunArgs) -> Value {
     let mut faults = force.faults();
     let interfaces: Vec<Value> = force
         .guarded()
@@ -29,9 +30,27 @@ pub(super) fn status(force: &InForce, reporter: &Reporter, args: &RunArgs) -> Va
         faults.push(error);
         Value::Null
     });
-    let lost = force.gate().lost_events().unwrap_or(0);
+    let active = match force.gate_mut().sources().and_then(|mut sources| sources.bans()) {
+        Ok(bans) => json!(bans.len()),
+        Err(error) => {
+            faults.push(error.to_string());
+            Value::Null
+        }
+    };
     let tables = &force.plan.gate.tables;
-    let table = |used: usize, limit: usize| json!({ "used": used, "limit": limit });
+    let mut engine = Map::new();
+    for (name, used, limit) in live.fills() {
+        engine.insert(name.to_owned(), json!({ "used": used, "limit": limit }));
+    }
+    for (name, used, limit) in [
+        ("automaton-states", tables.states, MAX_STATES),
+        ("gate-rules", tables.rules.len(), MAX_RULES as usize),
+        ("signatures", force.plan.gate.signatures.len(), usize::from(u16::MAX)),
+        ("signature-groups", groups(force), MAX_GROUPS),
+    ] {
+        engine.insert(name.to_owned(), json!({ "used": used, "limit": limit }));
+    }
+    let lost = force.gate().lost_events().unwrap_or(0);
     json!({
         "type": "status",
         "pid": std::process::id(),
@@ -47,7 +66,14 @@ pub(super) fn status(force: &InForce, reporter: &Reporter, args: &RunArgs) -> Va
             "loaded_at": timestamp(force.loaded_at),
         },
         "packets": packets,
-        "bans": { "active": 0, "capacity": MAX_BANS },
+        "bans": {
+            "active": active,
+            "capacity": MAX_BANS,
+            "decided": live.bans,
+            "limited": live.limits,
+            "alerts": live.alerts,
+            "refused": live.refused,
+        },
         "events": {
             "delivered": reporter.delivered(),
             "lost": lost,
@@ -55,12 +81,7 @@ pub(super) fn status(force: &InForce, reporter: &Reporter, args: &RunArgs) -> Va
             "unwritten": reporter.unwritten(),
             "file": args.state_dir.join("events.jsonl").display().to_string(),
         },
-        "engine": {
-            "automaton-states": table(tables.states, MAX_STATES),
-            "gate-rules": table(tables.rules.len(), MAX_RULES as usize),
-            "signatures": table(force.plan.gate.signatures.len(), usize::from(u16::MAX)),
-            "signature-groups": table(groups(force), MAX_GROUPS),
-        },
+        "engine": engine,
     })
 }
 

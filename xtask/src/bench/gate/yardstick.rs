@@ -44,7 +44,8 @@ impl Yardstick {
     }
 
     fn into(&mut self, target: &ProgramFd, frame: &[u8], repeat: u32) -> Result<f64> {
-        let mut slots: ProgramArray<_> = ProgramArray::try_from(self.ebpf.map_mut("TARGET").context("no map")?)?;
+        let mut slots: ProgramArray<_> =
+            ProgramArray::try_from(self.ebpf.map_mut("TARGET").context("no map")?)?;
         slots.set(0, target, 0)?;
         run(program(&mut self.ebpf, "scatter")?, frame, repeat)
     }
@@ -54,7 +55,7 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
     Ok(ebpf.program_mut(name).with_context(|| format!("no program `{name}`"))?.try_into()?)
 }
 
-fn run(program: &mut Xdp, frame: &[u8], repeat: u32) -> Result<f64> {
+fn run(program: &Xdp, frame: &[u8], repeat: u32) -> Result<f64> {
     let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
     Ok(program.test_run(options)?.duration.as_nanos() as f64)
 }

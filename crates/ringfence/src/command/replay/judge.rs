@@ -1,5 +1,8 @@
 //! The pure core of `replay`: frames in, records out.
 
+mod follow;
+mod observe;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -7,15 +10,20 @@ use std::time::Duration;
 
 use capture::link::{Decoded, Payload, decode};
 use capture::{Direction, Frame, Problem};
+use engine::{Enforcer, Stop};
 use netfilter::defrag::Refusal;
 use netfilter::packet::{Malformed, Packet};
 use netfilter::rules::{Cause, Hook, RuleRef};
 use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
+use policy::Policy;
 use policy::plan::gate::signature_name;
 use policy::ruleset::{Family, Line, Match, Rule, RuleSet, Target};
 
 use super::locals::{Locals, is_loopback};
-use super::record::{self, Decision, End, Place, Protocol, Reason};
+use super::record::{self, Decision, End, Place, Protocol, Reason, Record};
+use crate::detection::Detection;
+use follow::{Follower, Stopped};
+use observe::Piece;
 
 /// Judges frame after frame.
 pub(super) struct Judge<'a> {
@@ -24,9 +32,12 @@ pub(super) struct Judge<'a> {
     /// Of frames for which the capture names none.
     interface: Option<&'a str>,
     stack: Stack<Ticket>,
+    detection: Detection,
+    enforcer: Enforcer,
+    follower: Option<Follower>,
     /// The latest time seen; it never goes back, though captures of several interfaces may.
     now: Duration,
-    decided: VecDeque<record::Packet>,
+    decided: VecDeque<Record>,
     /// What was decided about packets that the machine sent to itself, for the copies that it received.
     sent_to_self: VecDeque<(Vec<u8>, record::Packet)>,
     problems: Vec<String>,
@@ -43,28 +54,40 @@ struct Ticket {
     family: Family,
     /// A copy to come has this content.
     copy: Option<Vec<u8>>,
+    way: Way,
+    /// What a fragment holds, for the engine.
+    piece: Option<Piece>,
 }
 
 /// Problems told of each capture; the rest is counted.
 const MAX_PROBLEMS: usize = 50;
 
+/// Two runs are to be the same.
+const SEED: u64 = 0;
+
+/// Bans and limits in force, at most.
+const MAX_BANS: usize = 1 << 20;
+
 /// Packets to itself whose second copy is awaited; the oldest makes room.
 const MAX_COPIES: usize = 64;
 
 impl<'a> Judge<'a> {
-    /// Judges by at most one rule set of each family. What grows is bounded by `settings`; problems are handed out with
+    /// Judges by a policy, and lets the engine watch. What grows is bounded by `settings`; problems are handed out with
     /// [`Judge::take_problems`].
     pub(super) fn new(
-        rule_sets: &'a [RuleSet],
+        policy: &'a Policy,
         settings: Settings,
         locals: &'a Locals,
         interface: Option<&'a str>,
     ) -> Self {
         Self {
-            rule_sets,
+            rule_sets: policy.sets(),
             locals,
             interface,
-            stack: Stack::new(rule_sets, settings),
+            stack: Stack::new(policy.sets(), settings),
+            detection: Detection::new(policy, SEED),
+            enforcer: Enforcer::new(&policy.detection().settings, MAX_BANS),
+            follower: Follower::new(policy),
             now: Duration::ZERO,
             decided: VecDeque::new(),
             sent_to_self: VecDeque::new(),
@@ -128,17 +151,19 @@ impl<'a> Judge<'a> {
                 *self.unsupported.entry((Rc::clone(&self.capture), link)).or_default() += 1;
             }
         }
-        self.collect();
+        self.collect(None);
     }
 
     /// Nothing comes any more: what waits for the rest of its fragments is given up.
     pub(super) fn end(&mut self) {
         self.stack.end();
-        self.collect();
+        self.collect(None);
+        self.pass_time();
     }
 
-    /// The next frame whose fate is known, in the order of decision: fragments wait for their datagram.
-    pub(super) fn decided(&mut self) -> Option<record::Packet> {
+    /// The next frame whose fate is known, in the order of decision (fragments wait for their datagram), and what the engine says
+    /// about it.
+    pub(super) fn decided(&mut self) -> Option<Record> {
         self.decided.pop_front()
     }
 
@@ -171,7 +196,13 @@ impl<'a> Judge<'a> {
     }
 
     fn plain(&mut self, place: Place, verdict: Decision, reason: Reason) {
-        self.decided.push_back(record::Packet { place, verdict, reason, rule: None, log: None });
+        self.decided.push_back(Record::Packet(record::Packet {
+            place,
+            verdict,
+            reason,
+            rule: None,
+            log: None,
+        }));
     }
 
     fn datagram(&mut self, packet: &Packet<'_>, frame: &Frame<'_>, decoded: &Decoded<'_>, place: Place) {
@@ -182,11 +213,32 @@ impl<'a> Judge<'a> {
         let Some(way) = self.way(packet, decoded, loopback) else {
             return self.plain(place, Decision::Accept, Reason::NotLocal);
         };
+        if way == Way::Input
+            && let Some(stop) = self.stop(packet)
+        {
+            let reason = match stop {
+                Stop::Banned => Reason::Banned,
+                Stop::Limited => Reason::Limited,
+            };
+            let number = place.frame;
+            self.plain(place, Decision::Drop, reason);
+            return self.observe(packet, way, observe::fate_of(Decision::Drop, reason), number);
+        }
+        if way == Way::Input
+            && let Some(Stopped { reason, rule, log }) =
+                self.follower.as_mut().and_then(|follower| follower.judge(packet.bytes()))
+        {
+            let (number, verdict) = (place.frame, Decision::Drop);
+            self.decided.push_back(Record::Packet(record::Packet { place, verdict, reason, rule, log }));
+            return self.observe(packet, way, observe::fate_of(verdict, reason), number);
+        }
         let name = if loopback { Some("lo") } else { frame.interface.or(self.interface) };
         let packet = packet.with_interfaces(name, if way == Way::Forward { None } else { name });
         let copy = (way == Way::Loopback && decoded.direction.is_some()).then(|| packet.bytes().to_vec());
         let family = if packet.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-        self.stack.push(&packet, way, Ticket { place, family, copy }, self.now);
+        let piece = Piece::of(&packet);
+        self.stack.push(&packet, way, Ticket { place, family, copy, way, piece }, self.now);
+        self.collect(Some(&packet));
     }
 
     fn is_loopback(&self, packet: &Packet<'_>, decoded: &Decoded<'_>) -> bool {
@@ -231,13 +283,16 @@ impl<'a> Judge<'a> {
         let Some((_, decided)) = found.and_then(|index| self.sent_to_self.remove(index)) else {
             return false;
         };
-        self.decided.push_back(record::Packet { place: place.clone(), ..decided });
+        self.decided.push_back(Record::Packet(record::Packet { place: place.clone(), ..decided }));
         true
     }
 
-    fn collect(&mut self) {
+    /// Takes what the stack decided; `current` is the packet that made it decide, if it was one.
+    fn collect(&mut self, current: Option<&Packet<'_>>) {
         while let Some(Judged { tags, fate }) = self.stack.judged() {
-            for Ticket { place, family, copy } in tags {
+            let mut pieces = Vec::new();
+            let mut last = None;
+            for Ticket { place, family, copy, way, piece } in tags {
                 if fate.uncertain {
                     self.tell(format!(
                         "{}: frame {}: the capture kept only part of it, and a rule looks beyond",
@@ -245,13 +300,21 @@ impl<'a> Judge<'a> {
                     ));
                 }
                 let packet = self.record(place, family, &fate);
+                pieces.extend(piece);
+                last = Some((packet.place.clone(), way, observe::fate_of(packet.verdict, packet.reason)));
                 if let Some(bytes) = copy {
                     if self.sent_to_self.len() >= MAX_COPIES {
                         self.sent_to_self.pop_front();
                     }
                     self.sent_to_self.push_back((bytes, packet.clone()));
                 }
-                self.decided.push_back(packet);
+                self.decided.push_back(Record::Packet(packet));
+            }
+            let Some((place, way, seen)) = last else { continue };
+            if !pieces.is_empty() {
+                self.observe_pieces(&pieces, &place, way, seen);
+            } else if let Some(packet) = current {
+                self.observe(packet, way, seen, place.frame);
             }
         }
     }

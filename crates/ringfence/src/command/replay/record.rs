@@ -7,13 +7,23 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use engine::Command;
 use netfilter::rules::Verdict;
 use serde::{Serialize, Serializer};
 
 use super::judge::Judge;
 use super::rfc3339;
 use crate::cli::Format;
+use crate::detection::told;
 use crate::exit::Exit;
+
+/// One line.
+#[derive(Clone, Debug)]
+pub(super) enum Record {
+    /// What the engine found or did.
+    Command(Command),
+    Packet(Packet),
+}
 
 /// The fate of one frame.
 #[derive(Clone, Debug)]
@@ -78,17 +88,23 @@ impl From<Verdict> for Decision {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Reason {
+    Banned,
     Blocked,
     BrokenHeader,
     ConntrackFull,
+    EndedConnection,
     Fragment,
     FragmentTimeout,
+    FragmentedSegment,
     HopLimit,
+    Limited,
     Malformed,
     NoRules,
     NotIp,
     NotLocal,
+    OutOfOrderSegment,
     Policy,
+    RewrittenSegment,
     Rule,
     Signature,
     Trusted,
@@ -97,17 +113,23 @@ pub(super) enum Reason {
 impl Reason {
     fn name(self) -> &'static str {
         match self {
+            Self::Banned => "banned",
             Self::Blocked => "blocked",
             Self::BrokenHeader => "broken-header",
             Self::ConntrackFull => "conntrack-full",
+            Self::EndedConnection => "ended-connection",
             Self::Fragment => "fragment",
             Self::FragmentTimeout => "fragment-timeout",
+            Self::FragmentedSegment => "fragmented-segment",
             Self::HopLimit => "hop-limit",
+            Self::Limited => "limited",
             Self::Malformed => "malformed",
             Self::NoRules => "no-rules",
             Self::NotIp => "not-ip",
             Self::NotLocal => "not-local",
+            Self::OutOfOrderSegment => "out-of-order-segment",
             Self::Policy => "policy",
+            Self::RewrittenSegment => "rewritten-segment",
             Self::Rule => "rule",
             Self::Signature => "signature",
             Self::Trusted => "trusted",
@@ -198,13 +220,36 @@ impl<W: Write> Writer<W> {
         summary: &mut Summary,
         all: bool,
     ) -> Result<(), Exit> {
-        while let Some(packet) = judge.decided() {
-            summary.count(&packet);
-            if all || packet.verdict != Decision::Accept {
-                self.packet(&packet)?;
+        while let Some(record) = judge.decided() {
+            match record {
+                Record::Packet(packet) => {
+                    summary.count(&packet);
+                    if all || packet.verdict != Decision::Accept {
+                        self.packet(&packet)?;
+                    }
+                }
+                Record::Command(command) => {
+                    summary.bans += u64::from(matches!(command, Command::Ban { .. }));
+                    self.command(&command)?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn command(&mut self, command: &Command) -> Result<(), Exit> {
+        match self.format {
+            Format::Json => match told::json(command) {
+                Some(line) => self.json(&line),
+                None => Ok(()),
+            },
+            Format::Text => {
+                if let Some(line) = told::text(command) {
+                    writeln!(self.out, "{line}")?;
+                }
+                Ok(())
+            }
+        }
     }
 
     fn packet(&mut self, packet: &Packet) -> Result<(), Exit> {
@@ -280,6 +325,11 @@ impl<W: Write> Writer<W> {
                     .collect();
                 if !reasons.is_empty() {
                     write!(self.out, " ({})", reasons.join(", "))?;
+                }
+                match summary.bans {
+                    0 => {}
+                    1 => write!(self.out, ", 1 ban")?,
+                    bans => write!(self.out, ", {bans} bans")?,
                 }
                 writeln!(self.out)?;
             }

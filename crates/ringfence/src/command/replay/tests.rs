@@ -48,7 +48,7 @@ fn frame(number: u64, data: &[u8]) -> Frame<'_> {
 fn printed(rules: &str, locals: &str, format: crate::cli::Format, frames: &[Frame<'_>]) -> String {
     let policy = policy(rules);
     let locals = Locals::given(&[locals.parse().expect("a network")]);
-    let mut judge = Judge::new(policy.sets(), stack::Settings::default(), &locals, None);
+    let mut judge = Judge::new(&policy, stack::Settings::default(), &locals, None);
     let mut summary = record::Summary::default();
     let mut bytes = Vec::new();
     let mut out = Writer::new(&mut bytes, format);

@@ -1,0 +1,184 @@
+//! Passwords that are tried out.
+
+use super::{Answer, Detect, Detector, Findings, Kind, Scene, shown};
+use crate::command::{Class, Source as Address};
+use crate::settings::{Setting, Settings};
+use crate::source::{Distinct, Source};
+use crate::table::{Fill, Sets};
+use crate::time::Tick;
+
+pub(crate) const DETECTOR: Detector = Detector {
+    kind: Kind::PasswordGuessing,
+    summary: "credentials that are refused again and again",
+    description: "Counts requests with credentials that were refused: asked for again although the nonce was good, or \
+        forbidden. A challenge to a request without credentials is no failure, nor is one with `stale`. A phone that repeats \
+        its old password now and then (the same Call-ID, 20 seconds apart) counts little, and behind an address where others \
+        succeed one account alone never fills the measure, unless it fails faster than any phone repeats. An account that \
+        several sources fail on raises an alert, and their guesses count twice.",
+    settings: &[
+        Setting {
+            key: "points",
+            default: 20,
+            min: 0,
+            max: 1000,
+            unit: "points a refusal",
+            reason: "five guesses of a stranger make the threshold of 100",
+        },
+        Setting {
+            key: "credited-points",
+            default: 10,
+            min: 0,
+            max: 1000,
+            unit: "points a refusal",
+            reason: "where others succeed a wrong password is likely a mistake",
+        },
+        Setting {
+            key: "same-phone-points",
+            default: 5,
+            min: 0,
+            max: 1000,
+            unit: "points a refusal",
+            reason: "a phone that registers every minute with an old password stays below the threshold for ever",
+        },
+        Setting {
+            key: "account-cap",
+            default: 60,
+            min: 0,
+            max: 10_000,
+            unit: "points",
+            reason: "what one failing account adds at most to a source where others succeed",
+        },
+        Setting {
+            key: "sources",
+            default: 4,
+            min: 2,
+            max: 60,
+            unit: "sources",
+            reason: "a user has a phone, a mobile and a laptop; a fourth place that fails is a list being shared",
+        },
+    ],
+};
+
+/// Rows of the tables below.
+const PAIRS: usize = 1 << 16;
+const ACCOUNTS: usize = 1 << 14;
+const DAY: Tick = Tick::seconds(24 * 3600);
+/// Phones repeat slower, guessers faster.
+const PHONE_PAUSE: Tick = Tick::seconds(20);
+const BURST_PAUSE: Tick = Tick::seconds(3);
+/// Failures of one account this close to one another that no phone makes.
+const BURST: u8 = 8;
+
+#[derive(Debug)]
+pub(crate) struct PasswordGuessing {
+    points: f32,
+    credited: f32,
+    same_phone: f32,
+    cap: f32,
+    sources: u32,
+    pairs: Sets<Pair>,
+    accounts: Sets<Account>,
+}
+
+/// One source and one account.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pair {
+    last: Tick,
+    call: u64,
+    points: f32,
+    failures: u16,
+    burst: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    /// That failed.
+    sources: Distinct,
+}
+
+impl PasswordGuessing {
+    /// 65,536 pairs of source and account and 16,384 accounts, for a day; the oldest of a set of 4 makes room.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let points = |key| settings.points(Kind::PasswordGuessing, key);
+        Self {
+            points: points("points"),
+            credited: points("credited-points"),
+            same_phone: points("same-phone-points"),
+            cap: points("account-cap"),
+            sources: settings.get(Some(Kind::PasswordGuessing), "sources"),
+            pairs: Sets::new(PAIRS),
+            accounts: Sets::new(ACCOUNTS),
+        }
+    }
+
+    pub(crate) fn fill(&self) -> [Fill; 2] {
+        [self.pairs.fill("guessed-pairs"), self.accounts.fill("guessed-accounts")]
+    }
+
+    /// The points of one more refusal.
+    fn weigh(&self, pair: &mut Pair, class: Class, now: Tick, call: u64) -> f32 {
+        let pause = now.since(pair.last);
+        if pause > Tick::seconds(3600) {
+            *pair = Pair { failures: pair.failures, ..Pair::default() };
+        }
+        let same_phone = pair.failures > 0 && pause >= PHONE_PAUSE && pair.call == call;
+        pair.burst = if pair.failures > 0 && pause <= BURST_PAUSE { pair.burst.saturating_add(1) } else { 0 };
+        let points = match class {
+            _ if same_phone => self.same_phone,
+            Class::Credited | Class::Trusted => self.credited,
+            Class::Proven | Class::Unproven => self.points,
+        };
+        let over = class >= Class::Credited && pair.burst < BURST && pair.points + points > self.cap;
+        let points = if over { 0.0 } else { points };
+        pair.points += points;
+        pair.failures = pair.failures.saturating_add(1);
+        pair.last = now;
+        pair.call = call;
+        points
+    }
+}
+
+impl Detect for PasswordGuessing {
+    fn answer(
+        &mut self,
+        scene: &Scene,
+        answer: &mut Answer<'_, '_>,
+        source: &mut Source,
+        findings: &mut Findings,
+    ) {
+        let address = Address::of(scene.peer.ip()).number();
+        let account = answer.request.account;
+        let pair_key = scene.salt.of(&[&address.to_le_bytes(), &account.to_le_bytes()]);
+        if (200..300).contains(&answer.status) && answer.request.has_credentials {
+            if let Some(pair) = self.pairs.get_mut(pair_key, scene.now, DAY) {
+                *pair = Pair::default();
+            }
+            return;
+        }
+        if !answer.refuses_credentials(scene.class) {
+            return;
+        }
+        let mut pair = self.pairs.get(pair_key, scene.now, DAY).copied().unwrap_or_default();
+        let mut points = self.weigh(&mut pair, scene.class, scene.now, answer.request.call);
+        self.pairs.insert(pair_key, scene.now, pair);
+        let name = answer.message.from.and_then(|from| from.account()).unwrap_or_default();
+        let (account, _) = self.accounts.entry(account, scene.now, DAY);
+        let is_new = account.sources.insert(scene.salt.of_number(address));
+        let sources = account.sources.count();
+        if sources >= self.sources {
+            points *= 2.0;
+            if is_new {
+                findings.alert(source, Kind::PasswordGuessing, || {
+                    format!(
+                        "passwords for account {} are tried from {sources} different sources",
+                        shown(name)
+                    )
+                });
+            }
+        }
+        let failures = pair.failures;
+        findings.add(source, Kind::PasswordGuessing, points, answer.request.is_proof, || {
+            format!("credentials for account {} refused, {failures} times so far", shown(name))
+        });
+    }
+}

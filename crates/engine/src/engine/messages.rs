@@ -1,0 +1,271 @@
+//! From messages to findings.
+
+use sip::{Challenge, HeaderName, Message, Method, View};
+
+use super::Engine;
+use super::packets::Talk;
+use crate::command::{Class, Command, Source as Address};
+use crate::detectors::{Answer, Request, Scene};
+use crate::observation::Fate;
+use crate::proof::Token;
+use crate::time::Tick;
+use crate::transaction::{self, Transaction};
+
+impl Engine {
+    /// A request from a peer.
+    pub(super) fn request(&mut self, view: &View<'_>, message: &Message<'_>, talk: &Talk, now: Tick) {
+        if talk.fate == Fate::Banned {
+            return;
+        }
+        let salt = self.salt;
+        let address = Address::of(talk.peer.ip());
+        let trusted = self.is_trusted(talk.peer.ip());
+        let is_proof = talk.is_established || self.echoes(message, talk, now);
+        let method = message.method();
+        let target = target(message, method);
+        let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
+        let credentials = message.credentials.filter(|credentials| credentials.is_digest);
+        let username = credentials.and_then(|credentials| credentials.username);
+        let target_hash = hash(target);
+        let is_initial = message.to.is_none_or(|to| to.tag.is_none());
+        let new = Transaction {
+            fingerprint: transaction::fingerprint(message, salt),
+            call: hash(message.call_id),
+            target: target_hash,
+            account: if username.is_some() { hash(username) } else { target_hash },
+            method,
+            has_credentials: credentials.is_some(),
+            is_proof,
+            is_initial,
+            ..Transaction::default()
+        };
+        let key = transaction::key(message, talk.peer, salt);
+        if method == Method::Ack {
+            return self.acknowledged(key, is_proof, talk, now);
+        }
+        let is_repeated = self.transactions.begin(key, new, now);
+        let accounts_on_connection = self.accounts_on_connection(talk, target_hash);
+        let source = self.sources.entry(address.number());
+        source.last = now;
+        source.proven |= is_proof;
+        if source.is_banned(now) && self.rules.enforce {
+            return;
+        }
+        let class = source.class(now, trusted);
+        if is_proof && new.has_credentials && self.rules.lift(source, now) {
+            let time = self.now;
+            self.commands.push_back(Command::Unlimit { time, source: address });
+        }
+        let scene =
+            Scene { now, class, peer: talk.peer, local: talk.local, over_tcp: talk.is_established, salt };
+        let findings = &mut self.findings;
+        if is_repeated {
+            if let Some(flood) = &self.detectors.flood {
+                flood.count(&scene, method, talk.is_established, source, findings);
+            }
+        } else {
+            let request = Request {
+                view,
+                message,
+                method,
+                target,
+                target_hash,
+                has_credentials: new.has_credentials,
+                is_proof,
+                is_initial,
+                accounts_on_connection,
+                transaction: new,
+            };
+            if talk.fate == Fate::Signature
+                && let Some(detector) = &self.detectors.tool_fingerprint
+            {
+                detector.signature(is_proof, source, findings);
+            }
+            self.detectors.request(&scene, &request, source, findings);
+            if talk.fate == Fate::Signature && !is_proof {
+                // The policy drops every such packet by itself; a limit would only change the name of the reason.
+                findings.0.iter_mut().for_each(|finding| finding.points = 0.0);
+            }
+        }
+        self.keep_pending(key, now);
+        self.decide(&scene, talk.frame);
+    }
+
+    /// What was not proven may be when the sender acknowledges our answer.
+    fn keep_pending(&mut self, key: u64, now: Tick) {
+        let unproven = self.findings.0.iter().filter(|finding| !finding.is_proof && finding.points > 0.0);
+        let (points, kind) =
+            unproven.fold((0.0, None), |(sum, _), finding| (sum + finding.points, Some(finding.kind)));
+        if let (Some(kind), Some(transaction)) = (kind, self.transactions.find(key, now)) {
+            transaction.pending += points;
+            transaction.pending_kind = Some(kind);
+        }
+    }
+
+    /// An ACK: with our tag in it, it proves who sent the INVITE.
+    fn acknowledged(&mut self, key: u64, is_proof: bool, talk: &Talk, now: Tick) {
+        if !is_proof {
+            return;
+        }
+        let address = Address::of(talk.peer.ip());
+        let source = self.sources.entry(address.number());
+        source.last = now;
+        source.proven = true;
+        if source.is_banned(now) && self.rules.enforce {
+            return;
+        }
+        let trusted = self.is_trusted(talk.peer.ip());
+        if let Some(transaction) =
+            self.transactions.find(key, now).filter(|transaction| transaction.method == Method::Invite)
+        {
+            let points = std::mem::take(&mut transaction.pending);
+            if let Some(kind) = transaction.pending_kind.take().filter(|_| points > 0.0) {
+                self.proven_late(kind, points, talk, now, trusted);
+            }
+        }
+        self.tell_class(address, trusted, now);
+    }
+
+    /// Whether a datagram holds what we sent to its address.
+    fn echoes(&self, message: &Message<'_>, talk: &Talk, now: Tick) -> bool {
+        let proves = |token| self.tokens.proves(token, talk.peer.ip(), now, self.salt);
+        let nonce = message.credentials.and_then(|credentials| credentials.nonce);
+        let tag = message.to.and_then(|to| to.tag);
+        nonce.is_some_and(|nonce| proves(Token::Nonce(nonce)))
+            || tag.is_some_and(|tag| proves(Token::Tag(tag)))
+    }
+
+    fn accounts_on_connection(&mut self, talk: &Talk, target: u64) -> u32 {
+        let Some(connection) = talk.connection.and_then(|key| self.connections.get(key)) else { return 0 };
+        if target != 0 {
+            connection.accounts.insert(target);
+        }
+        connection.accounts.count()
+    }
+
+    /// A response from a peer.
+    pub(super) fn response(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) {
+        if talk.fate == Fate::Banned {
+            return;
+        }
+        let branch = message.via.and_then(|via| via.branch);
+        let proves = |branch| self.tokens.proves(Token::Branch(branch), talk.peer.ip(), now, self.salt);
+        let is_proof = talk.is_established || branch.is_some_and(proves);
+        let trusted = self.is_trusted(talk.peer.ip());
+        // A response that answers nothing makes no row for an address that may be forged, unless there is something to tell.
+        let address = Address::of(talk.peer.ip());
+        if !is_proof && !message.anomalies.is_malformed() {
+            return;
+        }
+        let source = self.sources.entry(address.number());
+        source.last = now;
+        source.proven |= is_proof;
+        let scene = Scene {
+            now,
+            class: source.class(now, trusted),
+            peer: talk.peer,
+            local: talk.local,
+            over_tcp: talk.is_established,
+            salt: self.salt,
+        };
+        if let Some(detector) = &self.detectors.malformed {
+            let status = message.status().unwrap_or(0);
+            let what = || if status == 0 { "response".to_owned() } else { format!("{status} response") };
+            detector.message(message.anomalies, what, (scene.class, is_proof), source, &mut self.findings);
+        }
+        self.decide(&scene, talk.frame);
+        self.tell_class(address, trusted, now);
+    }
+
+    /// A request of ours: its branch comes back from the real owner of the address only.
+    pub(super) fn our_request(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) {
+        if let Some(branch) = message.via.and_then(|via| via.branch) {
+            self.tokens.send(Token::Branch(branch), talk.peer.ip(), now, self.salt);
+        }
+        if let Some(tag) = message.from.and_then(|from| from.tag) {
+            self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, self.salt);
+        }
+    }
+
+    /// Our answer to a peer's request.
+    pub(super) fn our_answer(
+        &mut self,
+        view: &View<'_>,
+        message: &Message<'_>,
+        status: u16,
+        talk: &Talk,
+        now: Tick,
+    ) {
+        let salt = self.salt;
+        for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate] {
+            for nonce in view.all(name).filter_map(|value| Challenge::parse(value).nonce) {
+                self.tokens.send(Token::Nonce(nonce), talk.peer.ip(), now, salt);
+            }
+        }
+        if let Some(tag) = message.to.and_then(|to| to.tag) {
+            self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, salt);
+        }
+        if status < 200 {
+            return;
+        }
+        let key = transaction::key(message, talk.peer, salt);
+        let Some(transaction) =
+            self.transactions.find(key, now).filter(|transaction| !transaction.is_answered)
+        else {
+            return;
+        };
+        transaction.is_answered = true;
+        let address = Address::of(talk.peer.ip());
+        let trusted =
+            self.trusted.iter().any(|&(network, prefix)| super::contains(network, prefix, talk.peer.ip()));
+        // Of a source that is banned meanwhile this answers an earlier request: it is told, and counts no more.
+        let source = self.sources.entry(address.number());
+        source.last = now;
+        let succeeds = (200..300).contains(&status)
+            && transaction.has_credentials
+            && matches!(
+                transaction.method,
+                Method::Register | Method::Invite | Method::Subscribe | Method::Publish
+            );
+        if succeeds {
+            source.proven = true;
+            source.credit_until = now.plus(self.rules.credit);
+            source.succeeded.insert(transaction.account);
+            if source.limited_until > now {
+                source.limited_until = Tick(0);
+                source.forgeable.clear();
+                let time = self.now;
+                self.commands.push_back(Command::Unlimit { time, source: address });
+            }
+        }
+        if (200..300).contains(&status)
+            && transaction.method == Method::Invite
+            && !transaction.has_credentials
+            && (source.proven || transaction.is_proof)
+        {
+            source.accepted = source.accepted.saturating_add(1);
+        }
+        let scene = Scene {
+            now,
+            class: source.class(now, trusted),
+            peer: talk.peer,
+            local: talk.local,
+            over_tcp: talk.is_established,
+            salt,
+        };
+        let mut answer = Answer { message, status, request: transaction };
+        self.detectors.answer(&scene, &mut answer, source, &mut self.findings);
+        self.decide(&scene, talk.frame);
+        if scene.class > Class::Unproven {
+            self.tell_class(address, trusted, now);
+        }
+    }
+}
+
+/// The user that a request is about: in REGISTER the one in To.
+fn target<'a>(message: &Message<'a>, method: Method) -> Option<&'a [u8]> {
+    let to = message.to.and_then(|to| to.account());
+    let target =
+        if method == Method::Register { to } else { message.uri.and_then(|uri| uri.account()).or(to) };
+    target.filter(|target| !target.is_empty())
+}

@@ -1,0 +1,119 @@
+//! From packets to messages.
+
+use std::net::SocketAddr;
+
+use sip::payload::{Payload, classify};
+use sip::stream::Piece;
+use sip::{Anomalies, Carrier, Message, View};
+
+use super::Engine;
+use crate::command::Source as Address;
+use crate::connection::Connections;
+use crate::detectors::Scene;
+use crate::observation::{Direction, Fate, Observation, Segment, Transport};
+use crate::time::Tick;
+
+/// Who talks to whom, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Talk {
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) direction: Direction,
+    /// The key of the TCP connection.
+    pub(super) connection: Option<u64>,
+    /// The peer's address is proven by the handshake.
+    pub(super) is_established: bool,
+    pub(super) fate: Fate,
+    is_cut: bool,
+    pub(super) frame: u64,
+}
+
+impl Engine {
+    pub(super) fn packet(&mut self, observation: &Observation<'_>, now: Tick) {
+        let (peer, local) = match observation.direction {
+            Direction::In => (observation.source, observation.destination),
+            Direction::Out => (observation.destination, observation.source),
+        };
+        // The host itself is nobody's attacker.
+        if peer.ip().is_loopback() || peer.ip() == local.ip() {
+            return;
+        }
+        let talk = Talk {
+            peer,
+            local,
+            direction: observation.direction,
+            connection: None,
+            is_established: false,
+            fate: observation.fate,
+            is_cut: observation.is_cut,
+            frame: observation.frame,
+        };
+        match observation.transport {
+            Transport::Udp => match classify(observation.bytes) {
+                // More than half of what comes to a SIP port: the cheapest way out.
+                Payload::KeepAlive(_) => {}
+                Payload::Message(bytes) => self.bytes(bytes, Carrier::Datagram, &talk, now),
+            },
+            Transport::Tcp(segment) => self.segment(observation.bytes, &segment, talk, now),
+        }
+    }
+
+    fn segment(&mut self, bytes: &[u8], segment: &Segment, talk: Talk, now: Tick) {
+        let key = Connections::key(talk.peer, talk.local, self.salt);
+        let silent_after =
+            self.detectors.silent_connection.as_ref().map_or(Tick(u32::MAX), |detector| detector.after);
+        let ends = (talk.peer, talk.local);
+        let times = (now, silent_after);
+        if !self.connections.follow(key, ends, talk.direction, segment, !bytes.is_empty(), times) {
+            return;
+        }
+        let is_established = self.connections.get(key).is_some_and(|connection| connection.is_established);
+        let talk = Talk { connection: Some(key), is_established, ..talk };
+        let Some(mut framer) = self.connections.take_framer(key, talk.direction) else { return };
+        framer.push(segment.sequence, bytes, |piece| match piece {
+            Piece::Message(bytes) => self.bytes(bytes, Carrier::Stream, &talk, now),
+            Piece::KeepAlive(_) | Piece::NotSip(_) => {}
+        });
+        self.connections.give_framer(key, talk.direction, framer);
+    }
+
+    fn bytes(&mut self, bytes: &[u8], carrier: Carrier, talk: &Talk, now: Tick) {
+        let Ok(view) = View::parse(bytes, carrier) else { return };
+        let mut message = Message::read(&view);
+        if talk.is_cut {
+            // What is missing says nothing about the sender.
+            message.anomalies = Anomalies::NONE;
+        }
+        match (talk.direction, message.status()) {
+            (Direction::In, None) => self.request(&view, &message, talk, now),
+            (Direction::In, Some(_)) => self.response(&message, talk, now),
+            (Direction::Out, None) => self.our_request(&message, talk, now),
+            (Direction::Out, Some(status)) => self.our_answer(&view, &message, status, talk, now),
+        }
+    }
+
+    /// What is due.
+    pub(super) fn expire(&mut self, now: Tick) {
+        while let Some(silent) = self.connections.silent(now) {
+            let address = Address::of(silent.peer.ip());
+            let trusted = self.is_trusted(silent.peer.ip());
+            let source = self.sources.entry(address.number());
+            if source.is_banned(now) {
+                continue;
+            }
+            source.last = now;
+            let scene = Scene {
+                now,
+                class: source.class(now, trusted),
+                peer: silent.peer,
+                local: silent.local,
+                over_tcp: true,
+                salt: self.salt,
+            };
+            if let Some(detector) = &self.detectors.silent_connection {
+                detector.silent(&scene, source, &mut self.findings);
+            }
+            self.decide(&scene, 0);
+        }
+    }
+}

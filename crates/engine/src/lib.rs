@@ -1,0 +1,35 @@
+//! Who attacks: observations and `now` in, commands out.
+//!
+//! ```text
+//! Observation ─► connection (TCP) ─► sip ─► transaction ─► detectors ─► Finding ─► decision ─► Command
+//!                                            proof: what only the owner of an address can know
+//! ```
+//!
+//! No I/O, no clock, no thread: the same observations give the same commands. Everything that grows has a bound, named where it
+//! is made, and tells how full it is ([`Engine::fills`]). [`Enforcer`] applies commands where no kernel does.
+#![forbid(unsafe_code)]
+
+mod command;
+mod connection;
+mod detectors;
+mod docs;
+mod enforcer;
+mod engine;
+pub mod fuzzing;
+mod hash;
+mod observation;
+mod proof;
+mod settings;
+mod source;
+mod table;
+mod time;
+mod transaction;
+
+pub use command::{Class, Command, Source};
+pub use detectors::{Detector, Kind, REGISTRY};
+pub use docs::markdown;
+pub use enforcer::{Enforcer, Stop};
+pub use engine::{Engine, Limits};
+pub use observation::{Direction, Fate, Observation, Segment, Transport};
+pub use settings::{Action, DECISION, Setting, Settings};
+pub use table::Fill;

@@ -1,0 +1,126 @@
+//! Requests and their answers (RFC 3261 section 17.1.3 and 17.2.3; for peers older than the magic cookie, RFC 2543's rule).
+
+use std::net::SocketAddr;
+
+use sip::{Message, Method};
+
+use crate::command::Source;
+use crate::detectors::Kind;
+use crate::hash::Salt;
+use crate::table::{Fill, Sets};
+use crate::time::Tick;
+
+/// What is remembered of a request until its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transaction {
+    /// Of everything that a retransmission repeats.
+    pub(crate) fingerprint: u64,
+    pub(crate) call: u64,
+    /// The account or number that was asked for; 0 for none.
+    pub(crate) target: u64,
+    /// Whose credentials it carries; without any, the target.
+    pub(crate) account: u64,
+    pub(crate) method: Method,
+    pub(crate) has_credentials: bool,
+    pub(crate) is_proof: bool,
+    pub(crate) is_initial: bool,
+    pub(crate) is_answered: bool,
+    /// Points that count for certain once an ACK proves the sender.
+    pub(crate) pending: f32,
+    pub(crate) pending_kind: Option<Kind>,
+}
+
+impl Default for Transaction {
+    fn default() -> Self {
+        Self {
+            fingerprint: 0,
+            call: 0,
+            target: 0,
+            account: 0,
+            method: Method::Other,
+            has_credentials: false,
+            is_proof: false,
+            is_initial: false,
+            is_answered: false,
+            pending: 0.0,
+            pending_kind: None,
+        }
+    }
+}
+
+/// Open transactions. Those that a forger cannot begin have a table of their own, which no flood of others touches.
+#[derive(Debug)]
+pub(crate) struct Transactions {
+    proven: Sets<Transaction>,
+    others: Sets<Transaction>,
+}
+
+const PROVEN: usize = 1 << 14;
+const OTHERS: usize = 1 << 16;
+/// Timer H and the longest INVITE that anyone waits for, in seconds.
+const LIFETIME: Tick = Tick::seconds(180);
+
+impl Transactions {
+    /// 16,384 of proven senders and 65,536 others; the oldest of a set of 4 makes room.
+    pub(crate) fn new() -> Self {
+        Self { proven: Sets::new(PROVEN), others: Sets::new(OTHERS) }
+    }
+
+    pub(crate) fn fill(&self) -> [Fill; 2] {
+        [self.proven.fill("transactions-proven"), self.others.fill("transactions")]
+    }
+
+    /// Remembers a request; whether it was there already.
+    pub(crate) fn begin(&mut self, key: u64, new: Transaction, now: Tick) -> bool {
+        let table = if new.is_proof { &mut self.proven } else { &mut self.others };
+        let (known, is_known) = table.entry(key, now, LIFETIME);
+        if is_known && known.fingerprint == new.fingerprint {
+            return true;
+        }
+        *known = new;
+        false
+    }
+
+    pub(crate) fn find(&mut self, key: u64, now: Tick) -> Option<&mut Transaction> {
+        match self.proven.get_mut(key, now, LIFETIME) {
+            Some(found) => Some(found),
+            None => self.others.get_mut(key, now, LIFETIME),
+        }
+    }
+}
+
+/// The key of the transaction that a message of or to `peer` belongs to. An ACK has that of its INVITE, as a CANCEL has
+/// not: it is a transaction of its own.
+pub(crate) fn key(message: &Message<'_>, peer: SocketAddr, salt: Salt) -> u64 {
+    let method = match (message.method(), message.cseq) {
+        (Method::Ack, _) => b"INVITE".as_slice(),
+        (_, Some(cseq)) => cseq.name,
+        (method, None) => method.as_str().as_bytes(),
+    };
+    let source = Source::of(peer.ip()).number().to_le_bytes();
+    let call_id = message.call_id.unwrap_or_default();
+    let branch = message.via.and_then(|via| via.branch).unwrap_or_default();
+    let number = message.cseq.map_or(0, |cseq| cseq.number).to_le_bytes();
+    if branch.starts_with(sip::via::COOKIE) {
+        return salt.of(&[&source, method, branch, call_id]);
+    }
+    // Without a branch that is unique, Call-ID, CSeq and From tag are the transaction.
+    let tag = message.from.and_then(|from| from.tag).unwrap_or_default();
+    salt.of(&[&source, method, branch, call_id, &number, tag])
+}
+
+/// Of everything that a retransmission repeats to the byte.
+pub(crate) fn fingerprint(message: &Message<'_>, salt: Salt) -> u64 {
+    let number = message.cseq.map_or(0, |cseq| cseq.number).to_le_bytes();
+    let response = message.credentials.and_then(|credentials| credentials.response);
+    let to = message.to.map(|to| to.raw_uri);
+    let tag = message.from.and_then(|from| from.tag);
+    salt.of(&[
+        message.call_id.unwrap_or_default(),
+        &number,
+        message.raw_uri().unwrap_or_default(),
+        to.unwrap_or_default(),
+        tag.unwrap_or_default(),
+        response.unwrap_or_default(),
+    ])
+}

@@ -1,0 +1,11 @@
+//! Whole stories: phones, offices, carriers and attackers before a PBX, and what becomes of them.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails loudly")]
+
+mod scenes {
+    mod attacks;
+    mod benign;
+    mod forged;
+    mod traps;
+    mod wire;
+}

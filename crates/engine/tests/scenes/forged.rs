@@ -1,0 +1,116 @@
+//! Addresses that somebody else forges: never banned.
+
+use engine::Kind;
+
+use super::wire::{Ask, World};
+
+/// The carrier, which is proven and busy.
+const CARRIER: &str = "192.0.2.200:5060";
+
+fn carrier_calls(world: &mut World, id: &str) {
+    let ask = Ask::new("INVITE", "+4917000", "+4989123", id);
+    let reply = world.ask(CARRIER, &ask).expect("an answer");
+    let mut ack = Ask { method: "ACK", to_tag: Some(reply.tag), ..ask };
+    ack.branch += "k";
+    world.ask(CARRIER, &ack);
+}
+
+#[test]
+fn floods_in_the_name_of_a_carrier_and_of_strangers() {
+    let mut world = World::new();
+    world.carriers.insert("192.0.2.200".parse().expect("an address"));
+    carrier_calls(&mut world, "c0");
+    for packet in 0..20_000_u32 {
+        // The forger does not see answers, so it sends nothing that holds one.
+        let peer =
+            if packet % 2 == 0 { CARRIER.to_owned() } else { format!("192.0.2.{}:5060", packet % 200) };
+        let mut ask = Ask::new("REGISTER", "100", &(1000 + packet).to_string(), &format!("f{packet}"));
+        match packet % 5 {
+            0 => ask.tag = "636230303731303531336334013233373833313932313131".to_owned(),
+            1 => ask.from = "<sip:1'or'1'='1@x>".to_owned(),
+            2 => ask = Ask::new("INVITE", "1", &format!("{packet}46500729221"), &format!("g{packet}")),
+            3 => ask.credentials = Some(("1000".into(), "invented-nonce".into(), packet.to_string())),
+            _ => ask.extra = "Date: now\r\n".to_owned(),
+        }
+        world.ask(&peer, &ask);
+    }
+    world.nobody_is_banned();
+}
+
+#[test]
+fn tags_that_were_never_sent_prove_nothing() {
+    let mut world = World::new();
+    for packet in 0..200 {
+        let mut ask = Ask::new("INVITE", "1", &format!("{packet}46500729221"), &format!("g{packet}"));
+        world.ask("192.0.2.7:5060", &ask);
+        ask.method = "ACK";
+        ask.to_tag = Some(format!("as{packet:08x}zz"));
+        world.ask("192.0.2.7:5060", &ask);
+    }
+    world.nobody_is_banned();
+    assert!(world.limits().iter().all(|(source, _)| source == "192.0.2.7"));
+}
+
+#[test]
+fn a_nonce_of_ones_own_proves_nothing_for_another_address() {
+    let mut world = World::new();
+    world.account("1000", "pw");
+    let ask = Ask::register("1000", "own");
+    let nonce = world.ask("203.0.113.9:5071", &ask).and_then(|reply| reply.nonce).expect("a challenge");
+    for guess in 0..100 {
+        let mut forged = ask.with_credentials(&nonce, "1000", &guess.to_string());
+        forged.branch += &guess.to_string();
+        forged.call += &guess.to_string();
+        world.ask(CARRIER, &forged);
+    }
+    world.nobody_is_banned();
+}
+
+#[test]
+fn segments_without_a_handshake_prove_nothing() {
+    use engine::{Direction, Engine, Fate, Limits, Observation, Segment, Settings, Transport};
+    let mut engine = Engine::new(&Settings::default(), Limits::default(), Vec::new(), 1);
+    for packet in 0..500_u32 {
+        let bytes = Ask::register(&packet.to_string(), &format!("x{packet}")).bytes();
+        let segment = Segment {
+            sequence: packet * 2000,
+            acknowledgment: 7,
+            syn: false,
+            ack: true,
+            fin: false,
+            rst: false,
+        };
+        let observation = Observation {
+            source: CARRIER.parse().expect("an address"),
+            destination: super::wire::PBX.parse().expect("an address"),
+            direction: Direction::In,
+            transport: Transport::Tcp(segment),
+            bytes: &bytes,
+            fate: Fate::Passed,
+            frame: 0,
+            is_cut: false,
+        };
+        engine.handle_packet(&observation, std::time::Duration::from_millis(u64::from(packet)));
+    }
+    while let Some(command) = engine.next_command() {
+        assert!(!matches!(command, engine::Command::Ban { .. }), "{command:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_addresses_does_not_hide_an_attacker() {
+    let mut world = World::new();
+    world.account("1000", "9999");
+    let mut reached = 0;
+    for round in 0..40_u32 {
+        for packet in 0..2500_u32 {
+            let n = round * 2500 + packet;
+            let peer = format!("10.{}.{}.{}:5060", n >> 16 & 255, n >> 8 & 255, n & 255);
+            world.say(&peer, &Ask::register(&n.to_string(), &format!("q{n}")).bytes());
+        }
+        reached +=
+            u32::from(world.guess("203.0.113.9:5071", "1000", &round.to_string(), &format!("a{round}")));
+    }
+    assert!(reached < 10, "{reached}");
+    assert_eq!(world.bans(), [("203.0.113.9".to_owned(), Kind::PasswordGuessing)]);
+}

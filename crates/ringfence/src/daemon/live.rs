@@ -1,0 +1,177 @@
+//! The engine on live traffic: what the gate reports goes in, and what the engine decides goes into the kernel's maps.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use engine::{Class, Command, Direction, Fate, Observation, Segment, Transport};
+use gate::decode::{TCP, UDP};
+use gate::layout::Event;
+use gate::limit::Rate;
+use gate::{Family, Reason, Verdict};
+use host::gate::{Banned, Sources};
+use policy::Policy;
+use policy::detection::Detection as Told;
+
+use crate::detection::Detection;
+use crate::exit::Exit;
+
+/// How long a source counts as proven after the engine said so. It says so again when it does.
+const PROVEN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The engine, and what it did.
+#[derive(Debug)]
+pub(crate) struct Live {
+    detection: Detection,
+    told: Told,
+    /// What a limited source is still granted.
+    trickle: Rate,
+    pub(crate) bans: u64,
+    pub(crate) limits: u64,
+    pub(crate) alerts: u64,
+    /// Bans and limits for which the kernel had no room.
+    pub(crate) refused: u64,
+    /// Evidence that waits to be written.
+    commands: Vec<Command>,
+}
+
+impl Live {
+    /// An engine that knows nobody yet.
+    pub(crate) fn new(policy: &Policy) -> Result<Self, Exit> {
+        let [seed, _] = host::machine::random()?;
+        let told = policy.detection().clone();
+        let get = |key: &'static str| told.settings.get(None, key);
+        Ok(Self {
+            detection: Detection::new(policy, seed),
+            trickle: Rate::new(get("limit-packets"), 60, get("limit-burst")),
+            told,
+            bans: 0,
+            limits: 0,
+            alerts: 0,
+            refused: 0,
+            commands: Vec::new(),
+        })
+    }
+
+    /// Goes on under another policy: as it is if that says the same about detection, else afresh.
+    pub(crate) fn follow(&mut self, policy: &Policy) -> Result<(), Exit> {
+        if self.told != *policy.detection() {
+            *self = Self::new(policy)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one event; what is to be done waits for [`Live::take`].
+    pub(crate) fn see(&mut self, event: &Event, capture: &[u8], time: SystemTime) {
+        let Some(observation) = observation(event, capture) else { return };
+        let is_tcp = event.protocol == TCP;
+        let (local, remote) = match observation.direction {
+            Direction::In => (event.destination_port, event.source_port),
+            Direction::Out => (event.source_port, event.destination_port),
+        };
+        if self.detection.wants(is_tcp, local, remote) {
+            let commands = &mut self.commands;
+            self.detection.see(&observation, since_epoch(time), |command| commands.push(command));
+        }
+    }
+
+    /// Time passes.
+    pub(crate) fn tick(&mut self, time: SystemTime) {
+        let commands = &mut self.commands;
+        self.detection.tick(since_epoch(time), |command| commands.push(command));
+    }
+
+    /// What is to be done since the last call.
+    pub(crate) fn take(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.commands)
+    }
+
+    /// Puts one command into the kernel's maps; `false` if there was no room.
+    pub(crate) fn obey(&mut self, command: &Command, sources: &mut Sources<'_>) -> Result<bool, Exit> {
+        let monotonic = |until: Duration| {
+            let left = until.saturating_sub(since_epoch(SystemTime::now()));
+            host::machine::monotonic().saturating_add(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX))
+        };
+        let has_room = match command {
+            Command::Ban { source, until, .. } => {
+                self.bans += 1;
+                let ban = Banned { address: source.address(), until: monotonic(*until), all_ports: false };
+                sources.ban([ban])?.refused == 0
+            }
+            Command::Limit { source, until, .. } => {
+                self.limits += 1;
+                sources.limit(source.address(), monotonic(*until), self.trickle)?
+            }
+            Command::Unlimit { source, .. } => {
+                sources.unlimit(source.address());
+                true
+            }
+            Command::Trust { source, class, .. } => match class {
+                Class::Unproven => {
+                    sources.disprove(source.address());
+                    true
+                }
+                Class::Proven | Class::Credited | Class::Trusted => {
+                    let until = since_epoch(SystemTime::now()).saturating_add(PROVEN);
+                    sources.prove(source.address(), monotonic(until))?
+                }
+            },
+            Command::Alert { .. } => {
+                self.alerts += 1;
+                true
+            }
+            Command::Evidence { .. } => true,
+        };
+        self.refused += u64::from(!has_room);
+        Ok(has_room)
+    }
+
+    /// How full each of the engine's tables is: name, entries, bound.
+    pub(crate) fn fills(&self) -> Vec<(&'static str, usize, usize)> {
+        self.detection.fills()
+    }
+}
+
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The packet of an event, as the engine sees packets; `None` for what is neither UDP nor TCP.
+fn observation<'a>(event: &Event, bytes: &'a [u8]) -> Option<Observation<'a>> {
+    const FIN: u8 = 0x01;
+    const SYN: u8 = 0x02;
+    const RST: u8 = 0x04;
+    const ACK: u8 = 0x10;
+    let family = if event.family == 6 { Family::Ipv6 } else { Family::Ipv4 };
+    let transport = match event.protocol {
+        TCP => Transport::Tcp(Segment {
+            sequence: event.sequence,
+            acknowledgment: event.acknowledgment,
+            syn: event.tcp_flags & SYN != 0,
+            ack: event.tcp_flags & ACK != 0,
+            fin: event.tcp_flags & FIN != 0,
+            rst: event.tcp_flags & RST != 0,
+        }),
+        UDP => Transport::Udp,
+        _ => return None,
+    };
+    let reason = Reason::from_u8(event.reason)?;
+    let fate = if event.observed != 0 || reason.verdict() == Verdict::Pass {
+        Fate::Passed
+    } else if reason == Reason::Signature {
+        Fate::Signature
+    } else if matches!(reason, Reason::Banned | Reason::LimitedSource) {
+        Fate::Banned
+    } else {
+        Fate::Refused
+    };
+    Some(Observation {
+        source: SocketAddr::new(event.source.to_ip(family), event.source_port),
+        destination: SocketAddr::new(event.destination.to_ip(family), event.destination_port),
+        direction: if event.outgoing == 0 { Direction::In } else { Direction::Out },
+        transport,
+        bytes,
+        is_cut: event.captured < event.payload,
+        fate,
+        frame: 0,
+    })
+}

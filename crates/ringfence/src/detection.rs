@@ -1,0 +1,66 @@
+//! The engine at work: observations go in and commands come out, the same for `replay` and for `run`.
+
+/// The lines that tell of them.
+pub(crate) mod told;
+
+use std::time::Duration;
+
+use engine::{Command, Engine, Limits, Observation};
+use policy::Policy;
+use policy::detection::SipPorts;
+
+/// Where SIP peers listen that this host calls.
+const SIP: u16 = 5060;
+
+/// The engine with what a policy says to it.
+#[derive(Debug)]
+pub(crate) struct Detection {
+    engine: Engine,
+    ports: SipPorts,
+}
+
+impl Detection {
+    /// `seed` is random where attackers may want to fill tables, and fixed where two runs are to be the same.
+    pub(crate) fn new(policy: &Policy, seed: u64) -> Self {
+        let told = policy.detection();
+        let trusted = policy.networks().trusted.iter();
+        let trusted = trusted.filter_map(|network| Some((network.address, network.prefix()?))).collect();
+        Self {
+            engine: Engine::new(&told.settings, Limits::default(), trusted, seed),
+            ports: told.ports.clone(),
+        }
+    }
+
+    /// Whether a port of this host is one of the policy's SIP ports, whose packets bans and limits are about.
+    pub(crate) fn guards(&self, is_tcp: bool, local: u16) -> bool {
+        if is_tcp { self.ports.has_tcp(local) } else { self.ports.has_udp(local) }
+    }
+
+    /// Whether the engine wants to see a packet between these ports: of a guarded one, or to the server of a peer.
+    pub(crate) fn wants(&self, is_tcp: bool, local: u16, remote: u16) -> bool {
+        remote == SIP || self.guards(is_tcp, local)
+    }
+
+    /// Takes one packet, seen `now`; `apply` gets what is to be done about it.
+    pub(crate) fn see(&mut self, observation: &Observation<'_>, now: Duration, apply: impl FnMut(Command)) {
+        self.engine.handle_packet(observation, now);
+        self.drain(apply);
+    }
+
+    /// Time passed: for [`Detection::next_tick`], or every second.
+    pub(crate) fn tick(&mut self, now: Duration, apply: impl FnMut(Command)) {
+        self.engine.handle_timeout(now);
+        self.drain(apply);
+    }
+
+    /// How full each table is: name, entries, bound.
+    pub(crate) fn fills(&self) -> Vec<(&'static str, usize, usize)> {
+        self.engine.fills().iter().map(|fill| (fill.table, fill.used, fill.limit)).collect()
+    }
+
+    fn drain(&mut self, mut apply: impl FnMut(Command)) {
+        while let Some(command) = self.engine.next_command() {
+            apply(command);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The engine's lines.
+
+use engine::Command;
+use serde_json::{Value, json};
+
+use crate::command::replay::rfc3339;
+
+/// A line of JSON; `None` for what replay does not tell.
+pub(crate) fn json(command: &Command) -> Option<Value> {
+    Some(match command {
+        Command::Evidence { time, source, detector, frame, detail } => json!({
+            "type": "evidence", "time": rfc3339(*time), "source": source.to_string(), "detector": detector.as_str(),
+            "frame": frame, "detail": detail,
+        }),
+        Command::Ban { time, source, reason, until, proven } => json!({
+            "type": "ban", "time": rfc3339(*time), "source": source.to_string(), "reason": reason.as_str(),
+            "until": rfc3339(*until), "proven": proven,
+        }),
+        Command::Alert { time, source, detector, detail } => json!({
+            "type": "alert", "time": rfc3339(*time), "source": source.to_string(), "detector": detector.as_str(),
+            "detail": detail,
+        }),
+        Command::Limit { time, source, reason, until } => json!({
+            "type": "limit", "time": rfc3339(*time), "source": source.to_string(), "reason": reason.as_str(),
+            "until": rfc3339(*until),
+        }),
+        Command::Unlimit { time, source } => {
+            json!({ "type": "unlimit", "time": rfc3339(*time), "source": source.to_string() })
+        }
+        Command::Trust { .. } => return None,
+    })
+}
+
+/// A line of text.
+pub(crate) fn text(command: &Command) -> Option<String> {
+    Some(match command {
+        Command::Evidence { time, source, detector, frame, detail } => {
+            format!("{} evidence {source} {}: {detail} (frame {frame})", rfc3339(*time), detector.as_str())
+        }
+        Command::Ban { time, source, reason, until, .. } => {
+            format!("{} BAN {source} {} until {}", rfc3339(*time), reason.as_str(), rfc3339(*until))
+        }
+        Command::Alert { time, source, detector, detail } => {
+            format!("{} ALERT {source} {}: {detail}", rfc3339(*time), detector.as_str())
+        }
+        Command::Limit { time, source, reason, until } => {
+            format!("{} LIMIT {source} {} until {}", rfc3339(*time), reason.as_str(), rfc3339(*until))
+        }
+        Command::Unlimit { time, source } => format!("{} limit of {source} lifted", rfc3339(*time)),
+        Command::Trust { .. } => return None,
+    })
+}
+
+/// A line for the system's log, which has its own time.
+pub(crate) fn log(command: &Command) -> Option<String> {
+    Some(match command {
+        Command::Ban { source, reason, until, .. } => {
+            format!("ban SRC={source} REASON={} UNTIL={}", reason.as_str(), rfc3339(*until))
+        }
+        Command::Limit { source, reason, until, .. } => {
+            format!("limit SRC={source} REASON={} UNTIL={}", reason.as_str(), rfc3339(*until))
+        }
+        Command::Alert { source, detector, detail, .. } => {
+            format!("alert SRC={source} DETECTOR={} {detail}", detector.as_str())
+        }
+        Command::Evidence { .. } | Command::Unlimit { .. } | Command::Trust { .. } => return None,
+    })
+}

@@ -1,0 +1,334 @@
+//! The second layer: what a message means.
+
+use memchr::memmem;
+
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::auth::{Challenge, Credentials};
+use crate::header::HeaderName;
+use crate::method::Method;
+use crate::name_addr::NameAddr;
+use crate::number::Number;
+use crate::sdp::Sdp;
+use crate::start_line::{StartLine, number_at_start};
+use crate::text::{is_lws, is_token, trim};
+use crate::uri::{Scheme, Uri};
+use crate::via::Via;
+use crate::view::View;
+
+/// A request or a response, interpreted. What could not be understood is absent and named in `anomalies`.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    pub start: StartLine<'a>,
+    /// Of a request; `None` when it is no URI.
+    pub uri: Option<Uri<'a>>,
+    pub from: Option<NameAddr<'a>>,
+    pub to: Option<NameAddr<'a>>,
+    /// The topmost: of a request the last hop's, of a response the one that sent the request.
+    pub via: Option<Via<'a>>,
+    pub cseq: Option<Cseq<'a>>,
+    pub call_id: Option<&'a [u8]>,
+    /// The first address of the first Contact.
+    pub contact: Option<NameAddr<'a>>,
+    pub max_forwards: Option<u8>,
+    /// Of the Expires header, in seconds.
+    pub expires: Option<u32>,
+    /// User-Agent of a request, Server (or User-Agent) of a response.
+    pub user_agent: Option<&'a [u8]>,
+    /// The first of Authorization, else of Proxy-Authorization.
+    pub credentials: Option<Credentials<'a>>,
+    /// The first of WWW-Authenticate, else of Proxy-Authenticate.
+    pub challenge: Option<Challenge<'a>>,
+    pub content_type: Option<&'a [u8]>,
+    pub body: &'a [u8],
+    /// Of both layers.
+    pub anomalies: Anomalies,
+}
+
+/// `314 INVITE`
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Cseq<'a> {
+    pub number: u32,
+    pub method: Method,
+    /// The method as it is written.
+    pub name: &'a [u8],
+}
+
+/// Snort's limits, in bytes.
+const LONG_ADDRESS: usize = 256;
+const LONG_VIA: usize = 1024;
+const LONG_METHOD: usize = 20;
+/// RFC 3261 section 8.1.1.5: less than 2^31.
+const MAX_CSEQ: u64 = (1 << 31) - 1;
+/// One byte so often in a row is no text.
+const FLOOD: usize = 400;
+
+impl<'a> Message<'a> {
+    /// Interprets a view.
+    #[must_use]
+    pub fn read(view: &View<'a>) -> Self {
+        let mut anomalies = view.anomalies();
+        let start = *view.start();
+        let uri = match start {
+            StartLine::Request { uri, .. } => request_uri(uri, &mut anomalies),
+            StartLine::Status { .. } => None,
+        };
+        let note = &mut anomalies;
+        let address = |name, length: [Anomaly; 3], note: &mut Anomalies| {
+            let value = field(view.get(name), length, LONG_ADDRESS, note)?;
+            Some(NameAddr::parse(value, note))
+        };
+        let from = address(HeaderName::From, FROM, note);
+        let to = address(HeaderName::To, TO, note);
+        let contact = contact(view, note);
+        let via = field(view.get(HeaderName::Via), VIA, LONG_VIA, note);
+        let via = via.and_then(|value| Via::parse(value, note));
+        let call_id = field(view.get(HeaderName::CallId), CALL_ID, LONG_ADDRESS, note);
+        let cseq = cseq(view, &start, note);
+        let max_forwards = max_forwards(view, &start, note);
+        let credentials = view.get(HeaderName::Authorization).or(view.get(HeaderName::ProxyAuthorization));
+        let credentials = credentials.map(|value| Credentials::parse(value, note));
+        let challenge = view.get(HeaderName::WwwAuthenticate).or(view.get(HeaderName::ProxyAuthenticate));
+        let user_agent = view.get(HeaderName::UserAgent).or_else(|| view.get(HeaderName::Server));
+        let content_type = view.get(HeaderName::ContentType);
+        note.note(content_type.is_none() && !trim(view.body()).is_empty(), Anomaly::BodyWithoutContentType);
+        let expires = view.get(HeaderName::Expires).and_then(|value| expires(value, note));
+        let missing = [HeaderName::From, HeaderName::To, HeaderName::Via, HeaderName::CallId];
+        note.note(missing.iter().all(|&name| view.get(name).is_none()), Anomaly::HeadersMissing);
+        rare(view, note);
+        exploits(view, note);
+        Self {
+            start,
+            uri,
+            from,
+            to,
+            via,
+            cseq,
+            call_id,
+            contact,
+            max_forwards,
+            expires,
+            user_agent,
+            credentials,
+            challenge: challenge.map(Challenge::parse),
+            content_type,
+            body: view.body(),
+            anomalies,
+        }
+    }
+
+    /// The method of a request; of a response the one in CSeq.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        match self.start {
+            StartLine::Request { method, .. } => method,
+            StartLine::Status { .. } => self.cseq.map_or(Method::Other, |cseq| cseq.method),
+        }
+    }
+
+    /// The status code of a response, 0 if it is none; `None` for a request.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.start {
+            StartLine::Request { .. } => None,
+            StartLine::Status { code, .. } => Some(code),
+        }
+    }
+
+    /// The Request-URI of a request, as written.
+    #[must_use]
+    pub fn raw_uri(&self) -> Option<&'a [u8]> {
+        match self.start {
+            StartLine::Request { uri, .. } => Some(uri),
+            StartLine::Status { .. } => None,
+        }
+    }
+
+    /// The session description, if the body is one.
+    #[must_use]
+    pub fn sdp(&self, anomalies: &mut Anomalies) -> Option<Sdp<'a>> {
+        let kind = self.content_type?.get(..b"application/sdp".len())?;
+        let is_sdp = kind.eq_ignore_ascii_case(b"application/sdp") && !self.body.is_empty();
+        is_sdp.then(|| Sdp::parse(self.body, anomalies))
+    }
+}
+
+/// Missing, empty, too long.
+const FROM: [Anomaly; 3] = [Anomaly::FromMissing, Anomaly::FromEmpty, Anomaly::FromTooLong];
+const TO: [Anomaly; 3] = [Anomaly::ToMissing, Anomaly::ToEmpty, Anomaly::ToTooLong];
+const VIA: [Anomaly; 3] = [Anomaly::ViaMissing, Anomaly::ViaEmpty, Anomaly::ViaTooLong];
+const CALL_ID: [Anomaly; 3] = [Anomaly::CallIdMissing, Anomaly::CallIdEmpty, Anomaly::CallIdTooLong];
+
+/// A field that must be there and have something in it.
+fn field<'a>(
+    value: Option<&'a [u8]>,
+    [missing, empty, too_long]: [Anomaly; 3],
+    long: usize,
+    anomalies: &mut Anomalies,
+) -> Option<&'a [u8]> {
+    let Some(value) = value else {
+        anomalies.insert(missing);
+        return None;
+    };
+    anomalies.note(value.len() > long, too_long);
+    if value.is_empty() {
+        anomalies.insert(empty);
+        return None;
+    }
+    Some(value)
+}
+
+fn request_uri<'a>(raw: &'a [u8], anomalies: &mut Anomalies) -> Option<Uri<'a>> {
+    let uri = Uri::parse(match raw {
+        [b'<', inner @ .., b'>'] => inner,
+        bare => bare,
+    });
+    match uri {
+        Some(uri) => {
+            let is_sip = matches!(uri.scheme, Scheme::Sip | Scheme::Sips);
+            anomalies.note(is_sip && uri.headers.is_some(), Anomaly::RequestUriWithHeaders);
+        }
+        None => anomalies.note(!raw.is_empty(), Anomaly::RequestUriInvalid),
+    }
+    uri
+}
+
+fn contact<'a>(view: &View<'a>, anomalies: &mut Anomalies) -> Option<NameAddr<'a>> {
+    let Some(value) = view.get(HeaderName::Contact) else {
+        let is_invite = matches!(view.start(), StartLine::Request { method: Method::Invite, .. });
+        anomalies.note(is_invite, Anomaly::ContactMissing);
+        return None;
+    };
+    anomalies.note(value.is_empty(), Anomaly::ContactEmpty);
+    if value.is_empty() {
+        return None;
+    }
+    let (first, _) = NameAddr::parse_first(value, anomalies);
+    anomalies.note(first.raw_uri.len() > LONG_ADDRESS, Anomaly::ContactTooLong);
+    Some(first)
+}
+
+fn cseq<'a>(view: &View<'a>, start: &StartLine<'_>, anomalies: &mut Anomalies) -> Option<Cseq<'a>> {
+    let Some(value) = view.get(HeaderName::Cseq) else {
+        anomalies.insert(Anomaly::CseqMissing);
+        return None;
+    };
+    let end = value.iter().position(|&byte| is_lws(byte)).unwrap_or(value.len());
+    let (digits, name) = value.split_at_checked(end)?;
+    let name = trim(name);
+    anomalies.note(name.len() > LONG_METHOD, Anomaly::CseqMethodTooLong);
+    let number = Number::read(digits);
+    match number {
+        Number::Value(value) => anomalies.note(value > MAX_CSEQ, Anomaly::CseqNumberTooLarge),
+        Number::Huge => anomalies.insert(Anomaly::CseqNumberTooLarge),
+        Number::Negative => anomalies.insert(Anomaly::CseqNumberNegative),
+        Number::Invalid => anomalies.insert(Anomaly::CseqInvalid),
+    }
+    if !is_token(name) {
+        anomalies.insert(Anomaly::CseqInvalid);
+        return None;
+    }
+    if let StartLine::Request { name: method, .. } = start {
+        anomalies.note(*method != name, Anomaly::CseqMethodMismatch);
+    }
+    let number = number.up_to(u64::from(u32::MAX)).and_then(|number| u32::try_from(number).ok())?;
+    Some(Cseq { number, method: Method::from_name(name), name })
+}
+
+fn max_forwards(view: &View<'_>, start: &StartLine<'_>, anomalies: &mut Anomalies) -> Option<u8> {
+    let Some(value) = view.get(HeaderName::MaxForwards) else {
+        anomalies.note(matches!(start, StartLine::Request { .. }), Anomaly::MaxForwardsMissing);
+        return None;
+    };
+    match Number::read(value) {
+        Number::Value(hops) => {
+            anomalies.note(hops > 255, Anomaly::MaxForwardsTooLarge);
+            u8::try_from(hops).ok()
+        }
+        Number::Huge => {
+            anomalies.insert(Anomaly::MaxForwardsTooLarge);
+            None
+        }
+        Number::Negative | Number::Invalid => {
+            anomalies.insert(Anomaly::MaxForwardsInvalid);
+            None
+        }
+    }
+}
+
+fn expires(value: &[u8], anomalies: &mut Anomalies) -> Option<u32> {
+    match number_at_start(value) {
+        Number::Value(seconds) => {
+            let seconds = u32::try_from(seconds);
+            anomalies.note(seconds.is_err(), Anomaly::ExpiresTooLarge);
+            seconds.ok()
+        }
+        Number::Huge => {
+            anomalies.insert(Anomaly::ExpiresTooLarge);
+            None
+        }
+        Number::Negative | Number::Invalid => {
+            anomalies.insert(Anomaly::ExpiresInvalid);
+            None
+        }
+    }
+}
+
+/// Headers that few messages have.
+fn rare(view: &View<'_>, anomalies: &mut Anomalies) {
+    if let Some(date) = view.get(HeaderName::Date) {
+        anomalies.note(!date.ends_with(b"GMT"), Anomaly::DateNotGmt);
+    }
+    if let Some(after) = view.get(HeaderName::RetryAfter) {
+        let seconds = number_at_start(after);
+        let large = matches!(seconds, Number::Huge | Number::Value(0x1_0000_0000..));
+        anomalies.note(large, Anomaly::RetryAfterTooLarge);
+    }
+    if let Some(warning) = view.get(HeaderName::Warning) {
+        let code = warning.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        anomalies.note(code != 3, Anomaly::WarnCodeInvalid);
+    }
+    if let Some(tags) = view.get(HeaderName::ProxyRequire) {
+        let known =
+            |tag: &[u8]| OPTION_TAGS.iter().any(|known| trim(tag).eq_ignore_ascii_case(known.as_bytes()));
+        anomalies.note(!tags.split(|&byte| byte == b',').all(known), Anomaly::ProxyRequireUnknown);
+    }
+}
+
+/// Registered option tags (IANA "SIP Option Tags") that a proxy can be asked for.
+const OPTION_TAGS: [&str; 14] = [
+    "100rel",
+    "answermode",
+    "early-session",
+    "gruu",
+    "histinfo",
+    "join",
+    "norefersub",
+    "outbound",
+    "path",
+    "precondition",
+    "privacy",
+    "replaces",
+    "sec-agree",
+    "timer",
+];
+
+/// Shapes that only exploits have.
+fn exploits(view: &View<'_>, anomalies: &mut Anomalies) {
+    let head = view.head();
+    if let Some(at) = memchr::memchr(b'%', head) {
+        let rest = head.get(at..).unwrap_or_default();
+        let printf = [b"%s%s%s".as_slice(), b"%n%n", b"%x%x%x", b"%p%p%p", b"%d%d%d"];
+        let found = printf.iter().any(|row| memmem::find(rest, row).is_some());
+        anomalies.note(found, Anomaly::FormatString);
+    }
+    if head.len() > FLOOD {
+        // A row of `FLOOD` covers one such chunk whole.
+        let mut chunks = head.chunks_exact(FLOOD / 2);
+        let flooded =
+            chunks.any(|chunk| chunk.first().is_some_and(|first| chunk.iter().all(|byte| byte == first)));
+        anomalies.note(flooded, Anomaly::HeaderFlood);
+    }
+}
+
+#[cfg(test)]
+mod tests;

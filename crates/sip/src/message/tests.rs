@@ -1,0 +1,71 @@
+use super::*;
+use crate::view::Carrier;
+
+fn read(text: &str) -> Message<'_> {
+    Message::read(&View::parse(text.as_bytes(), Carrier::Datagram).expect("SIP"))
+}
+
+const REGISTER: &str = "REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKx;rport\r\n\
+    Max-Forwards: 70\r\nFrom: <sip:1000@example.com>;tag=f1\r\nTo: <sip:1000@example.com>\r\nCall-ID: c1@h\r\n\
+    CSeq: 2 REGISTER\r\nContact: <sip:1000@192.0.2.1>;expires=60\r\nUser-Agent: Phone 1.0\r\nExpires: 60\r\n\
+    Authorization: Digest username=\"1000\", realm=\"a\", nonce=\"n\", uri=\"sip:example.com\", response=\"r\"\r\n\
+    Content-Length: 0\r\n\r\n";
+
+#[test]
+fn a_register_is_understood() {
+    let message = read(REGISTER);
+    assert_eq!(message.method(), Method::Register);
+    assert_eq!(message.status(), None);
+    assert_eq!(message.uri.unwrap().host, b"example.com");
+    assert_eq!(message.from.unwrap().tag, Some(b"f1".as_slice()));
+    assert_eq!(message.to.unwrap().account(), Some(b"1000".as_slice()));
+    assert_eq!(message.via.unwrap().branch, Some(b"z9hG4bKx".as_slice()));
+    assert_eq!(message.cseq.unwrap().number, 2);
+    assert_eq!(message.credentials.unwrap().nonce, Some(b"n".as_slice()));
+    assert_eq!((message.expires, message.max_forwards), (Some(60), Some(70)));
+    assert_eq!(message.user_agent, Some(b"Phone 1.0".as_slice()));
+    assert!(message.anomalies.is_empty(), "{}", message.anomalies);
+}
+
+#[test]
+fn a_challenge_is_understood() {
+    let message = read(
+        "SIP/2.0 401 Unauthorized\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n\
+         To: <sip:a@b>;tag=2\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\n\
+         WWW-Authenticate: Digest realm=\"a\",nonce=\"n2\",stale=true\r\n\r\n",
+    );
+    assert_eq!((message.status(), message.method()), (Some(401), Method::Register));
+    let challenge = message.challenge.unwrap();
+    assert_eq!((challenge.nonce, challenge.stale), (Some(b"n2".as_slice()), true));
+    assert!(message.anomalies.is_empty());
+}
+
+#[test]
+fn mistakes_are_named() {
+    let changed = |from: &str, to: &str| {
+        assert!(REGISTER.contains(from));
+        read(&REGISTER.replace(from, to)).anomalies.to_string()
+    };
+    for (from, to, expected) in [
+        ("2 REGISTER", "2 INVITE", "cseq-method-mismatch"),
+        ("2 REGISTER", "2147483648 REGISTER", "cseq-number-too-large"),
+        ("2 REGISTER", "-2 REGISTER", "cseq-number-negative"),
+        ("2 REGISTER", "REGISTER", "cseq-invalid"),
+        ("CSeq: 2 REGISTER\r\n", "", "cseq-missing"),
+        ("Max-Forwards: 70", "Max-Forwards: 300", "max-forwards-too-large"),
+        ("Max-Forwards: 70", "Max-Forwards: x", "max-forwards-invalid"),
+        ("Expires: 60", "Expires: 99999999999", "expires-too-large"),
+        ("Expires: 60", "Expires: soon", "expires-invalid"),
+        ("Call-ID: c1@h", "Call-ID:", "call-id-empty"),
+        ("Expires: 60", "Date: Fri, 01 Jan 2010 16:00:00 EST", "date-not-gmt"),
+        ("Phone 1.0", "%s%s%s%n", "format-string"),
+        ("sip:example.com SIP", "sip:example.com?x=y SIP", "request-uri-with-headers"),
+        ("sip:example.com SIP", "example SIP", "request-uri-invalid"),
+        ("Expires: 60", "Proxy-Require: timer, nothing", "proxy-require-unknown"),
+    ] {
+        assert_eq!(changed(from, to), expected, "{from} -> {to}");
+    }
+    assert_eq!(changed("Phone 1.0", &"A".repeat(500)), "header-flood");
+    let body = read("MESSAGE sip:a@b SIP/2.0\r\n\r\nhello").anomalies;
+    assert!(body.contains(Anomaly::BodyWithoutContentType));
+}
