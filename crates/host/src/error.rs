@@ -13,18 +13,12 @@ pub enum Error {
     /// Too old a kernel.
     #[error("kernel {found} is too old: Ringfence needs Linux 6.1 or newer")]
     OldKernel { found: String },
-    /// There is no such interface.
-    #[error("there is no interface `{name}`; the interfaces here are: {known}")]
-    NoInterface { name: String, known: String },
     /// Its frames begin with something else than an Ethernet or IP header.
     #[error(
         "`{name}` cannot be guarded: the gate cannot read its frames (ARPHRD type {kind}; it reads Ethernet, loopback, \
          tun, WireGuard and PPP); name another interface, or leave `--interface` out"
     )]
     Unreadable { name: String, kind: u32 },
-    /// Nothing to guard.
-    #[error("no interface to guard: only loopback is there; name one with `--interface`")]
-    NoInterfaces,
     /// Another program is where ours would be.
     #[error("`{interface}` cannot be guarded: {what}")]
     Attach { interface: String, what: String },

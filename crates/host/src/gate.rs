@@ -7,6 +7,7 @@
 mod attach;
 mod bans;
 mod fill;
+mod filter;
 mod pins;
 mod readback;
 mod reassembly;
@@ -14,7 +15,7 @@ mod reassembly;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{CgroupSkb, ProgramError, ProgramFd, SchedClassifier, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, TestRun as _};
 use gate::layout::{self, Config, Count, Cpu, map};
@@ -27,6 +28,7 @@ pub type Events = RingBuf<MapData>;
 
 pub use attach::Mode;
 pub use bans::{Banned, Inserted, Sources};
+pub use filter::Side;
 pub use pins::Pins;
 pub use readback::{Fault, Guarded};
 
@@ -46,6 +48,11 @@ fn tc_name(raw_ip: bool) -> &'static str {
     if raw_ip { "ringfence_tc_ip" } else { "ringfence_tc" }
 }
 
+/// The name of the program that watches what leaves.
+fn out_name(raw_ip: bool) -> &'static str {
+    if raw_ip { "ringfence_out_ip" } else { "ringfence_out" }
+}
+
 /// The cgroup program's name in the object.
 const SOCKET: &str = "ringfence_sock";
 
@@ -59,6 +66,7 @@ pub struct Gate {
     pins: Pins,
     tables: GateTables,
     guarded: Vec<Guarded>,
+    tc_links: bool,
 }
 
 impl Gate {
@@ -74,7 +82,7 @@ impl Gate {
         fill::fill(&mut ebpf, tables)?;
         Sources::of(&mut ebpf)?.begin(crate::machine::random()?, crate::machine::forwards())?;
         load_programs(&mut ebpf)?;
-        Ok(Self { ebpf, pins, tables: tables.clone(), guarded: Vec::new() })
+        Ok(Self { ebpf, pins, tables: tables.clone(), guarded: Vec::new(), tc_links: true })
     }
 
     /// Puts the gate before `interfaces`: switches the links that a former daemon left, attaches where there are none,
@@ -89,7 +97,8 @@ impl Gate {
         patterns: &[policy::ruleset::InterfaceName],
     ) -> Result<(), Error> {
         fill::interfaces(&mut self.ebpf, interfaces, patterns)?;
-        self.guarded = attach::attach(&mut self.ebpf, &self.pins, interfaces)?;
+        let wish = self.wish();
+        self.guarded = attach::attach(&mut self.ebpf, &self.pins, interfaces, wish)?;
         if self.searches_reassembled() {
             reassembly::attach(&mut self.ebpf, &self.pins.reassembly())?;
         } else {
@@ -98,14 +107,58 @@ impl Gate {
         self.pins.keep_generation(&self.ebpf)
     }
 
+    /// Goes with the interfaces: attaches to new ones, gives pins their new names, forgets those that are gone or no
+    /// longer named. Returns what could not be attached; everything else stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if the gate cannot be told about the interfaces; then nothing was changed.
+    pub fn follow(
+        &mut self,
+        interfaces: &[Interface],
+        patterns: &[policy::ruleset::InterfaceName],
+    ) -> Result<Vec<Error>, Error> {
+        forget_others(&mut self.ebpf, interfaces)?;
+        fill::interfaces(&mut self.ebpf, interfaces, patterns)?;
+        let wish = self.wish();
+        let (mut guarded, errors) = attach::follow(&mut self.ebpf, &self.pins, interfaces, wish);
+        for now in &mut guarded {
+            let before = self.guarded.iter().find(|one| one.index == now.index && one.place() == now.place());
+            now.adopted = before.is_some_and(|before| before.adopted);
+        }
+        self.guarded = guarded;
+        Ok(errors)
+    }
+
+    /// Does without TC links, as on a kernel before 6.6, which has none: so that the other way can be tried on any kernel.
+    #[must_use]
+    pub fn without_tc_links(mut self) -> Self {
+        self.tc_links = false;
+        self
+    }
+
+    fn wish(&self) -> attach::Wish {
+        attach::Wish { answers: self.watches_answers(), tc_links: self.tc_links }
+    }
+
+    /// Whether what this host answers is watched.
+    pub fn watches_answers(&self) -> bool {
+        self.tables.config.flags & layout::CAPTURES != 0
+    }
+
     /// Whether datagrams are searched again when the kernel has put them together.
     pub fn searches_reassembled(&self) -> bool {
         self.tables.config.tag != 0
     }
 
-    /// Where the gate stands now.
-    pub fn guarded(&self) -> &[Guarded] {
-        &self.guarded
+    /// Before which interfaces the gate stands now.
+    pub fn guarded(&self) -> impl Iterator<Item = &Guarded> {
+        self.guarded.iter().filter(|one| one.side == Side::In)
+    }
+
+    /// Where what leaves is watched.
+    pub fn watched(&self) -> impl Iterator<Item = &Guarded> {
+        self.guarded.iter().filter(|one| one.side == Side::Out)
     }
 
     /// Reads the kernel back: links, programs, tables.
@@ -156,6 +209,19 @@ impl Gate {
     pub fn lost_events(&self) -> Result<u64, Error> {
         Ok(cpus(&self.ebpf)?.iter().flat_map(|cpu| cpu.budgets).map(|budget| budget.lost).sum())
     }
+}
+
+/// Removes what the gate knows of interfaces that are not among these: they come and go, and the table is small.
+fn forget_others(ebpf: &mut Ebpf, interfaces: &[Interface]) -> Result<(), Error> {
+    let map = ebpf.map_mut(map::INTERFACES).ok_or_else(|| missing(map::INTERFACES))?;
+    let mut map: HashMap<_, u32, layout::Interface> =
+        HashMap::try_from(map).map_err(Error::kernel("the interfaces"))?;
+    let known: Vec<u32> = map.keys().filter_map(Result::ok).collect();
+    for index in known.into_iter().filter(|index| interfaces.iter().all(|one| one.index != *index)) {
+        // It may still be judged until its link is taken off: as one whose name no rule has.
+        let _ = map.remove(&index);
+    }
+    Ok(())
 }
 
 /// What each CPU keeps.
@@ -301,6 +367,8 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), Error> {
         patiently(|| xdp.load()).map_err(Error::kernel("the XDP program"))?;
         let tc: &mut SchedClassifier = program(ebpf, tc_name(raw_ip))?;
         patiently(|| tc.load()).map_err(Error::kernel("the TC program"))?;
+        let out: &mut SchedClassifier = program(ebpf, out_name(raw_ip))?;
+        patiently(|| out.load()).map_err(Error::kernel("the egress program"))?;
     }
     let socket: &mut CgroupSkb = program(ebpf, SOCKET)?;
     patiently(|| socket.load()).map_err(Error::kernel("the cgroup program"))

@@ -11,6 +11,8 @@ pub mod event_log;
 pub mod gate;
 /// Who we are and what the machine has: privileges, kernel, interfaces.
 pub mod machine;
+/// Talking to the kernel about links, and hearing of them.
+mod netlink;
 /// The nftables table.
 pub mod nft;
 /// Telling systemd.
@@ -19,3 +21,4 @@ pub mod notify;
 pub mod syslog;
 
 pub use error::Error;
+pub use netlink::LinkNews;

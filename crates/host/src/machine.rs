@@ -7,6 +7,8 @@ mod sysfs;
 
 use std::fs;
 
+use policy::ruleset::InterfaceName;
+
 use crate::error::Error;
 use sysfs::{Device, Sysfs};
 
@@ -35,6 +37,8 @@ pub struct Interface {
     pub index: u32,
     /// The kernel's `ARPHRD_*` number.
     pub kind: u32,
+    /// Whether it is a bond.
+    pub bond: bool,
 }
 
 /// `ARPHRD_ETHER`
@@ -91,45 +95,79 @@ fn device(name: &str, sysfs: Option<&Sysfs>) -> Option<(Interface, Device)> {
         rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None).ok()?;
     let index = rustix::net::netdevice::name_to_index(&socket, name).ok()?;
     // Where no sysfs shows our namespace: nearly every device is Ethernet (veth), and loopback is told by its name.
-    let guess = || Device { kind: if name == "lo" { LOOPBACK } else { ETHER }, up: true, port: false };
+    let guess = || Device {
+        kind: if name == "lo" { LOOPBACK } else { ETHER },
+        up: true,
+        port: false,
+        bond: false,
+        below: Vec::new(),
+    };
     let device = sysfs.and_then(|sysfs| sysfs.device(name, index)).unwrap_or_else(guess);
-    Some((Interface { name: name.to_owned(), index, kind: device.kind }, device))
+    Some((Interface { name: name.to_owned(), index, kind: device.kind, bond: device.bond }, device))
+}
+
+/// What is to be guarded now.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// The interfaces that are there.
+    pub interfaces: Vec<Interface>,
+    /// Names that were asked for and are not there (yet).
+    pub waiting: Vec<String>,
+    /// What was asked for and cannot be guarded.
+    pub refused: Vec<Error>,
 }
 
 /// The interfaces to guard: those that were named, or all that carry traffic from others, and loopback.
 ///
-/// If none was named, ports of a bridge or bond are left out: the bridge or bond itself is guarded, and before a port the
-/// gate would judge frames that are only bridged. [`unguarded`] tells what else is left out.
+/// If none was named, each packet is judged once:
+///
+/// - Ports of a bridge, bond, team or virtual switch are left out: the master is guarded, as what arrives there is what
+///   arrives at this host, under the name that the rules know. Before a port the gate would judge what is only bridged.
+/// - VLAN, macvlan and ipvlan devices are left out if the device below is guarded, where their frames are seen first. If
+///   a rule tells the two apart by name (`patterns`), both are guarded: better twice than by the wrong rules only.
+///
+/// [`unguarded`] tells what else is left out.
 ///
 /// # Errors
 ///
-/// [`Error::NoInterface`] for a name that is not there, [`Error::Unreadable`] for one whose frames the gate cannot read,
-/// [`Error::NoInterfaces`] when there is nothing but loopback.
-pub fn select(named: &[String]) -> Result<Vec<Interface>, Error> {
+/// [`Error::Io`] when `/proc` cannot be read.
+pub fn select(named: &[String], patterns: &[InterfaceName]) -> Result<Selection, Error> {
     let all = devices()?;
+    let mut selection = Selection::default();
     if named.is_empty() {
-        let guarded: Vec<Interface> = all
-            .into_iter()
-            .filter(|(interface, device)| interface.is_readable() && !device.port)
-            .map(|(interface, _)| interface)
-            .collect();
-        if guarded.iter().all(Interface::is_loopback) {
-            return Err(Error::NoInterfaces);
-        }
-        return Ok(guarded);
+        selection.interfaces = by_default(all, patterns);
+        return Ok(selection);
     }
-    let find = |name: &String| {
-        let Some((interface, _)) = all.iter().find(|(interface, _)| interface.name == *name) else {
-            let known: Vec<&str> = all.iter().map(|(interface, _)| interface.name.as_str()).collect();
-            return Err(Error::NoInterface { name: name.clone(), known: known.join(", ") });
-        };
-        if interface.is_readable() {
-            Ok(interface.clone())
-        } else {
-            Err(Error::Unreadable { name: name.clone(), kind: interface.kind })
+    for name in named {
+        match all.iter().find(|(interface, _)| interface.name == *name) {
+            None => selection.waiting.push(name.clone()),
+            Some((interface, _)) if selection.interfaces.contains(interface) => {}
+            Some((interface, _)) if interface.is_readable() => selection.interfaces.push(interface.clone()),
+            Some((interface, _)) => {
+                selection.refused.push(Error::Unreadable { name: name.clone(), kind: interface.kind });
+            }
         }
+    }
+    Ok(selection)
+}
+
+fn by_default(all: Vec<(Interface, Device)>, patterns: &[InterfaceName]) -> Vec<Interface> {
+    let alike = |one: &str, other: &str| {
+        patterns.iter().all(|pattern| pattern.matches(one) == pattern.matches(other))
     };
-    named.iter().map(find).collect()
+    let is_candidate = |(interface, device): &(Interface, Device)| interface.is_readable() && !device.port;
+    // A stack may be deeper than one: what is below a VLAN that is left out is guarded itself, or stacked in turn.
+    let is_seen_below = |interface: &Interface, device: &Device| {
+        !device.below.is_empty()
+            && device.below.iter().all(|name| {
+                alike(name, &interface.name)
+                    && all.iter().any(|one| one.0.name == *name && is_candidate(one))
+            })
+    };
+    all.iter()
+        .filter(|one| is_candidate(one) && !is_seen_below(&one.0, &one.1))
+        .map(|(interface, _)| interface.clone())
+        .collect()
 }
 
 /// The interfaces that are up but left out by [`select`] because the gate cannot read their frames (GRE, IPIP, SIT, …).
@@ -203,17 +241,18 @@ fcntl.ioctl(tun, 0x400454cb, 1)";
             &["ip", "link", "add", "br9", "type", "bridge"],
             &["ip", "link", "add", "port9", "type", "veth", "peer", "name", "free9"],
             &["ip", "link", "set", "port9", "master", "br9"],
+            &["ip", "link", "add", "mac9", "link", "free9", "type", "macvlan", "mode", "bridge"],
             &["python3", "-c", UNREADABLE],
         ] {
             run(&lab, argv);
         }
         let select = |named: &[&str]| {
             let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
-            lab.inside(Node::Pbx, || select(&named)).unwrap()
+            lab.inside(Node::Pbx, || select(&named, &[])).unwrap().unwrap()
         };
         let unguarded = || lab.inside(Node::Pbx, unguarded).unwrap().unwrap();
 
-        let guarded = select(&[]).unwrap();
+        let guarded = select(&[]).interfaces;
         let kind = |name: &str| {
             guarded.iter().find(|interface| interface.name == name).map(|interface| interface.kind)
         };
@@ -225,8 +264,15 @@ fcntl.ioctl(tun, 0x400454cb, 1)";
         assert_eq!(kind("port9"), None, "the bridge is guarded in its place");
         assert_eq!(kind("gre9"), None);
 
-        assert_eq!(select(&["port9"]).unwrap().len(), 1, "a port may be named");
-        let refused = select(&["eth0", "gre9"]).unwrap_err().to_string();
+        assert_eq!(kind("mac9"), None, "its frames pass the gate at free9");
+        let pattern = InterfaceName { name: "mac".to_owned(), prefix: true };
+        let both = lab.inside(Node::Pbx, || super::select(&[], &[pattern])).unwrap().unwrap();
+        assert!(both.interfaces.iter().any(|one| one.name == "mac9"), "a rule tells them apart");
+
+        let named = select(&["port9", "eth8"]);
+        assert_eq!(named.interfaces.len(), 1, "a port may be named");
+        assert_eq!(named.waiting, ["eth8"]);
+        let refused = select(&["eth0", "gre9"]).refused.remove(0).to_string();
         assert!(
             refused.starts_with("`gre9` cannot be guarded: the gate cannot read its frames"),
             "{refused}"

@@ -53,6 +53,31 @@ impl<'lab> Guard<'lab> {
     /// # Errors
     /// As [`Guard::start`].
     pub fn start_with(lab: &'lab Lab, binary: &Path, policy: &Path, more: &[&str]) -> Result<Self, LabError> {
+        Self::launch(lab, binary, policy, &[&["--interface", Node::INTERFACE], more].concat(), &[])
+    }
+
+    /// As [`Guard::start`], before these interfaces or, without any, before all; with more in its environment.
+    ///
+    /// # Errors
+    /// As [`Guard::start`].
+    pub fn start_before(
+        lab: &'lab Lab,
+        binary: &Path,
+        policy: &Path,
+        interfaces: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self, LabError> {
+        let options: Vec<&str> = interfaces.iter().flat_map(|name| ["--interface", name]).collect();
+        Self::launch(lab, binary, policy, &options, environment)
+    }
+
+    fn launch(
+        lab: &'lab Lab,
+        binary: &Path,
+        policy: &Path,
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self, LabError> {
         let base = lab.dir().join("ringfence");
         std::fs::create_dir_all(&base).map_err(file("create", &base))?;
         let serial = lab.next();
@@ -62,7 +87,7 @@ impl<'lab> Guard<'lab> {
         let mut command = lab.command(Node::Pbx, "unshare");
         command.args(["--mount", "--propagation", "slave", "--", "sh", "-ec", WITH_LOG, "sh"]);
         command.arg(&dev).arg(log.path()).arg(binary).arg("run").arg("--policy").arg(policy);
-        command.args(["--interface", Node::INTERFACE]).args(directories(lab)).args(more);
+        command.args(directories(lab)).args(options).envs(environment.iter().copied());
         let mut process = lab.spawn("ringfence", command)?;
         let Some(ready) = process.wait_for_line("ready", READY) else {
             return Err(LabError::NotReady { limit: READY, said: process.stderr() });

@@ -16,11 +16,13 @@ mod server;
 mod status;
 
 use std::io::{self, Write as _};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, SystemTime};
 
 use gate::layout::Event;
-use host::machine::Interface;
+use host::LinkNews;
+use host::machine::Selection;
 use policy::Policy;
 use policy::plan::Plan;
 use serde_json::{Value, json};
@@ -57,6 +59,8 @@ pub(crate) struct Daemon {
     listener: UnixListener,
     /// The faults that were last told.
     told: Vec<String>,
+    /// The interfaces that could not be guarded when they were last looked at.
+    complained: Vec<String>,
     /// Whoever stops us takes the gate off, too.
     clean: bool,
     _lock: Lock,
@@ -72,12 +76,17 @@ impl Daemon {
         // What we write is for root alone.
         rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
         args.pin_dir = std::path::absolute(&args.pin_dir).map_err(Exit::io("find", &args.pin_dir))?;
-        let interfaces = host::machine::select(&args.interfaces)?;
+        let mut selection = host::machine::select(&args.interfaces, &plan.gate.interfaces)?;
+        if !selection.refused.is_empty() {
+            return Err(selection.refused.remove(0).into());
+        }
+        let waiting = warn_of_missing(&selection);
         let lock = Instance::lock(&args.daemon.run_dir)?;
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
-        match Self::enforce(&args, &policy, plan, &interfaces) {
+        match Self::enforce(&args, &policy, plan, selection) {
             Ok((force, live, reporter, listener)) => {
                 say(&draw(policy.warnings()));
+                say(&waiting);
                 for name in host::machine::unguarded().unwrap_or_default() {
                     say(&format!(
                         "warning: {name} is not guarded by the gate, which cannot read its frames; nftables is in force there\n"
@@ -90,6 +99,7 @@ impl Daemon {
                     reporter,
                     listener,
                     told: Vec::new(),
+                    complained: Vec::new(),
                     clean: false,
                     _lock: lock,
                 })
@@ -110,7 +120,7 @@ impl Daemon {
         args: &RunArgs,
         policy: &Policy,
         plan: Plan,
-        interfaces: &[Interface],
+        selection: Selection,
     ) -> Result<(InForce, Live, Reporter, UnixListener), Exit> {
         let run_dir = &args.daemon.run_dir;
         instance::private_dir(&args.state_dir)?;
@@ -122,7 +132,7 @@ impl Daemon {
         let mounted = host::bpffs::prepare(&args.pin_dir)?;
         let namespace = host::machine::namespace();
         Instance { pin_dir: args.pin_dir.clone(), mounted: mounted || before, namespace }.write(run_dir)?;
-        let force = InForce::first(policy, plan, interfaces, args)?;
+        let force = InForce::first(policy, plan, selection, args)?;
         Ok((force, Live::new(policy)?, reporter, listener))
     }
 
@@ -130,6 +140,7 @@ impl Daemon {
     pub(crate) async fn serve(mut self) -> Result<(), Exit> {
         let failed = |error: io::Error| Exit::System(format!("cannot watch the gate: {error}"));
         let mut events = watch(self.force.take_events()?).map_err(failed)?;
+        let mut news = watch(LinkNews::listen().map_err(failed)?).map_err(failed)?;
         let (sender, mut requests) = mpsc::channel(16);
         tokio::spawn(server::serve(self.listener.try_clone().map_err(failed)?, sender));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -140,6 +151,8 @@ impl Daemon {
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         verify.set_missed_tick_behavior(MissedTickBehavior::Delay);
         say(&format!("{}\n", self.force.ready()));
+        // Whatever came while we started, before we listened.
+        self.follow();
         host::notify::notify("READY=1");
         loop {
             tokio::select! {
@@ -149,6 +162,12 @@ impl Daemon {
                     if handled < BATCH {
                         ready.clear_ready();
                     }
+                }
+                ready = news.readable_mut() => {
+                    let mut ready = ready.map_err(failed)?;
+                    ready.get_inner().drain();
+                    ready.clear_ready();
+                    self.follow();
                 }
                 Some(request) = requests.recv() => {
                     if self.answer(request, &mut events).await? {
@@ -264,13 +283,40 @@ impl Daemon {
     fn next_policy(&mut self) -> Result<(InForce, Policy), Exit> {
         let policy = read_policy(&self.args.policy)?;
         let plan = force::plan(&policy, self.args.observe)?;
-        let interfaces = host::machine::select(&self.args.interfaces)?;
-        let next = self.force.next(&policy, plan, &interfaces, &self.args)?;
+        let mut selection = host::machine::select(&self.args.interfaces, &plan.gate.interfaces)?;
+        if !selection.refused.is_empty() {
+            return Err(selection.refused.remove(0).into());
+        }
+        let next = self.force.next(&policy, plan, selection, &self.args)?;
         Ok((next, policy))
+    }
+
+    /// Guards what has come, and says so; what cannot be guarded is told once.
+    fn follow(&mut self) {
+        let changes = match self.force.follow(&self.args.interfaces) {
+            Ok(changes) => changes,
+            Err(Exit::System(text) | Exit::No(text)) => {
+                force::Changes { failed: vec![text], ..force::Changes::default() }
+            }
+            Err(Exit::Policy(_) | Exit::Silent) => force::Changes::default(),
+        };
+        for name in &changes.left {
+            say(&format!("no longer guarding {name}\n"));
+        }
+        for interface in &changes.guarding {
+            say(&format!("guarding {interface}\n"));
+        }
+        for failure in changes.failed.iter().filter(|failure| !self.complained.contains(failure)) {
+            say(&format!("warning: {failure}\n"));
+            self.reporter.alarm(failure);
+        }
+        self.complained = changes.failed;
     }
 
     /// Compares the kernel with the policy; a new difference is told once.
     fn verify(&mut self) {
+        // What could not be guarded may be guarded now, and news may have been lost.
+        self.follow();
         let faults = self.force.faults();
         if faults != self.told {
             for fault in &faults {
@@ -285,10 +331,26 @@ impl Daemon {
 
 #[expect(
     deprecated,
-    reason = "its successor is unsafe; the ring buffer owns its descriptor as long as it is watched"
+    reason = "its successor is unsafe; what is watched owns its descriptor as long as that lasts"
 )]
-fn watch(events: Events) -> io::Result<AsyncFd<Events>> {
-    AsyncFd::with_interest(events, Interest::READABLE)
+fn watch<T: AsRawFd>(source: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(source, Interest::READABLE)
+}
+
+/// What is to be said about names that are not there.
+fn warn_of_missing(selection: &Selection) -> String {
+    if selection.waiting.is_empty() {
+        return String::new();
+    }
+    let known = host::machine::interfaces().unwrap_or_default();
+    let known: Vec<&str> = known.iter().map(|interface| interface.name.as_str()).collect();
+    let missing = |name: &String| {
+        format!(
+            "warning: there is no interface `{name}` yet; it is guarded when it appears (the interfaces here are: {})\n",
+            known.join(", ")
+        )
+    };
+    selection.waiting.iter().map(missing).collect()
 }
 
 /// A line for the terminal or systemd's journal. A closed stderr stops nothing.

@@ -1,8 +1,9 @@
 //! What is pinned where.
 //!
 //! ```text
-//! PINS/v2/links/xdp-eth0     the link that keeps the program attached (or generic-eth0, tc-eth0)
+//! PINS/v2/links/xdp-eth0     the link that keeps the program attached (or generic-eth0, tc-eth0; out-eth0 at egress)
 //! PINS/v2/links/cgroup-root  the link of the search in reassembled datagrams (cgroup-root-new while it is replaced)
+//! PINS/v2/filters/in-3       a directory: a classic TC filter of ours is at interface 3 (or out-3; clsact-3: its qdisc is ours)
 //! PINS/v2/maps/CPU           maps that outlive a generation
 //! PINS/v2/policy/RULES       maps of the generation in force, for whoever wants to look (bpftool)
 //! ```
@@ -16,16 +17,32 @@ use std::path::{Path, PathBuf};
 use aya::Ebpf;
 use gate::layout::{VERSION, map};
 
-use super::attach::Mode;
+use super::attach::{Mode, Place};
+use super::filter::{self, Side};
 use crate::bpffs;
 use crate::error::Error;
 
 const LINKS: &str = "links";
-/// Everything that we make, links first.
-const FOLDERS: [&str; 3] = [LINKS, "maps", "policy"];
+const FILTERS: &str = "filters";
+/// Everything that we make, what attaches first.
+const FOLDERS: [&str; 4] = [LINKS, FILTERS, "maps", "policy"];
 
 /// Maps of a generation that are pinned for reading.
 const GENERATION: [&str; 3] = [map::PORTS, map::RULES, map::INTERFACES];
+
+/// What is written down of classic TC filters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Written {
+    /// A filter of ours.
+    Filter(Side),
+    /// The qdisc below which filters hang is ours.
+    Clsact,
+}
+
+impl Written {
+    const ALL: [(&'static str, Self); 3] =
+        [("in", Self::Filter(Side::In)), ("out", Self::Filter(Side::Out)), ("clsact", Self::Clsact)];
+}
 
 /// The pin directory of an instance.
 #[derive(Clone, Debug)]
@@ -66,15 +83,29 @@ impl Pins {
         self.version().join("maps").join(name)
     }
 
-    /// The pin of the link that guards an interface in some mode.
-    pub(super) fn link(&self, interface: &str, mode: Mode) -> PathBuf {
-        let kind = match mode {
-            Mode::Driver => "xdp",
-            Mode::Generic => "generic",
-            Mode::Tc => "tc",
-        };
+    /// The pin of the link that guards an interface. A classic filter has none.
+    pub(super) fn link(&self, interface: &str, place: Place) -> PathBuf {
+        let kind = KINDS.iter().find(|(_, known)| *known == place).map_or("filter", |(kind, _)| *kind);
         // bpffs has no names with a dot in them (`bpf_lookup` in kernel/bpf/inode.c), but VLAN devices do.
         self.version().join(LINKS).join(format!("{kind}-{}", interface.replace('.', "@")))
+    }
+
+    /// Where a classic filter or its qdisc is written down. By number, as nothing renames it with its interface.
+    pub(super) fn filter(&self, written: Written, index: u32) -> PathBuf {
+        let kind = Written::ALL.iter().find(|(_, known)| *known == written).map_or("", |(kind, _)| *kind);
+        self.version().join(FILTERS).join(format!("{kind}-{index}"))
+    }
+
+    /// All that is written down of classic filters.
+    pub(super) fn filters(&self) -> Vec<(PathBuf, Written, u32)> {
+        entries(&self.version().join(FILTERS))
+            .into_iter()
+            .filter_map(|(path, name)| {
+                let (kind, index) = name.split_once('-')?;
+                let written = Written::ALL.iter().find(|(known, _)| *known == kind)?.1;
+                Some((path, written, index.parse().ok()?))
+            })
+            .collect()
     }
 
     /// The pin of the hook that searches reassembled datagrams.
@@ -82,25 +113,16 @@ impl Pins {
         self.version().join(LINKS).join("cgroup-root")
     }
 
-    /// Every pinned link: its path, interface and mode.
-    pub(super) fn links(&self) -> Vec<(PathBuf, String, Mode)> {
-        let Ok(entries) = fs::read_dir(self.version().join(LINKS)) else { return Vec::new() };
-        let mut all: Vec<(PathBuf, String, Mode)> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
+    /// Every pinned link before an interface.
+    pub(super) fn links(&self) -> Vec<(PathBuf, String, Place)> {
+        entries(&self.version().join(LINKS))
+            .into_iter()
+            .filter_map(|(path, name)| {
                 let (kind, interface) = name.split_once('-')?;
-                let mode = match kind {
-                    "xdp" => Mode::Driver,
-                    "generic" => Mode::Generic,
-                    "tc" => Mode::Tc,
-                    _ => return None,
-                };
-                Some((entry.path(), interface.replace('@', "."), mode))
+                let place = KINDS.iter().find(|(known, _)| *known == kind)?.1;
+                Some((path, interface.replace('@', "."), place))
             })
-            .collect();
-        all.sort();
-        all
+            .collect()
     }
 
     /// Replaces the pins of the last generation's maps by those of this one.
@@ -118,6 +140,23 @@ impl Pins {
     }
 }
 
+/// The first part of a pin's name.
+const KINDS: [(&str, Place); 4] = [
+    ("xdp", Place { side: Side::In, mode: Mode::Driver }),
+    ("generic", Place { side: Side::In, mode: Mode::Generic }),
+    ("tc", Place { side: Side::In, mode: Mode::Tc }),
+    ("out", Place { side: Side::Out, mode: Mode::Tc }),
+];
+
+/// A directory's entries, sorted.
+fn entries(folder: &Path) -> Vec<(PathBuf, String)> {
+    let all = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut all: Vec<(PathBuf, String)> =
+        all.filter_map(|entry| Some((entry.path(), entry.file_name().into_string().ok()?))).collect();
+    all.sort();
+    all
+}
+
 /// Our directories of all versions. Whatever else is there is not ours.
 fn versions(root: &Path) -> Vec<PathBuf> {
     let is_version = |name: &str| {
@@ -131,11 +170,12 @@ fn versions(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether any link is pinned.
+/// Whether anything is attached, as far as is pinned or written down.
 pub(super) fn any_link(root: &Path) -> bool {
-    versions(root)
-        .iter()
-        .any(|version| fs::read_dir(version.join(LINKS)).is_ok_and(|mut links| links.next().is_some()))
+    let attached = |version: &PathBuf| {
+        [LINKS, FILTERS].iter().any(|folder| !entries(&version.join(folder)).is_empty())
+    };
+    versions(root).iter().any(attached)
 }
 
 /// Removes our pins, and nothing that is not on a bpf file system: links first, so that nothing is enforced by a program
@@ -146,6 +186,10 @@ pub(super) fn remove(root: &Path) -> Result<Vec<PathBuf>, Error> {
         return Ok(removed);
     }
     for version in versions(root) {
+        // Versions that knew no such filters have none written down.
+        if version.ends_with(format!("v{VERSION}")) {
+            removed.extend(filter::remove_all(&Pins { root: root.to_owned() })?);
+        }
         for folder in FOLDERS {
             let folder_path = version.join(folder);
             for entry in fs::read_dir(&folder_path).into_iter().flatten().flatten() {

@@ -13,9 +13,10 @@ use aya::programs::{SchedClassifier, Xdp};
 use gate::layout::{NetworkKey, Outputs, Ports, Rule, map};
 use gate::memory::GateTables;
 
-use super::attach::Mode;
+use super::attach::{Mode, Place};
+use super::filter::{self, Side};
 use super::pins::Pins;
-use super::{tc_name, xdp_name};
+use super::{out_name, tc_name, xdp_name};
 
 /// An interface with the gate before it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,12 +24,20 @@ pub struct Guarded {
     pub interface: String,
     pub index: u32,
     pub mode: Mode,
+    /// Whether what arrives is judged here, or what leaves watched.
+    pub side: Side,
     /// Whether its frames begin with the network header.
     pub raw_ip: bool,
-    /// Where its link is pinned.
+    /// Where its link is pinned or, for a classic filter, where it is written down.
     pub pin: PathBuf,
     /// Whether the link of a former daemon was taken over.
     pub adopted: bool,
+}
+
+impl Guarded {
+    pub(super) fn place(&self) -> Place {
+        Place { side: self.side, mode: self.mode }
+    }
 }
 
 /// Something that is not in force though it should be.
@@ -40,6 +49,10 @@ pub enum Fault {
     Detached { interface: String },
     /// Another program runs on the link.
     OtherProgram { interface: String },
+    /// What this host answers is not watched, though the policy needs it.
+    Unwatched { interface: String },
+    /// The gate stands before no interface at all.
+    Nowhere,
     /// Reassembled datagrams are not searched.
     Reassembly,
     /// A table does not hold what was written.
@@ -52,6 +65,8 @@ impl fmt::Display for Fault {
             Self::LinkGone { interface } => write!(f, "{interface}: the pinned link is gone"),
             Self::Detached { interface } => write!(f, "{interface}: the gate is no longer attached"),
             Self::OtherProgram { interface } => write!(f, "{interface}: the link runs another program"),
+            Self::Unwatched { interface } => write!(f, "{interface}: what this host answers is not seen"),
+            Self::Nowhere => write!(f, "the gate stands before no interface: none of the named ones is there"),
             Self::Reassembly => write!(f, "reassembled datagrams are not searched: the hook is gone"),
             Self::Table { name } => write!(f, "the table {name} was changed by somebody else"),
         }
@@ -65,7 +80,10 @@ pub(super) fn faults(ebpf: &Ebpf, pins: &Pins, guarded: &[Guarded], tables: &Gat
     // nothing at all is no peace.
     let all_gone = guarded.iter().all(|guarded| is_gone(&guarded));
     let expected = guarded.iter().filter(|guarded| all_gone || !is_gone(guarded));
-    let mut faults: Vec<Fault> = expected.filter_map(|guarded| link_fault(ebpf, guarded)).collect();
+    let mut faults: Vec<Fault> = expected.filter_map(|guarded| fault(ebpf, guarded)).collect();
+    if guarded.is_empty() {
+        faults.push(Fault::Nowhere);
+    }
     if tables.config.tag != 0 && !super::reassembly::is_in_force(ebpf, &pins.reassembly()) {
         faults.push(Fault::Reassembly);
     }
@@ -76,7 +94,7 @@ pub(super) fn faults(ebpf: &Ebpf, pins: &Pins, guarded: &[Guarded], tables: &Gat
         (map::FILTER, is_one(ebpf, map::FILTER, tables.filter.as_deref())),
         (map::PORTS, holds::<Ports>(ebpf, map::PORTS, ports)),
         (map::RULES, holds::<Rule>(ebpf, map::RULES, rules)),
-        (map::AUTOMATON, is_one(ebpf, map::AUTOMATON, tables.automaton.as_deref())),
+        (map::AUTOMATON, with_room(|| is_one(ebpf, map::AUTOMATON, tables.automaton.as_deref()))),
         (map::OUTPUTS, holds::<Outputs>(ebpf, map::OUTPUTS, outputs)),
         (map::BLOCKED, has_networks(ebpf, map::BLOCKED, &tables.blocked)),
         (map::TRUSTED, has_networks(ebpf, map::TRUSTED, &tables.trusted)),
@@ -92,6 +110,15 @@ pub(super) fn faults(ebpf: &Ebpf, pins: &Pins, guarded: &[Guarded], tables: &Gat
 fn has_networks(ebpf: &Ebpf, name: &str, networks: &[(u8, NetworkKey)]) -> bool {
     let Some(Ok(trie)) = ebpf.map(name).map(LpmTrie::<_, NetworkKey, u32>::try_from) else { return false };
     networks.iter().all(|(prefix, network)| trie.get(&Key::new(u32::from(*prefix), *network), 0).is_ok())
+}
+
+/// Runs `look` where there is room for an automaton on the stack several times over, which is how aya returns a value.
+fn with_room(look: impl FnOnce() -> bool + Send) -> bool {
+    const ROOM: usize = 16 * size_of::<gate::automaton::Automaton>();
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(ROOM).spawn_scoped(scope, look);
+        thread.ok().and_then(|thread| thread.join().ok()).unwrap_or(false)
+    })
 }
 
 /// Whether an array of one value holds the expected one, if any is expected.
@@ -115,6 +142,15 @@ fn holds<V: aya::Pod + PartialEq>(ebpf: &Ebpf, name: &str, expected: impl Fn(u32
         .all(|(index, value)| array.get(&index, 0).is_ok_and(|there| there == value))
 }
 
+fn fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
+    let found =
+        if guarded.mode == Mode::Filter { filter_fault(ebpf, guarded) } else { link_fault(ebpf, guarded) }?;
+    Some(match guarded.side {
+        Side::In => found,
+        Side::Out => Fault::Unwatched { interface: guarded.interface.clone() },
+    })
+}
+
 fn link_fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
     let interface = guarded.interface.clone();
     let Ok(link) = PinnedLink::from_pin(&guarded.pin).map(FdLink::from) else {
@@ -127,14 +163,25 @@ fn link_fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
     (running.is_none() || running != own_program(ebpf, guarded)).then_some(Fault::OtherProgram { interface })
 }
 
-fn own_program(ebpf: &Ebpf, guarded: &Guarded) -> Option<u32> {
-    let info = match guarded.mode {
-        Mode::Driver | Mode::Generic => {
-            <&Xdp>::try_from(ebpf.program(xdp_name(guarded.raw_ip))?).ok()?.info()
-        }
-        Mode::Tc => <&SchedClassifier>::try_from(ebpf.program(tc_name(guarded.raw_ip))?).ok()?.info(),
+fn filter_fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
+    let interface = guarded.interface.clone();
+    let Ok(Some(there)) = filter::ours(guarded.index, guarded.side) else {
+        return Some(Fault::Detached { interface });
     };
-    info.ok().map(|info| info.id())
+    (there.program.is_none() || there.program != own_program(ebpf, guarded))
+        .then_some(Fault::OtherProgram { interface })
+}
+
+fn own_program(ebpf: &Ebpf, guarded: &Guarded) -> Option<u32> {
+    let classifier = |name: &str| <&SchedClassifier>::try_from(ebpf.program(name)?).ok()?.info().ok();
+    let info = match (guarded.side, guarded.mode) {
+        (Side::In, Mode::Driver | Mode::Generic) => {
+            <&Xdp>::try_from(ebpf.program(xdp_name(guarded.raw_ip))?).ok()?.info().ok()
+        }
+        (Side::In, Mode::Tc | Mode::Filter) => classifier(tc_name(guarded.raw_ip)),
+        (Side::Out, _) => classifier(out_name(guarded.raw_ip)),
+    };
+    info.map(|info| info.id())
 }
 
 /// The interface that a link is attached to; `None` or 0 when it is gone. The kernel tells it in the description of

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Dir, Mode, OFlags, openat};
 
 use super::detached;
 
@@ -18,14 +18,18 @@ pub(super) struct Sysfs {
 }
 
 /// What is known of a device.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Device {
     /// The kernel's `ARPHRD_*` number.
     pub(super) kind: u32,
     /// Whether it was switched on.
     pub(super) up: bool,
-    /// Whether what it receives belongs to a bridge or bond.
+    /// Whether what it receives belongs to a master: a bridge, bond, team or virtual switch.
     pub(super) port: bool,
+    /// Whether it is a bond.
+    pub(super) bond: bool,
+    /// The devices through which everything comes that it receives; empty for one that receives by itself.
+    pub(super) below: Vec<String>,
 }
 
 impl Sysfs {
@@ -50,9 +54,36 @@ impl Sysfs {
         let flags = read("flags")
             .and_then(|text| u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok())
             .unwrap_or(UP);
-        let port = read("master/uevent")
-            .is_some_and(|text| text.lines().any(|line| matches!(line, "DEVTYPE=bridge" | "DEVTYPE=bond")));
-        Some(Device { kind: number("type")?, up: flags & UP != 0, port })
+        let devtype = |file: &str| {
+            let text = read(file)?;
+            Some(text.lines().find_map(|line| line.strip_prefix("DEVTYPE=")).unwrap_or_default().to_owned())
+        };
+        // A team has no DEVTYPE. A VRF is a master, too, but leaves its devices what they receive until it is routed.
+        let port = devtype("master/uevent").is_some_and(|devtype| devtype != "vrf");
+        let own = devtype("uevent").unwrap_or_default();
+        // Their frames pass the hooks of the device below first, readable as they are (`__netif_receive_skb_core` in
+        // net/core/dev.c). MACsec and tunnels are not among these: what they unpack nobody could read before.
+        // macvlan has no DEVTYPE, but says on which device it sits.
+        let stacked = match own.as_str() {
+            "vlan" | "macvlan" | "ipvlan" => true,
+            "" => number("iflink").is_some_and(|below| below != index),
+            _ => false,
+        };
+        let below = if stacked { self.below(name) } else { Vec::new() };
+        Some(Device { kind: number("type")?, up: flags & UP != 0, port, bond: own == "bond", below })
+    }
+
+    /// Devices of the same network namespace that `name` is stacked on.
+    fn below(&self, name: &str) -> Vec<String> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(folder) = openat(&self.root, format!("class/net/{name}/"), flags, Mode::empty()) else {
+            return Vec::new();
+        };
+        let Ok(entries) = Dir::read_from(folder) else { return Vec::new() };
+        entries
+            .flatten()
+            .filter_map(|entry| Some(entry.file_name().to_str().ok()?.strip_prefix("lower_")?.to_owned()))
+            .collect()
     }
 
     fn read(&self, path: &str) -> Option<String> {
@@ -93,6 +124,10 @@ mod tests {
         add(&root, "a", 5, 1, "", Some("bond0"));
         add(&root, "b", 6, 1, "", Some("vrf0"));
         add(&root, "gre1", 7, 778, "gre", None);
+        add(&root, "team0", 8, 1, "", None);
+        add(&root, "c", 9, 1, "", Some("team0"));
+        add(&root, "a.10", 10, 1, "vlan", None);
+        fs::write(root.join("class/net/a.10/lower_a"), "").unwrap();
         fs::write(root.join("class/net/gre1/flags"), "0x1090\n").unwrap();
         let sysfs = Sysfs { root: File::open(&root).unwrap().into() };
         let port = |name: &str, index: u32| sysfs.device(name, index).unwrap().port;
@@ -101,7 +136,12 @@ mod tests {
         assert!(!port("vrf0", 4));
         assert!(port("a", 5));
         assert!(!port("b", 6), "frames stay with a device that is in a VRF");
-        assert_eq!(sysfs.device("gre1", 7), Some(Device { kind: 778, up: false, port: false }));
+        assert!(port("c", 9), "a team has no DEVTYPE");
+        assert!(sysfs.device("bond0", 3).unwrap().bond);
+        assert_eq!(sysfs.device("a.10", 10).unwrap().below, ["a"]);
+        assert_eq!(sysfs.device("a", 5).unwrap().below, [""; 0]);
+        let gre = Device { kind: 778, up: false, port: false, bond: false, below: Vec::new() };
+        assert_eq!(sysfs.device("gre1", 7), Some(gre));
         assert_eq!(sysfs.device("br0", 9), None, "another namespace's br0");
         assert_eq!(sysfs.device("eth9", 9), None);
         fs::remove_dir_all(&root).unwrap();

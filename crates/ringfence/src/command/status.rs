@@ -37,7 +37,7 @@ fn text(status: &Value) -> String {
     for fault in at("/faults").and_then(Value::as_array).into_iter().flatten() {
         let _ = writeln!(text, "            ! {}", fault.as_str().unwrap_or_default());
     }
-    let interfaces: Vec<String> = at("/interfaces")
+    let mut interfaces: Vec<String> = at("/interfaces")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
@@ -46,6 +46,8 @@ fn text(status: &Value) -> String {
             format!("{} ({})", field("name"), field("mode"))
         })
         .collect();
+    let waiting = at("/waiting").and_then(Value::as_array).into_iter().flatten();
+    interfaces.extend(waiting.filter_map(Value::as_str).map(|name| format!("{name} (waiting)")));
     let _ = writeln!(text, "interfaces  {}", interfaces.join(", "));
     let _ = writeln!(text, "policy      {}, loaded {}", word("/policy/path"), word("/policy/loaded_at"));
     let _ = writeln!(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use host::gate::{Gate, Guarded};
-use host::machine::Interface;
+use host::machine::Selection;
 use policy::Policy;
 use policy::plan::Plan;
 use policy::plan::nft::{Mode, Tag};
@@ -18,6 +18,9 @@ pub(crate) type Events = host::gate::Events;
 
 /// Events that one CPU may report in a second: enough to see every attacker, too few to keep the daemon busy.
 const EVENTS_PER_SECOND: u32 = 20_000;
+
+/// Set for tests of what happens on kernels before 6.6.
+const NO_TC_LINKS: &str = "RINGFENCE_NO_TCX";
 
 /// Plans `policy` for this daemon.
 pub(crate) fn plan(policy: &Policy, observe: bool) -> Result<Plan, Exit> {
@@ -46,8 +49,10 @@ pub(crate) struct InForce {
     pub(crate) loaded_at: SystemTime,
     pub(crate) observe: bool,
     /// What was to be guarded.
-    interfaces: Vec<Interface>,
+    selection: Selection,
     gate: Gate,
+    /// Whether the last attempt to follow the interfaces left some unguarded.
+    retry: bool,
     /// The table right after it was applied, as the kernel told it.
     nft: Option<[u8; 32]>,
 }
@@ -58,12 +63,12 @@ impl InForce {
     pub(crate) fn first(
         policy: &Policy,
         plan: Plan,
-        interfaces: &[Interface],
+        selection: Selection,
         args: &RunArgs,
     ) -> Result<Self, Exit> {
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
         let before = host::nft::list()?;
-        put(policy, plan, interfaces, args).inspect_err(|_| {
+        put(policy, plan, selection, args).inspect_err(|_| {
             let restored = match &before {
                 Some(table) => host::nft::apply(&format!("{}{table}", policy::plan::nft::removal())),
                 None => host::nft::remove(),
@@ -81,12 +86,12 @@ impl InForce {
         &mut self,
         policy: &Policy,
         plan: Plan,
-        interfaces: &[Interface],
+        selection: Selection,
         args: &RunArgs,
     ) -> Result<Self, Exit> {
-        put(policy, plan, interfaces, args).inspect_err(|_| {
+        put(policy, plan, selection, args).inspect_err(|_| {
             drop(host::nft::apply(&self.plan.nft));
-            drop(self.gate.attach(&self.interfaces, &self.plan.gate.interfaces));
+            drop(self.gate.attach(&self.selection.interfaces, &self.plan.gate.interfaces));
             self.nft = host::nft::fingerprint().unwrap_or(self.nft);
         })
     }
@@ -97,8 +102,42 @@ impl InForce {
     }
 
     /// Where the gate stands.
-    pub(crate) fn guarded(&self) -> &[Guarded] {
+    pub(crate) fn guarded(&self) -> impl Iterator<Item = &Guarded> {
         self.gate.guarded()
+    }
+
+    /// Named interfaces that are not there.
+    pub(crate) fn waiting(&self) -> &[String] {
+        &self.selection.waiting
+    }
+
+    /// Goes with the interfaces that came, went or changed their names. Returns what is to be said about it.
+    pub(crate) fn follow(&mut self, named: &[String]) -> Result<Changes, Exit> {
+        let selection = host::machine::select(named, &self.plan.gate.interfaces)?;
+        let mut changes = Changes {
+            failed: selection.refused.iter().map(ToString::to_string).collect(),
+            ..Changes::default()
+        };
+        if selection.interfaces == self.selection.interfaces && !self.retry {
+            self.selection = selection;
+            return Ok(changes);
+        }
+        let before: Vec<(u32, String)> =
+            self.guarded().map(|one| (one.index, one.interface.clone())).collect();
+        let errors = self.gate.follow(&selection.interfaces, &self.plan.gate.interfaces)?;
+        self.retry = !errors.is_empty();
+        changes.failed.extend(errors.iter().map(ToString::to_string));
+        let is_new = |one: &&Guarded| !before.contains(&(one.index, one.interface.clone()));
+        changes.guarding = self.guarded().filter(is_new).map(describe).collect();
+        changes.left = before
+            .into_iter()
+            .filter(|(index, name)| {
+                self.guarded().all(|one| one.index != *index && one.interface != *name)
+            })
+            .map(|(_, name)| name)
+            .collect();
+        self.selection = selection;
+        Ok(changes)
     }
 
     /// The gate, for its maps of sources.
@@ -125,19 +164,37 @@ impl InForce {
 
     /// The line that `run` prints when enforcement is in force.
     pub(crate) fn ready(&self) -> String {
-        let interfaces: Vec<String> =
-            self.guarded().iter().map(|one| format!("{} ({})", one.interface, one.mode)).collect();
+        let mut interfaces: Vec<String> = self.guarded().map(describe).collect();
+        interfaces.extend(self.waiting().iter().map(|name| format!("{name} (waiting)")));
         let observing = if self.observe { ", observing only" } else { "" };
         format!("ready: {}{observing}", interfaces.join(", "))
     }
 }
 
+fn describe(one: &Guarded) -> String {
+    format!("{} ({})", one.interface, one.mode)
+}
+
+/// What became of the interfaces.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Newly guarded, or under a new name.
+    pub(crate) guarding: Vec<String>,
+    /// No longer there, or no longer ours to guard.
+    pub(crate) left: Vec<String>,
+    /// What cannot be guarded, and why.
+    pub(crate) failed: Vec<String>,
+}
+
 /// Loads a generation, applies the table, switches or attaches the links.
-fn put(policy: &Policy, plan: Plan, interfaces: &[Interface], args: &RunArgs) -> Result<InForce, Exit> {
+fn put(policy: &Policy, plan: Plan, selection: Selection, args: &RunArgs) -> Result<InForce, Exit> {
     host::nft::check(&plan.nft)?;
     let mut gate = Gate::load(&plan.gate.tables, &args.pin_dir)?;
+    if std::env::var_os(NO_TC_LINKS).is_some() {
+        gate = gate.without_tc_links();
+    }
     host::nft::apply(&plan.nft)?;
-    gate.attach(interfaces, &plan.gate.interfaces)?;
+    gate.attach(&selection.interfaces, &plan.gate.interfaces)?;
     Ok(InForce {
         nft: host::nft::fingerprint()?,
         plan,
@@ -145,7 +202,8 @@ fn put(policy: &Policy, plan: Plan, interfaces: &[Interface], args: &RunArgs) ->
         policy_hash: hash(policy),
         loaded_at: SystemTime::now(),
         observe: args.observe,
-        interfaces: interfaces.to_vec(),
+        selection,
         gate,
+        retry: false,
     })
 }

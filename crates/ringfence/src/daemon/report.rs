@@ -107,7 +107,7 @@ impl Reporter {
         let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
         put("type", json!("packet"));
         put("time", json!(timestamp(time)));
-        let interface = force.guarded().iter().find(|guarded| guarded.index == event.interface);
+        let interface = force.guarded().find(|guarded| guarded.index == event.interface);
         put("interface", json!(interface.map(|guarded| &guarded.interface)));
         put("proto", json!(protocol(event.protocol)));
         let (source, destination) = addresses(event);

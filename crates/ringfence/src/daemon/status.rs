@@ -16,8 +16,15 @@ pub(super) fn status(force: &mut InForce, live: &Live, reporter: &Reporter, args
     let mut faults = force.faults();
     let interfaces: Vec<Value> = force
         .guarded()
-        .iter()
-        .map(|one| json!({ "name": one.interface, "mode": one.mode.to_string(), "adopted": one.adopted }))
+        .map(|one| {
+            let egress = force.gate().watched().find(|watched| watched.index == one.index);
+            json!({
+                "name": one.interface,
+                "mode": one.mode.to_string(),
+                "adopted": one.adopted,
+                "egress": egress.map(|watched| watched.mode.to_string()),
+            })
+        })
         .collect();
     let packets = packets(force).unwrap_or_else(|error| {
         faults.push(error);
@@ -51,6 +58,7 @@ pub(super) fn status(force: &mut InForce, live: &Live, reporter: &Reporter, args
         "observe": force.observe,
         "faults": faults,
         "interfaces": interfaces,
+        "waiting": force.waiting(),
         "searches_reassembled": force.gate().searches_reassembled(),
         "policy": {
             "path": force.policy_path.display().to_string(),
