@@ -351,7 +351,6 @@ fn a_failed_start_leaves_the_machine_as_it_was() {
     let bad = lab.dir().join("bad.rules");
     std::fs::write(&bad, "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m time --weekdays Mo -j DROP\nCOMMIT\n")
         .unwrap();
-    let sample = sample().display().to_string();
     let bad = bad.display().to_string();
     for (policy, interface, code, word) in [
         ("/no/such/file", "eth0", 1, "/no/such/file"),
