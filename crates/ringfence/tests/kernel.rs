@@ -27,7 +27,8 @@ fn a_scanner_is_dropped_in_the_driver_and_a_caller_is_heard() {
 
     let guard = Guard::start(&lab, &binary, &policy).unwrap();
     let status = guard.command(&["status", "--format", "json"]).unwrap();
-    let told: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let told: serde_json::Value =
+        serde_json::from_str(&status.stdout).unwrap_or_else(|error| panic!("{error}: {}", status.text()));
     assert_eq!(told.get("enforced"), Some(&true.into()), "{told}");
     assert!(status.stdout.contains(r#""mode":"driver""#), "{told}");
     assert_eq!(send(scanner), UdpProbe::Silent, "{told}");

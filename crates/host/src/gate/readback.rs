@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
@@ -94,10 +95,16 @@ fn has_networks(ebpf: &Ebpf, name: &str, networks: &[(u8, NetworkKey)]) -> bool 
 }
 
 /// Whether an array of one value holds the expected one, if any is expected.
-fn is_one<V: aya::Pod + PartialEq>(ebpf: &Ebpf, name: &str, expected: Option<&V>) -> bool {
+fn is_one<V: aya::Pod + PartialEq + Send + Sync>(ebpf: &Ebpf, name: &str, expected: Option<&V>) -> bool {
+    /// The library reads a value onto the stack, and the automaton has four megabytes.
+    const STACK: usize = 64 << 20;
     let Some(expected) = expected else { return true };
     let Some(Ok(array)) = ebpf.map(name).map(Array::<_, V>::try_from) else { return false };
-    array.get(&0, 0).is_ok_and(|there| there == *expected)
+    thread::scope(|scope| {
+        let read = || array.get(&0, 0).is_ok_and(|there| there == *expected);
+        let reader = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read);
+        reader.is_ok_and(|reader| reader.join().unwrap_or(false))
+    })
 }
 
 /// Whether an array begins with the expected values.
