@@ -17,7 +17,8 @@ const INIT: &str = include_str!("init.sh");
 /// Programs of the machine that the lab uses.
 const PROGRAMS: [&str; 8] = ["ip", "nft", "ethtool", "nsenter", "unshare", "mount", "umount", "depmod"];
 /// What busybox is good enough for.
-const APPLETS: [&str; 10] = ["sh", "mkdir", "touch", "cat", "uname", "sleep", "modprobe", "poweroff", "timeout", "env"];
+const APPLETS: [&str; 10] =
+    ["sh", "mkdir", "touch", "cat", "uname", "sleep", "modprobe", "poweroff", "timeout", "env"];
 /// Folders and files of modules that netfilter and the lab may want; `modprobe` finds the right ones.
 const MODULES: [&str; 8] = [
     "kernel/net/netfilter",
@@ -36,7 +37,9 @@ const FILES: [&str; 2] = ["crates/host/tests/gate", "samples/asterisk.rules"];
 pub(super) fn make(kernel: &Kernel, binaries: &[&Path], job: &str, dir: &Path) -> Result<PathBuf> {
     let root = dir.join("root");
     remove(&root)?;
-    for folder in ["dev", "proc", "sys", "tmp", "run", "var/lib", "lib/modules", "lib64", "usr/bin", "usr/sbin"] {
+    for folder in
+        ["dev", "proc", "sys", "tmp", "run", "var/lib", "lib/modules", "lib64", "usr/bin", "usr/sbin"]
+    {
         fs::create_dir_all(root.join(folder))?;
     }
     symlink("usr/sbin", root.join("sbin"))?;

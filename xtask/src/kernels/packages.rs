@@ -91,7 +91,8 @@ impl Apt {
 
     /// The package behind the series' metapackage: that depends on the newest one.
     fn image(&self, series: &str) -> Result<String> {
-        let output = self.command("apt-cache").args(["show", META]).output().context("cannot start apt-cache")?;
+        let output =
+            self.command("apt-cache").args(["show", META]).output().context("cannot start apt-cache")?;
         let text = String::from_utf8_lossy(&output.stdout);
         let wanted = format!("linux-image-{series}.");
         text.lines()
@@ -128,7 +129,10 @@ fn mirror() -> Result<String> {
     let output = command.output().context("cannot start apt-get")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mirror = text.lines().find_map(|line| line.strip_prefix("Debian "));
-    ensure!(mirror.is_some(), "the machine's apt has no lists of Debian's main archive; run `apt-get update`");
+    ensure!(
+        mirror.is_some(),
+        "the machine's apt has no lists of Debian's main archive; run `apt-get update`"
+    );
     Ok(mirror.unwrap_or_default().to_owned())
 }
 

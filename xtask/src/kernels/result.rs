@@ -23,8 +23,7 @@ pub(super) struct Outcome {
 impl Outcome {
     /// Reads what the job said.
     pub(super) fn new(kernel: String, said: Result<String>, log: PathBuf, time: Duration) -> Self {
-        let mut outcome =
-            Self { kernel, steps: [None; 3], verified: Vec::new(), time, failure: None, log };
+        let mut outcome = Self { kernel, steps: [None; 3], verified: Vec::new(), time, failure: None, log };
         match said {
             Ok(text) => outcome.read(&text),
             Err(error) => {
@@ -66,10 +65,7 @@ impl Outcome {
 
 /// One line a kernel, then the instructions of each program, then where to look for what failed.
 pub(super) fn table(outcomes: &[Outcome]) -> String {
-    let mut text = format!(
-        "{:<32} {:>8} {:>8} {:>8} {:>8}\n",
-        "kernel", "loads", "gate", "run/drop", "time"
-    );
+    let mut text = format!("{:<32} {:>8} {:>8} {:>8} {:>8}\n", "kernel", "loads", "gate", "run/drop", "time");
     let mut line = |words: String| {
         // Writing to a string cannot fail.
         writeln!(text, "{}", words.trim_end()).ok();
