@@ -11,18 +11,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aya::{Ebpf, EbpfLoader};
 use aya::programs::links::FdLink;
 use aya::programs::{Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader};
 use gate::layout::{CAPTURES, Event, VERSION, map};
 use gate::memory::GateTables;
 use host::gate::{Fault, Gate, Mode};
 use host::machine::{Interface, select};
 use lab::probe::{self, Listener, UdpProbe};
+use lab::{Lab, Node, guard, skip};
 use policy::Policy;
 use policy::plan::Plan;
 use policy::plan::nft::Tag;
-use lab::{Lab, Node, guard, skip};
 
 /// Others may have programs like ours: what tells ours apart is where they are pinned or written down.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/gate.bpf.o");

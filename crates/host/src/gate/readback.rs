@@ -66,7 +66,9 @@ impl fmt::Display for Fault {
             Self::Detached { interface } => write!(f, "{interface}: the gate is no longer attached"),
             Self::OtherProgram { interface } => write!(f, "{interface}: the link runs another program"),
             Self::Unwatched { interface } => write!(f, "{interface}: what this host answers is not seen"),
-            Self::Nowhere => write!(f, "the gate stands before no interface: none of the named ones is there"),
+            Self::Nowhere => {
+                write!(f, "the gate stands before no interface: none of the named ones is there")
+            }
             Self::Reassembly => write!(f, "reassembled datagrams are not searched: the hook is gone"),
             Self::Table { name } => write!(f, "the table {name} was changed by somebody else"),
         }
