@@ -33,7 +33,7 @@ static POLICY: LazyLock<gate::memory::GateTables> = LazyLock::new(|| {
 });
 
 /// Judges the frames, twice from the beginning: the same frames get the same verdicts.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
     let link = if kind & 1 == 0 { Link::Ethernet } else { Link::Ip };
     let frames: Vec<&[u8]> = if kind & 2 == 0 { vec![rest] } else { several(rest) };
