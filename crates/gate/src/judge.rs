@@ -102,7 +102,9 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(
     }
     found.clear();
     let search = Search { frame, tables, packet, config };
-    search.packet(found);
+    if config.rules != 0 {
+        search.packet(found);
+    }
     let followed = flow::is_followed(&search);
     let stopped = if followed { flow::follow(&search, found) } else { None };
     if !found.any() && stopped.is_none() {

@@ -6,8 +6,13 @@ pub mod gate;
 pub mod nft;
 pub mod table;
 
+use std::collections::BTreeMap;
+
+use ::gate::layout::{GUARD_TCP, GUARD_UDP};
+
 use self::gate::{GatePlan, Unenforceable};
 use self::nft::{Mode, Tag};
+use crate::detection::SipPorts;
 use crate::diagnostic::Diagnostic;
 use crate::policy::Policy;
 
@@ -37,6 +42,7 @@ impl Plan {
                     gate.tables.config.flags |= ::gate::layout::OBSERVE;
                 }
                 gate.tables.config.tag = tag.bits();
+                watch(&mut gate.tables.ports, &policy.detection().ports);
                 Ok(Self { gate, nft })
             }
             (gate, nft) => {
@@ -47,6 +53,17 @@ impl Plan {
             }
         }
     }
+}
+
+/// Guards the ports at which the engine watches, whether or not there is a text to search for.
+fn watch(guarded: &mut Vec<(u16, u8)>, ports: &SipPorts) {
+    let mut all: BTreeMap<u16, u8> = guarded.iter().copied().collect();
+    for (ranges, bit) in [(&ports.udp, GUARD_UDP), (&ports.tcp, GUARD_TCP)] {
+        for port in ranges.iter().cloned().flatten() {
+            *all.entry(port).or_default() |= bit;
+        }
+    }
+    *guarded = all.into_iter().collect();
 }
 
 impl Unenforceable {

@@ -47,7 +47,7 @@ impl Detection {
         self.drain(apply);
     }
 
-    /// Time passed: for [`Detection::next_tick`], or every second.
+    /// Time passed; to be called every second.
     pub(crate) fn tick(&mut self, now: Duration, apply: impl FnMut(Command)) {
         self.engine.handle_timeout(now);
         self.drain(apply);
