@@ -94,14 +94,16 @@ fn remains(lab: &Lab) -> Vec<String> {
     all.into_iter().filter(|line| !line.starts_with("pin: ") || !line.ends_with("/gate")).collect()
 }
 
-/// A program at XDP that is not ours, and lets everything pass; gone when dropped.
+/// A program at XDP that is not ours, and lets everything pass; gone when dropped. In the driver: the kernel's own way
+/// of running XDP for drivers may leave packets without their link header for whoever comes next (`skb_pp_cow_data`
+/// copies no `mac_len`).
 fn foreign_xdp() -> (Ebpf, FdLink) {
     let config = tables(0).config;
     let mut loader = EbpfLoader::new();
     let mut ebpf = loader.override_global(map::CONFIG, &config, true).load(OBJECT).unwrap();
     let program: &mut Xdp = ebpf.program_mut("ringfence_xdp").unwrap().try_into().unwrap();
     program.load().unwrap();
-    let id = program.attach_to_if_index(eth0()[0].index, XdpMode::Skb).unwrap();
+    let id = program.attach_to_if_index(eth0()[0].index, XdpMode::Driver).unwrap();
     let link = program.take_link(id).unwrap().try_into().unwrap();
     (ebpf, link)
 }
@@ -112,7 +114,7 @@ fn seen(lab: &Lab, gate: &mut Gate) -> (usize, usize) {
     let mut events = gate.take_events().unwrap();
     let to = SocketAddr::new(PBX, 5060);
     let answer = probe::udp(lab, Node::Phone, to, b"hello", Duration::from_secs(2)).unwrap();
-    assert_eq!(answer, UdpProbe::Reply(b"hello".to_vec()));
+    assert_eq!(answer, UdpProbe::Reply(b"hello".to_vec()), "{:?}", gate.counts());
     let mut found = (0, 0);
     while let Some(record) = events.next() {
         let event = Event::from_bytes(&record).unwrap();
@@ -186,7 +188,7 @@ fn without_tc_links_classic_filters_do_the_same() {
         drop((first, second, third));
         assert_eq!(filters(&lab, "ingress").len(), 1);
         assert_eq!(remove(&lab), 1);
-        assert!(remains(&lab).iter().all(|line| line.contains("xdp")), "{:?}", remains(&lab));
+        assert!(!remains(&lab).iter().any(|line| line.starts_with("tc: ")), "{:?}", remains(&lab));
         drop(foreign);
     });
     assert_eq!(remains(&lab), [""; 0]);
