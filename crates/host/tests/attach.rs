@@ -309,3 +309,45 @@ fn links_follow_interfaces_that_change_their_names() {
     });
     assert_eq!(remains(&lab), [""; 0]);
 }
+
+/// The PBX's address moves to a device above `eth0`, with a bridge's or a macvlan's way of getting at its frames.
+fn move_address(lab: &Lab, device: &[&str]) {
+    for words in device.iter().copied().chain([
+        "addr flush dev eth0",
+        "link set up0 up",
+        "addr add 198.51.100.10/24 dev up0",
+        "route add default via 198.51.100.1",
+    ]) {
+        let output = lab.command(Node::Pbx, "ip").args(words.split(' ')).output().unwrap();
+        assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_packet_that_passes_several_devices_is_judged_once() {
+    if !skip::ready("a_packet_that_passes_several_devices_is_judged_once", &["bpftool", "nft"]) {
+        return;
+    }
+    let bridge: &[&str] = &["link add up0 type bridge", "link set eth0 master up0"];
+    let macvlan: &[&str] = &["link add up0 link eth0 type macvlan mode bridge"];
+    for (name, device, chosen) in [("bridge", bridge, "up0"), ("macvlan", macvlan, "eth0")] {
+        let lab = Lab::up(name).unwrap();
+        inside(&lab, || {
+            move_address(&lab, device);
+            let by_default = select(&[], &[]).unwrap().interfaces;
+            let names: Vec<&str> =
+                by_default.iter().filter(|one| !one.is_loopback()).map(|one| one.name.as_str()).collect();
+            assert_eq!(names, [chosen], "{name}");
+            let mut gate = Gate::load(&tables(CAPTURES), &pins(&lab)).unwrap();
+            gate.attach(&by_default, &[]).unwrap();
+            assert_eq!(seen(&lab, &mut gate), (1, 1), "{name}");
+
+            let both = select(&["eth0".to_owned(), "up0".to_owned()], &[]).unwrap().interfaces;
+            let mut gate = Gate::load(&tables(CAPTURES), &pins(&lab)).unwrap();
+            gate.attach(&both, &[]).unwrap();
+            assert_eq!(seen(&lab, &mut gate), (2, 2), "{name}: whoever names both gets both");
+            drop(gate);
+            remove(&lab);
+        });
+    }
+}
