@@ -160,8 +160,7 @@ fn by_default(all: Vec<(Interface, Device)>, patterns: &[InterfaceName]) -> Vec<
     let is_seen_below = |interface: &Interface, device: &Device| {
         !device.below.is_empty()
             && device.below.iter().all(|name| {
-                alike(name, &interface.name)
-                    && all.iter().any(|one| one.0.name == *name && is_candidate(one))
+                alike(name, &interface.name) && all.iter().any(|one| one.0.name == *name && is_candidate(one))
             })
     };
     all.iter()

@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
+};
 
 /// Flags of a request (include/uapi/linux/netlink.h).
 pub(crate) mod flag {
@@ -86,6 +88,26 @@ fn messages(mut bytes: &[u8]) -> Vec<Message> {
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     all
+}
+
+/// Whether a program runs at XDP on an interface in the stack instead of its driver (`XDP_ATTACHED_SKB`).
+pub(crate) fn has_generic_xdp(index: u32) -> bool {
+    const GET_LINK: u16 = 18;
+    const NEW_LINK: u16 = 16;
+    /// `struct ifinfomsg`
+    const MESSAGE: usize = 16;
+    const XDP: u16 = 43;
+    const ATTACHED: u16 = 2;
+    const GENERIC: u8 = 2;
+    let mut body = vec![0; MESSAGE];
+    if let Some(place) = body.get_mut(4..8) {
+        place.copy_from_slice(&index.to_ne_bytes());
+    }
+    let attached = |(kind, body): &Message| {
+        (*kind == NEW_LINK).then_some(())?;
+        attribute(attribute(body.get(MESSAGE..)?, XDP)?, ATTACHED)?.first().copied()
+    };
+    request(GET_LINK, 0, &body).is_ok_and(|answers| answers.iter().find_map(attached) == Some(GENERIC))
 }
 
 /// Appends an attribute, filled up to a multiple of four bytes.

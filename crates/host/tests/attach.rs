@@ -11,18 +11,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aya::{Ebpf, EbpfLoader};
 use aya::programs::links::FdLink;
 use aya::programs::{Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader};
 use gate::layout::{CAPTURES, Event, VERSION, map};
 use gate::memory::GateTables;
 use host::gate::{Fault, Gate, Mode};
 use host::machine::{Interface, select};
 use lab::probe::{self, Listener, UdpProbe};
+use lab::{Lab, Node, guard, skip};
 use policy::Policy;
 use policy::plan::Plan;
 use policy::plan::nft::Tag;
-use lab::{Lab, Node, guard, skip};
 
 /// Others may have programs like ours: what tells ours apart is where they are pinned or written down.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/gate.bpf.o");
@@ -94,16 +94,14 @@ fn remains(lab: &Lab) -> Vec<String> {
     all.into_iter().filter(|line| !line.starts_with("pin: ") || !line.ends_with("/gate")).collect()
 }
 
-/// A program at XDP that is not ours, and lets everything pass; gone when dropped. In the driver: the kernel's own way
-/// of running XDP for drivers may leave packets without their link header for whoever comes next (`skb_pp_cow_data`
-/// copies no `mac_len`).
-fn foreign_xdp() -> (Ebpf, FdLink) {
+/// A program at XDP that is not ours, and lets everything pass; gone when dropped.
+fn foreign_xdp(mode: XdpMode) -> (Ebpf, FdLink) {
     let config = tables(0).config;
     let mut loader = EbpfLoader::new();
     let mut ebpf = loader.override_global(map::CONFIG, &config, true).load(OBJECT).unwrap();
     let program: &mut Xdp = ebpf.program_mut("ringfence_xdp").unwrap().try_into().unwrap();
     program.load().unwrap();
-    let id = program.attach_to_if_index(eth0()[0].index, XdpMode::Driver).unwrap();
+    let id = program.attach_to_if_index(eth0()[0].index, mode).unwrap();
     let link = program.take_link(id).unwrap().try_into().unwrap();
     (ebpf, link)
 }
@@ -167,7 +165,7 @@ fn without_tc_links_classic_filters_do_the_same() {
     }
     let lab = Lab::up("filters").unwrap();
     inside(&lab, || {
-        let foreign = foreign_xdp();
+        let foreign = foreign_xdp(XdpMode::Driver);
         let mut first = attached(&lab, CAPTURES, false);
         assert_eq!(modes(&first), (vec![Mode::Filter], vec![Mode::Filter]));
         assert_eq!(seen(&lab, &mut first), (1, 1));
@@ -201,7 +199,7 @@ fn what_others_have_at_an_interface_stays() {
     }
     let lab = Lab::up("others").unwrap();
     inside(&lab, || {
-        let _foreign = foreign_xdp();
+        let _foreign = foreign_xdp(XdpMode::Driver);
         lab.must(Node::Pbx, ["tc", "qdisc", "add", "dev", "eth0", "clsact"]).unwrap();
         // A filter of another kind at the priority that we would like.
         let words = "filter add dev eth0 ingress prio 1 protocol all u32 match u32 1 0xffffffff at 0";
@@ -329,7 +327,8 @@ fn a_packet_that_passes_several_devices_is_judged_once() {
         return;
     }
     let bridge: &[&str] = &["link add up0 type bridge", "link set eth0 master up0"];
-    let macvlan: &[&str] = &["link add up0 link eth0 type macvlan mode bridge"];
+    // Without ARP, lest eth0 answers for the address, too.
+    let macvlan: &[&str] = &["link add up0 link eth0 type macvlan mode bridge", "link set eth0 arp off"];
     for (name, device, chosen) in [("bridge", bridge, "up0"), ("macvlan", macvlan, "eth0")] {
         let lab = Lab::up(name).unwrap();
         inside(&lab, || {
@@ -350,4 +349,23 @@ fn a_packet_that_passes_several_devices_is_judged_once() {
             remove(&lab);
         });
     }
+}
+
+#[test]
+fn foreign_generic_xdp_before_the_gate_is_told() {
+    if !skip::ready("foreign_generic_xdp_before_the_gate_is_told", &["bpftool", "nft"]) {
+        return;
+    }
+    let lab = Lab::up("generic").unwrap();
+    inside(&lab, || {
+        let foreign = foreign_xdp(XdpMode::Skb);
+        let mut gate = Gate::load(&tables(0), &pins(&lab)).unwrap();
+        gate.attach(&eth0(), &[]).unwrap();
+        assert_eq!(modes(&gate).0, [Mode::Tc]);
+        assert_eq!(faults(&gate), [Fault::Unframed { interface: "eth0".to_owned() }]);
+        drop(foreign);
+        assert_eq!(faults(&gate), []);
+        drop(gate);
+        remove(&lab);
+    });
 }

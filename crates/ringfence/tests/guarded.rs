@@ -351,12 +351,10 @@ fn a_failed_start_leaves_the_machine_as_it_was() {
     let bad = lab.dir().join("bad.rules");
     std::fs::write(&bad, "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m time --weekdays Mo -j DROP\nCOMMIT\n")
         .unwrap();
-    let sample = sample().display().to_string();
     let bad = bad.display().to_string();
-    for (policy, interface, code, word) in [
-        ("/no/such/file", "eth0", 1, "/no/such/file"),
-        (bad.as_str(), "eth0", 1, "time"),
-    ] {
+    for (policy, interface, code, word) in
+        [("/no/such/file", "eth0", 1, "/no/such/file"), (bad.as_str(), "eth0", 1, "time")]
+    {
         let mut command = lab.command(Node::Pbx, &binary().display().to_string());
         command.args(["run", "--policy", policy, "--interface", interface]);
         command.arg("--state-dir").arg(lab.dir().join("state"));

@@ -217,9 +217,13 @@ fn follow_names(pins: &Pins, interfaces: &[Interface]) {
 }
 
 /// Switches a link that a former generation left to the new program, without a gap.
-fn adopt(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, place: Place) -> Result<Option<Guarded>, Error> {
-    let refused =
-        |error: &Failure| Error::Attach { interface: interface.name.clone(), what: chain(error) };
+fn adopt(
+    ebpf: &mut Ebpf,
+    pins: &Pins,
+    interface: &Interface,
+    place: Place,
+) -> Result<Option<Guarded>, Error> {
+    let refused = |error: &Failure| Error::Attach { interface: interface.name.clone(), what: chain(error) };
     if place.mode == Mode::Filter {
         let there = filter::ours(interface.index, place.side).is_ok_and(|there| there.is_some());
         if there {

@@ -172,9 +172,8 @@ fn versions(root: &Path) -> Vec<PathBuf> {
 
 /// Whether anything is attached, as far as is pinned or written down.
 pub(super) fn any_link(root: &Path) -> bool {
-    let attached = |version: &PathBuf| {
-        [LINKS, FILTERS].iter().any(|folder| !entries(&version.join(folder)).is_empty())
-    };
+    let attached =
+        |version: &PathBuf| [LINKS, FILTERS].iter().any(|folder| !entries(&version.join(folder)).is_empty());
     versions(root).iter().any(attached)
 }
 

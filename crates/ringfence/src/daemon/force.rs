@@ -131,9 +131,7 @@ impl InForce {
         changes.guarding = self.guarded().filter(is_new).map(describe).collect();
         changes.left = before
             .into_iter()
-            .filter(|(index, name)| {
-                self.guarded().all(|one| one.index != *index && one.interface != *name)
-            })
+            .filter(|(index, name)| self.guarded().all(|one| one.index != *index && one.interface != *name))
             .map(|(_, name)| name)
             .collect();
         self.selection = selection;
