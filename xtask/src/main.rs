@@ -13,6 +13,7 @@ mod bpf;
 mod checks;
 mod demo;
 mod install;
+mod kernels;
 mod labs;
 mod step;
 
@@ -36,6 +37,8 @@ enum Task {
     Lab(labs::LabArgs),
     /// Rebuild the kernel object in `bpf/`, or say whether it belongs to the sources
     Bpf(bpf::BpfArgs),
+    /// Load and test the kernel object on every supported kernel, in emulated machines
+    Kernels(kernels::KernelsArgs),
     /// Measure what a packet costs
     Bench(bench::BenchArgs),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Lab(args) => return labs::run(&args),
         Task::Bpf(args) => bpf::run(&args),
+        Task::Kernels(args) => kernels::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match done {

@@ -5,11 +5,12 @@ use core::ffi::c_void;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{__sk_buff, bpf_fib_lookup as FibLookup};
 use aya_ebpf::helpers::generated::{
-    bpf_fib_lookup, bpf_sk_release, bpf_skb_load_bytes, bpf_skc_lookup_tcp, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+    bpf_fib_lookup, bpf_sk_release, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skc_lookup_tcp,
+    bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::XdpContext;
-use gate::frame::{BLOCK_BYTES, Block, Chunk, Copied, MAX_OFFSET};
 use gate::flow::PIECE;
+use gate::frame::{BLOCK_BYTES, Block, Chunk, Copied, MAX_OFFSET};
 use gate::{Address, Family, Frame, Packet};
 
 /// `BPF_FIB_LKUP_RET_NOT_FWDED` in include/uapi/linux/bpf.h.

@@ -16,9 +16,7 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{cgroup_skb, classifier, xdp};
 use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
 use gate::decode::{TCP, UDP};
-use gate::layout::{
-    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, CAPTURES, OBSERVE, REPORT_ALL, TAG_MASK,
-};
+use gate::layout::{ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, CAPTURES, OBSERVE, REPORT_ALL, TAG_MASK};
 use gate::{Fragment, Judgement, Link, Reason, Tables, Verdict, decode, judge};
 
 use crate::context::{Context, Skb, Xdp};
@@ -75,7 +73,12 @@ pub fn ringfence_sock(ctx: SkBuffContext) -> i32 {
     }
     // Its fragments were counted and told when they came, but what is in it is known only now.
     if dropped || config.flags & CAPTURES != 0 && judgement.reason != Reason::Unguarded {
-        report::send(&ctx, &mut cpu.budgets, judgement, About { observed, outgoing: false, matters: dropped });
+        report::send(
+            &ctx,
+            &mut cpu.budgets,
+            judgement,
+            About { observed, outgoing: false, matters: dropped },
+        );
     }
     if dropped && !observed { DROP } else { PASS }
 }

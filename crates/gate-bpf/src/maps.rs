@@ -7,8 +7,8 @@ use gate::automaton::Automaton;
 use gate::bans::{BUCKETS_V4, BUCKETS_V6, Bucket};
 use gate::flow::{Flow, FlowKey};
 use gate::layout::{
-    Ban, Config, Cpu, Event, FILTER_SIZE, Interface, Live, MAX_FLOWS, MAX_NETWORKS, MAX_PROVEN, MAX_RULES, MAX_SPECIAL, NetworkKey,
-    Outputs, Ports, Proven, Rule, SourceKey,
+    Ban, Config, Cpu, Event, FILTER_SIZE, Interface, Live, MAX_FLOWS, MAX_NETWORKS, MAX_PROVEN, MAX_RULES,
+    MAX_SPECIAL, NetworkKey, Outputs, Ports, Proven, Rule, SourceKey,
 };
 
 use gate::limit::{Buckets, Limits, Rate};

@@ -14,8 +14,8 @@ use gate::{Address, Family, Packet, Tables};
 use crate::clock;
 use crate::context::{Context, opaque, put};
 use crate::maps::{
-    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, BUCKETS, FILTER, FLOWS, FRESH, INTERFACES, LIVE, OUTPUTS, PORTS, PROVEN, RULES, SPECIAL, TRUSTED, config,
-    host_key,
+    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, BUCKETS, FILTER, FLOWS, FRESH, INTERFACES, LIVE, OUTPUTS, PORTS,
+    PROVEN, RULES, SPECIAL, TRUSTED, config, host_key,
 };
 
 const AF_INET: u8 = 2;
@@ -93,7 +93,8 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
 
     #[inline(always)]
     fn guards(&self, protocol: usize, port: u16) -> bool {
-        let Some(word) = PORTS.get(0).and_then(|all| all.get(protocol * 1024 + usize::from(port / 64))) else {
+        let Some(word) = PORTS.get(0).and_then(|all| all.get(protocol * 1024 + usize::from(port / 64)))
+        else {
             return false;
         };
         word >> (port % 64) & 1 != 0

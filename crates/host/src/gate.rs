@@ -16,7 +16,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
-use aya::programs::{CgroupSkb, ProgramError, ProgramFd, SchedClassifier, TestRunOptions, Xdp};
+use aya::programs::{CgroupSkb, Program, ProgramError, ProgramFd, SchedClassifier, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, TestRun as _};
 use gate::layout::{self, Config, Count, Cpu, map};
 use gate::limit::Limits;
@@ -252,6 +252,29 @@ impl TestGate {
         Sources::of(&mut ebpf)?.begin([1, 2], false)?;
         load_programs(&mut ebpf)?;
         Ok(Self { ebpf, raw_ip: interface.raw_ip != 0 })
+    }
+
+    /// How many instructions the verifier went through for each program of the object, by the program's name. Loads those
+    /// that [`Self::load`] does not.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel refused; or [`Error::Kernel`] if it is older than 5.16 and does not tell.
+    pub fn verified(&mut self) -> Result<Vec<(String, u32)>, Error> {
+        let mut all = Vec::new();
+        for (name, program) in self.ebpf.programs_mut() {
+            if let Program::SchedClassifier(tc) = program
+                && tc.fd().is_err()
+            {
+                patiently(|| tc.load()).map_err(Error::kernel(name))?;
+            }
+            let info = program.info().map_err(Error::kernel(name))?;
+            let count =
+                info.verified_instruction_count().ok_or_else(|| missing("a count of instructions"))?;
+            all.push((name.to_owned(), count));
+        }
+        all.sort();
+        Ok(all)
     }
 
     /// Runs the XDP program on `frame` (`BPF_PROG_TEST_RUN`): its return value and the time of one run.

@@ -9,7 +9,7 @@ use policy::plan::Plan;
 use policy::plan::nft::{Mode, Tag};
 
 use super::frames::{Random, segment};
-use super::{Hook, Pair, lawful_tables};
+use super::{Hook, Pair, lawful_tables, share_of};
 
 /// Schedules a policy and hook.
 const SCHEDULES: usize = 4_000;
@@ -90,7 +90,7 @@ fn no_schedule_of_segments_brings_a_signature_to_the_server() {
     for (name, text) in policies() {
         let mut random = Random(0xf10c);
         let mut pair = pair(name, &text);
-        for round in 0..SCHEDULES {
+        for round in 0..share_of(SCHEDULES) {
             let hook = if round % 2 == 0 { Hook::Xdp } else { Hook::Tc };
             // Two versions of each byte: together they hold the signature, apart they need not.
             let evil = [message("friendly-scanner"), message("sipvicious")].concat();
@@ -135,7 +135,7 @@ fn no_schedule_of_segments_brings_a_signature_to_the_server() {
     }
     println!("{reasons:?}");
     for reason in ["clean", "signature", "ended-connection", "out-of-order-segment", "rewritten-segment"] {
-        assert!(reasons.get(reason).is_some_and(|count| *count > 100), "{reason}: {reasons:?}");
+        assert!(reasons.get(reason).is_some_and(|count| *count > share_of(100)), "{reason}: {reasons:?}");
     }
 }
 

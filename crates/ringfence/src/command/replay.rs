@@ -40,11 +40,15 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, Exit> {
     let needs_survey = args.local.is_empty()
         || args.checksums == Checksums::Auto
         || (args.interface.is_none() && !named.is_empty());
+    let only_checksums = !args.local.is_empty() && (args.interface.is_some() || named.is_empty());
     if needs_survey {
         for path in &args.captures {
             let mut reader = open(path, &progress)?;
             while let Some(frame) = reader.next_frame() {
                 survey.see(&frame);
+                if only_checksums && survey.knows_checksums() {
+                    break;
+                }
             }
         }
     }

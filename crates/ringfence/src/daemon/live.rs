@@ -159,7 +159,7 @@ fn observation<'a>(event: &Event, bytes: &'a [u8]) -> Option<Observation<'a>> {
         Fate::Passed
     } else if reason == Reason::Signature {
         Fate::Signature
-    } else if matches!(reason, Reason::Banned | Reason::LimitedSource) {
+    } else if reason == Reason::Banned {
         Fate::Banned
     } else {
         Fate::Refused

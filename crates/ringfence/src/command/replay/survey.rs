@@ -4,7 +4,7 @@
 //! request must have a guarded end: the address that most different peers ask comes first, then whoever else only ever is
 //! asked); by the number of packets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use capture::link::{Payload, decode};
@@ -23,8 +23,8 @@ const SUMMED_FRAMES: u64 = 20_000;
 /// What is known about a capture.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Packets with that address at one end.
-    packets: BTreeMap<IpAddr, u64>,
+    /// Packets with that address at one end; only their greatest number is asked for, so the order shows nowhere.
+    packets: HashMap<IpAddr, u64>,
     /// SIP requests by who was asked and who asked.
     requests: BTreeMap<(IpAddr, IpAddr), u64>,
     /// Sources of frames that the machine sent, and of those that it received.
@@ -72,6 +72,11 @@ impl Survey {
                 *self.requests.entry(pair).or_default() += 1;
             }
         }
+    }
+
+    /// Whether more frames would not tell more about checksums.
+    pub(super) fn knows_checksums(&self) -> bool {
+        self.frames >= SUMMED_FRAMES
     }
 
     /// Whether every frame has the name of its interface.

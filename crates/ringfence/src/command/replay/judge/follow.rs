@@ -92,6 +92,10 @@ impl Follower {
             Note::Log(log) => log.prefix.clone(),
             Note::Nflog(nflog) => nflog.prefix.clone(),
         });
-        Some(Stopped { reason, rule: signature.map(|signature| signature.name.clone()), log: log.next_back() })
+        Some(Stopped {
+            reason,
+            rule: signature.map(|signature| signature.name.clone()),
+            log: log.next_back(),
+        })
     }
 }
