@@ -90,6 +90,26 @@ fn messages(mut bytes: &[u8]) -> Vec<Message> {
     all
 }
 
+/// Whether a program runs at XDP on an interface in the stack instead of its driver (`XDP_ATTACHED_SKB`).
+pub(crate) fn has_generic_xdp(index: u32) -> bool {
+    const GET_LINK: u16 = 18;
+    const NEW_LINK: u16 = 16;
+    /// `struct ifinfomsg`
+    const MESSAGE: usize = 16;
+    const XDP: u16 = 43;
+    const ATTACHED: u16 = 2;
+    const GENERIC: u8 = 2;
+    let mut body = vec![0; MESSAGE];
+    if let Some(place) = body.get_mut(4..8) {
+        place.copy_from_slice(&index.to_ne_bytes());
+    }
+    let attached = |(kind, body): &Message| {
+        (*kind == NEW_LINK).then_some(())?;
+        attribute(attribute(body.get(MESSAGE..)?, XDP)?, ATTACHED)?.first().copied()
+    };
+    request(GET_LINK, 0, &body).is_ok_and(|answers| answers.iter().find_map(attached) == Some(GENERIC))
+}
+
 /// Appends an attribute, filled up to a multiple of four bytes.
 pub(crate) fn put(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);

@@ -126,7 +126,7 @@ pub(crate) struct RunArgs {
     /// A TOML policy, or a file that iptables-save or ip6tables-save wrote
     #[arg(long, value_name = "POLICY", default_value = "/etc/ringfence/policy.toml")]
     pub(crate) policy: PathBuf,
-    /// Guard this interface only; may be given several times [default: all]
+    /// Guard this interface only, now or when it appears; may be given several times [default: all]
     #[arg(long = "interface", value_name = "IF")]
     pub(crate) interfaces: Vec<String>,
     /// Judge, count and log, but let everything through

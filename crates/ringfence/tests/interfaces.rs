@@ -1,6 +1,6 @@
 //! Interfaces that come and go while the daemon runs, and kernels without TC links, through the real program. Root only.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ fn ip(lab: &Lab, words: &str) {
 
 fn status(guard: &Guard<'_>) -> Value {
     let output = guard.command(&["status", "--format", "json"]).unwrap();
-    serde_json::from_str(&output.stdout).unwrap()
+    serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", output.text()))
 }
 
 /// The mode in which an interface is guarded.

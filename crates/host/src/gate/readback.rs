@@ -49,6 +49,9 @@ pub enum Fault {
     Detached { interface: String },
     /// Another program runs on the link.
     OtherProgram { interface: String },
+    /// At TC behind somebody else's generic XDP: the kernel may copy a packet for that program and lose where its link
+    /// header was (`skb_pp_cow_data` in net/core/skbuff.c leaves `mac_len` behind), so that the gate reads nonsense.
+    Unframed { interface: String },
     /// What this host answers is not watched, though the policy needs it.
     Unwatched { interface: String },
     /// The gate stands before no interface at all.
@@ -65,6 +68,11 @@ impl fmt::Display for Fault {
             Self::LinkGone { interface } => write!(f, "{interface}: the pinned link is gone"),
             Self::Detached { interface } => write!(f, "{interface}: the gate is no longer attached"),
             Self::OtherProgram { interface } => write!(f, "{interface}: the link runs another program"),
+            Self::Unframed { interface } => write!(
+                f,
+                "{interface}: packets come through another program's generic XDP, after which the gate may not be able \
+                 to read them; load that program in the driver, or take it off"
+            ),
             Self::Unwatched { interface } => write!(f, "{interface}: what this host answers is not seen"),
             Self::Nowhere => {
                 write!(f, "the gate stands before no interface: none of the named ones is there")
@@ -146,7 +154,12 @@ fn holds<V: aya::Pod + PartialEq>(ebpf: &Ebpf, name: &str, expected: impl Fn(u32
 
 fn fault(ebpf: &Ebpf, guarded: &Guarded) -> Option<Fault> {
     let found =
-        if guarded.mode == Mode::Filter { filter_fault(ebpf, guarded) } else { link_fault(ebpf, guarded) }?;
+        if guarded.mode == Mode::Filter { filter_fault(ebpf, guarded) } else { link_fault(ebpf, guarded) };
+    let at_tc = guarded.side == Side::In && matches!(guarded.mode, Mode::Tc | Mode::Filter);
+    let found = found.or_else(|| {
+        let unframed = at_tc && crate::netlink::has_generic_xdp(guarded.index);
+        unframed.then(|| Fault::Unframed { interface: guarded.interface.clone() })
+    })?;
     Some(match guarded.side {
         Side::In => found,
         Side::Out => Fault::Unwatched { interface: guarded.interface.clone() },
