@@ -1,7 +1,7 @@
 //! The engine at work on a real PBX: who guesses passwords or walks extensions is stopped by what he does, whatever he calls
 //! himself; who telephones is not. There are no signatures here. Root only.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
