@@ -1,6 +1,6 @@
 //! The search for signatures: all of them at once, so that the price does not grow with their number.
 //!
-//! Three looks, each only at what the one before could not clear: the [filter](crate::filter) over the whole datagram;
+//! Three looks, each only at what the one before could not clear: the [`filter`] over the whole datagram;
 //! the automaton over the suspicious part, four places at a time, which says only whether a signature is there; and the
 //! automaton byte by byte, which says which.
 

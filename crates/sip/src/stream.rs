@@ -41,7 +41,7 @@ pub struct Framer {
 }
 
 impl Framer {
-    /// Keeps at most `limit` bytes of an incomplete message, and as many of up to [`MAX_EARLY`] early segments, of which the
+    /// Keeps at most `limit` bytes of an incomplete message, and as many of up to `MAX_EARLY` early segments, of which the
     /// earliest are kept.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
