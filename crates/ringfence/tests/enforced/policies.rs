@@ -110,9 +110,13 @@ fn addresses(rule: &str, family: Family) -> String {
     rule.replace("NETWORK", network).replace("HOST", host)
 }
 
-/// The file without the lines that `run` refuses, or that make others impossible to enforce.
+/// The file without the lines that `run` refuses, or that make others impossible to enforce. Rules that search TCP are left out as
+/// well: there the gate follows connections, and these packets belong to none (`crates/host/tests/gate/streams.rs` has some that do).
 fn enforceable(text: &str) -> String {
-    let mut text = text.to_owned();
+    let searches_tcp =
+        |line: &str| line.contains("-m string") && (!line.contains("-p udp") || line.contains("! -p udp"));
+    let lines: Vec<&str> = text.lines().filter(|line| !searches_tcp(line)).collect();
+    let mut text = lines.join("\n") + "\n";
     loop {
         let refused = match plan(&text) {
             Ok(()) => return text,
