@@ -94,6 +94,17 @@ struct Segment {
     flags: u8,
 }
 
+/// What following a segment told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Followed {
+    /// It may not pass.
+    Stopped(Reason),
+    /// It brings the server the bytes that come next.
+    WentOn,
+    /// It brings nothing new: anybody who knows the ports could have sent it, so nothing may come of it for the connection.
+    Beside,
+}
+
 /// Whether the policy wants `packet` followed: it searches in this TCP port.
 #[inline(always)]
 pub fn is_followed<F: Frame + ?Sized, T: Tables<F>>(search: &Search<'_, F, T>) -> bool {
@@ -103,28 +114,28 @@ pub fn is_followed<F: Frame + ?Sized, T: Tables<F>>(search: &Search<'_, F, T>) -
 /// Follows a segment to a guarded port, in which alone `found` was found. Adds what only the segments before and this one
 /// together hold; says why the segment may not pass.
 #[inline(never)]
-pub fn follow<F: Frame + ?Sized, T: Tables<F>>(
-    search: &Search<'_, F, T>,
-    found: &mut Found,
-) -> Option<Reason> {
+pub fn follow<F: Frame + ?Sized, T: Tables<F>>(search: &Search<'_, F, T>, found: &mut Found) -> Followed {
     if search.packet.fragment != Fragment::Whole {
         // What the gate cannot follow must not be put together behind it. Lawful TCP is not fragmented: it keeps its
         // segments small instead (RFC 9293 section 3.7.1).
-        return Some(Reason::FragmentedSegment);
+        return Followed::Stopped(Reason::FragmentedSegment);
     }
     let key = FlowKey::of(search.packet);
-    let segment = Segment::read(search)?;
+    let Some(segment) = Segment::read(search) else { return Followed::Beside };
     if segment.flags & RST != 0 {
         // It brings the server no data, and may free it of the connection.
-        return None;
+        return Followed::Beside;
     }
     if segment.flags & (SYN | ACK) == SYN && !search.tables.is_connected(search.packet) {
+        // The first number counts from here on: data that somebody else forges before the first does not take its place.
         search.tables.forget(&key);
+        search.tables.begin(&key);
+        search.tables.with_flow(&key, |flow| segment.begin(search, flow));
     }
     if segment.from < segment.to && search.tables.with_flow(&key, |_| ()).is_none() {
         search.tables.begin(&key);
     }
-    search.tables.with_flow(&key, |flow| segment.follow(search, flow, found))?
+    search.tables.with_flow(&key, |flow| segment.follow(search, flow, found)).unwrap_or(Followed::Beside)
 }
 
 /// Ends the connection of `packet`.
@@ -159,13 +170,13 @@ impl Segment {
         search: &Search<'_, F, T>,
         flow: &mut Flow,
         found: &mut Found,
-    ) -> Option<Reason> {
+    ) -> Followed {
         let config = search.config;
         if flow.ended != 0 {
-            return Some(Reason::EndedConnection);
+            return Followed::Stopped(Reason::EndedConnection);
         }
         if self.from >= self.to {
-            return None;
+            return Followed::Beside;
         }
         if flow.begun == 0 {
             self.begin(search, flow);
@@ -181,16 +192,16 @@ impl Segment {
                 self.begin(search, flow);
                 behind = 0;
             } else if is_early || behind > flow.remembered {
-                return Some(Reason::OutOfOrderSegment);
+                return Followed::Stopped(Reason::OutOfOrderSegment);
             } else {
                 let repeated = if behind < length { behind } else { length };
                 if !self.repeats(search, flow, repeated) {
-                    return Some(Reason::RewrittenSegment);
+                    return Followed::Stopped(Reason::RewrittenSegment);
                 }
             }
         }
         if behind >= length {
-            return None;
+            return Followed::Beside;
         }
         if flow.policy != config.policy {
             flow.policy = config.policy;
@@ -199,7 +210,7 @@ impl Segment {
         let fresh = Span { from: self.from + behind, to: self.to };
         flow.state = search.go_on(fresh, flow.state, found);
         self.remember(search, flow, behind);
-        None
+        Followed::WentOn
     }
 
     /// Takes the connection up here.

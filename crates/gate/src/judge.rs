@@ -3,7 +3,7 @@
 use crate::address::Family;
 use crate::bans;
 use crate::decode::{Fragment, Link, Packet, TCP, UDP, decode};
-use crate::flow;
+use crate::flow::{self, Followed};
 use crate::frame::Frame;
 use crate::layout::{
     ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Ban, Config, FORWARDS, HAS_BANS, HAS_BANS_ON_ALL_PORTS,
@@ -105,20 +105,19 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(
     if config.rules != 0 {
         search.packet(found);
     }
-    let followed = flow::is_followed(&search);
-    let stopped = if followed { flow::follow(&search, found) } else { None };
-    if !found.any() && stopped.is_none() {
+    let followed = if flow::is_followed(&search) { flow::follow(&search, found) } else { Followed::Beside };
+    if !found.any() && !matches!(followed, Followed::Stopped(_)) {
         return Reason::Clean;
     }
     // The policy guards what this host takes in (INPUT), not what it passes on.
     if tables.forwards(packet) {
         return Reason::Forwarded;
     }
-    if let Some(reason) = stopped {
+    if let Followed::Stopped(reason) = followed {
         return reason;
     }
     let reason = walk(tables, judgement, config, found);
-    if followed && reason == Reason::Signature {
+    if followed == Followed::WentOn && reason == Reason::Signature {
         flow::end(&Search { frame, tables, packet: &judgement.packet, config });
     }
     reason

@@ -81,6 +81,32 @@ fn a_signature_divided_at_any_byte_is_found_and_ends_the_connection() {
     }
 }
 
+/// Who knows only the ports of somebody else's connection can neither end it nor take its place.
+#[test]
+fn forged_segments_do_a_connection_no_harm() {
+    if !lab::skip::ready("forged_segments_do_a_connection_no_harm", &[]) {
+        return;
+    }
+    for (name, text) in policies() {
+        let mut pair = pair(name, &text);
+        let evil = message("friendly-scanner");
+        let good = message("Acme Phone");
+        for (port, hook) in [(2000, Hook::Xdp), (2001, Hook::Tc)] {
+            let mut send = |sequence: u32, flags: u8, bytes: &[u8]| {
+                pair.compare(hook, &segment(port, sequence, flags, bytes), name).unwrap()
+            };
+            send(999, 0x02, b"");
+            // Before the first data, and after it.
+            for next in [1000, 1000 + good.len() as u32] {
+                assert_eq!(send(77_777, 0x18, b"anything"), Reason::OutOfOrderSegment);
+                assert_eq!(send(77_777, 0x18, &evil), Reason::OutOfOrderSegment);
+                assert_eq!(send(77_777, 0x14, &evil), Reason::Signature, "{name}: a reset with text in it");
+                assert_eq!(send(next, 0x18, &good), Reason::Clean, "{name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn no_schedule_of_segments_brings_a_signature_to_the_server() {
     if !lab::skip::ready("no_schedule_of_segments", &[]) {
