@@ -93,8 +93,9 @@ pub enum Command {
     Ban { time: Duration, source: Source, reason: Kind, until: Duration, proven: bool },
     /// What a detector saw, in one sentence.
     Evidence { time: Duration, source: Source, detector: Kind, frame: u64, detail: String },
-    /// Let only a trickle of this source through: it may be someone else whose address is forged.
-    Limit { time: Duration, source: Source, reason: Kind, until: Duration },
+    /// Let only a trickle of this source through: it may be someone else whose address is forged. One that is known keeps the
+    /// rate at which a flood begins, so that nobody can silence it by flooding in its name.
+    Limit { time: Duration, source: Source, reason: Kind, until: Duration, is_known: bool },
     /// The source is of this class from now on.
     Trust { time: Duration, source: Source, class: Class },
     /// The source authenticated: its limit ends.

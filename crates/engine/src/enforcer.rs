@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::command::{Command, Source};
+use crate::detectors::Kind;
 use crate::settings::Settings;
 
 /// Why a packet does not pass.
@@ -22,13 +23,35 @@ pub struct Enforcer {
     bans: HashMap<Source, Duration>,
     limits: HashMap<Source, Trickle>,
     capacity: usize,
-    packets_a_minute: u32,
-    burst: u32,
+    stranger: Grant,
+    known: Grant,
+}
+
+/// What a limited source is still granted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Grant {
+    pub packets_a_minute: u32,
+    /// Packets that may come at once.
+    pub burst: u32,
+}
+
+impl Grant {
+    /// Of a source that is known, or of a stranger.
+    #[must_use]
+    pub fn new(settings: &Settings, is_known: bool) -> Self {
+        if is_known {
+            let flood = |key: &'static str| settings.get(Some(Kind::Flood), key);
+            return Self { packets_a_minute: flood("rate").saturating_mul(60), burst: flood("burst") };
+        }
+        let get = |key: &'static str| settings.get(None, key);
+        Self { packets_a_minute: get("limit-packets"), burst: get("limit-burst") }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Trickle {
     until: Duration,
+    grant: Grant,
     /// Packets that may pass, and since when that is so.
     left: f64,
     at: Duration,
@@ -42,8 +65,8 @@ impl Enforcer {
             bans: HashMap::new(),
             limits: HashMap::new(),
             capacity,
-            packets_a_minute: settings.get(None, "limit-packets"),
-            burst: settings.get(None, "limit-burst"),
+            stranger: Grant::new(settings, false),
+            known: Grant::new(settings, true),
         }
     }
 
@@ -58,14 +81,16 @@ impl Enforcer {
                     self.bans.insert(*source, *until);
                 }
             }
-            Command::Limit { time, source, until, .. } => {
+            Command::Limit { time, source, until, is_known, .. } => {
+                let grant = if *is_known { self.known } else { self.stranger };
                 if self.limits.len() >= self.capacity {
                     self.limits.retain(|_, trickle| trickle.until > *time);
                 }
                 if let Some(trickle) = self.limits.get_mut(source) {
                     trickle.until = *until;
+                    trickle.grant = grant;
                 } else if self.limits.len() < self.capacity {
-                    let trickle = Trickle { until: *until, left: f64::from(self.burst), at: *time };
+                    let trickle = Trickle { until: *until, grant, left: f64::from(grant.burst), at: *time };
                     self.limits.insert(*source, trickle);
                 }
             }
@@ -86,8 +111,9 @@ impl Enforcer {
             return Some(Stop::Banned);
         }
         let trickle = self.limits.get_mut(&source).filter(|trickle| trickle.until > now)?;
-        let refilled = now.saturating_sub(trickle.at).as_secs_f64() * f64::from(self.packets_a_minute) / 60.0;
-        trickle.left = (trickle.left + refilled).min(f64::from(self.burst));
+        let Grant { packets_a_minute, burst } = trickle.grant;
+        let refilled = now.saturating_sub(trickle.at).as_secs_f64() * f64::from(packets_a_minute) / 60.0;
+        trickle.left = (trickle.left + refilled).min(f64::from(burst));
         trickle.at = now;
         if trickle.left < 1.0 {
             return Some(Stop::Limited);

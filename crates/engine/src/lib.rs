@@ -28,7 +28,7 @@ mod transaction;
 pub use command::{Class, Command, Source};
 pub use detectors::{Detector, Kind, REGISTRY};
 pub use docs::markdown;
-pub use enforcer::{Enforcer, Stop};
+pub use enforcer::{Enforcer, Grant, Stop};
 pub use engine::{Engine, Limits};
 pub use observation::{Direction, Fate, Observation, Segment, Transport};
 pub use settings::{Action, DECISION, Setting, Settings};

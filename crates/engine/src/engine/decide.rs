@@ -103,7 +103,7 @@ impl Engine {
         }
         match scene.class {
             // Limited when wild, never banned.
-            Class::Trusted if kind == Kind::Flood => self.limit(address, kind, scene.now),
+            Class::Trusted if kind == Kind::Flood => self.limit(address, kind, scene.now, true),
             Class::Trusted => {}
             Class::Credited | Class::Proven | Class::Unproven => self.add(kind, points, is_proof, scene),
         }
@@ -131,7 +131,7 @@ impl Engine {
         // Nobody may have a customer limited by forging its address; what floods is limited whoever sends it.
         let is_known = scene.class >= Class::Credited || source.accepted > 0;
         if suspicious && (!is_known || kind == Kind::Flood) {
-            self.limit(address, kind, now);
+            self.limit(address, kind, now, is_known);
         }
     }
 
@@ -149,7 +149,7 @@ impl Engine {
         self.commands.push_back(Command::Ban { time, source: address, reason, until, proven: true });
     }
 
-    fn limit(&mut self, address: Address, reason: Kind, now: Tick) {
+    fn limit(&mut self, address: Address, reason: Kind, now: Tick, is_known: bool) {
         let source = self.sources.entry(address.number());
         // A limit that goes on is told again when half of it is over.
         let half = Tick(self.rules.limit.0 / 2);
@@ -159,7 +159,7 @@ impl Engine {
         let until = now.plus(self.rules.limit);
         source.limited_until = until;
         let (time, until) = (self.now, self.now + until.since(now).as_duration());
-        self.commands.push_back(Command::Limit { time, source: address, reason, until });
+        self.commands.push_back(Command::Limit { time, source: address, reason, until, is_known });
     }
 
     /// Points that were given when the sender might have been someone else count for certain now.

@@ -38,6 +38,20 @@ fn floods_in_the_name_of_a_carrier_and_of_strangers() {
 }
 
 #[test]
+fn a_flood_in_a_carriers_name_does_not_silence_it() {
+    let mut world = World::new();
+    world.carriers.insert("192.0.2.200".parse().expect("an address"));
+    carrier_calls(&mut world, "c0");
+    for packet in 0..3_000_u32 {
+        world.ask(CARRIER, &Ask::new("INVITE", "1", &packet.to_string(), &format!("f{packet}")));
+    }
+    assert!(world.limits().iter().any(|(_, kind)| *kind == engine::Kind::Flood), "{:?}", world.limits());
+    world.wait(std::time::Duration::from_secs(10));
+    (0..50).for_each(|call| carrier_calls(&mut world, &format!("after{call}")));
+    world.nobody_is_banned();
+}
+
+#[test]
 fn tags_that_were_never_sent_prove_nothing() {
     let mut world = World::new();
     for packet in 0..200 {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::{Class, Command, Direction, Fate, Observation, Segment, Transport};
+use engine::{Class, Command, Direction, Fate, Grant, Observation, Segment, Transport};
 use gate::decode::{TCP, UDP};
 use gate::layout::Event;
 use gate::limit::Rate;
@@ -23,8 +23,8 @@ const PROVEN: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Live {
     detection: Detection,
     told: Told,
-    /// What a limited source is still granted.
-    trickle: Rate,
+    /// What a limited stranger is still granted, and a limited source that is known.
+    trickles: [Rate; 2],
     pub(crate) bans: u64,
     pub(crate) limits: u64,
     pub(crate) alerts: u64,
@@ -39,10 +39,13 @@ impl Live {
     pub(crate) fn new(policy: &Policy) -> Result<Self, Exit> {
         let [seed, _] = host::machine::random()?;
         let told = policy.detection().clone();
-        let get = |key: &'static str| told.settings.get(None, key);
+        let trickles = [false, true].map(|is_known| {
+            let grant = Grant::new(&told.settings, is_known);
+            Rate::new(grant.packets_a_minute, 60, grant.burst)
+        });
         Ok(Self {
             detection: Detection::new(policy, seed),
-            trickle: Rate::new(get("limit-packets"), 60, get("limit-burst")),
+            trickles,
             told,
             bans: 0,
             limits: 0,
@@ -97,9 +100,14 @@ impl Live {
                 let ban = Banned { address: source.address(), until: monotonic(*until), all_ports: false };
                 sources.ban([ban])?.refused == 0
             }
-            Command::Limit { source, until, .. } => {
+            Command::Limit { source, until, is_known, .. } => {
                 self.limits += 1;
-                sources.limit(source.address(), monotonic(*until), self.trickle)?
+                let [stranger, known] = self.trickles;
+                sources.limit(
+                    source.address(),
+                    monotonic(*until),
+                    if *is_known { known } else { stranger },
+                )?
             }
             Command::Unlimit { source, .. } => {
                 sources.unlimit(source.address());

@@ -20,7 +20,7 @@ pub(crate) fn json(command: &Command) -> Option<Value> {
             "type": "alert", "time": rfc3339(*time), "source": source.to_string(), "detector": detector.as_str(),
             "detail": detail,
         }),
-        Command::Limit { time, source, reason, until } => json!({
+        Command::Limit { time, source, reason, until, .. } => json!({
             "type": "limit", "time": rfc3339(*time), "source": source.to_string(), "reason": reason.as_str(),
             "until": rfc3339(*until),
         }),
@@ -43,7 +43,7 @@ pub(crate) fn text(command: &Command) -> Option<String> {
         Command::Alert { time, source, detector, detail } => {
             format!("{} ALERT {source} {}: {detail}", rfc3339(*time), detector.as_str())
         }
-        Command::Limit { time, source, reason, until } => {
+        Command::Limit { time, source, reason, until, .. } => {
             format!("{} LIMIT {source} {} until {}", rfc3339(*time), reason.as_str(), rfc3339(*until))
         }
         Command::Unlimit { time, source } => format!("{} limit of {source} lifted", rfc3339(*time)),
