@@ -1,6 +1,6 @@
 //! The automaton in the shape that the gate walks: classes of bytes, then rows of one entry per class.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use gate::automaton::{ACCEPTS, Automaton as Layout, ROWS_SIZE, lay_out, state};
 
@@ -31,9 +31,16 @@ impl Table {
             return Err(AutomatonError::TooManyStates(states));
         }
         let accepting = automaton.outputs.len();
+        let order = order(automaton);
+        let mut places = vec![0; order.len()];
+        for (place, number) in (0u32..).zip(&order) {
+            if let Some(slot) = places.get_mut(*number as usize) {
+                *slot = place;
+            }
+        }
         let state = |number: u32| {
             let accepts = if (number as usize) < accepting { ACCEPTS } else { 0 };
-            state(number, shift) | accepts
+            state(places.get(number as usize).copied().unwrap_or(0), shift) | accepts
         };
         let row = |from: &[u32; 256]| {
             let mut row = vec![0; 1 << shift];
@@ -44,11 +51,54 @@ impl Table {
             }
             row
         };
-        let rows: Vec<Vec<u32>> = automaton.rows.iter().map(row).collect();
+        let rows: Vec<Vec<u32>> =
+            order.iter().filter_map(|number| automaton.rows.get(*number as usize)).map(row).collect();
         let start = state(automaton.start);
         let automaton = lay_out(&classes, &rows, shift).ok_or(AutomatonError::TooManyStates(states))?;
         Ok(Self { automaton, start, shift })
     }
+}
+
+/// The states in the order of their rows: the accepting ones, as they are; then each one with what follows it in a signature
+/// close behind, so that a text that is nearly a signature stays in few pages of memory.
+fn order(automaton: &Automaton) -> Vec<u32> {
+    let targets = |state: u32| automaton.rows.get(state as usize).into_iter().flatten().copied();
+    let count = automaton.rows.len();
+    // How many bytes lead to each state at least. What leads one farther is the next byte of some signature.
+    let mut depths = vec![usize::MAX; count];
+    let mut queue = VecDeque::from([automaton.start]);
+    if let Some(depth) = depths.get_mut(automaton.start as usize) {
+        *depth = 0;
+    }
+    let depth = |depths: &[usize], state: u32| depths.get(state as usize).copied().unwrap_or(0);
+    while let Some(state) = queue.pop_front() {
+        let next = depth(&depths, state) + 1;
+        for target in targets(state) {
+            if let Some(depth) = depths.get_mut(target as usize)
+                && *depth == usize::MAX
+            {
+                *depth = next;
+                queue.push_back(target);
+            }
+        }
+    }
+    let mut order: Vec<u32> = (0u32..).take(automaton.outputs.len()).collect();
+    let mut placed = vec![false; count];
+    placed.iter_mut().take(order.len()).for_each(|placed| *placed = true);
+    let mut seen = vec![false; count];
+    // Whatever no byte leads to comes last.
+    let mut stack: Vec<u32> = (0u32..).take(count).chain([automaton.start]).collect();
+    while let Some(state) = stack.pop() {
+        if seen.get_mut(state as usize).is_none_or(|seen| std::mem::replace(seen, true)) {
+            continue;
+        }
+        if placed.get_mut(state as usize).is_some_and(|placed| !std::mem::replace(placed, true)) {
+            order.push(state);
+        }
+        let next = depth(&depths, state).saturating_add(1);
+        stack.extend(targets(state).filter(|target| depth(&depths, *target) == next));
+    }
+    order
 }
 
 /// The class of each byte: bytes that lead to the same states everywhere share one.
@@ -84,6 +134,7 @@ mod tests {
         let automaton = compile(&needles).unwrap();
         let table = Table::new(&automaton).unwrap();
         assert!(table.shift <= 6, "{}", table.shift);
+        let mut places = HashMap::new();
         let mut state = automaton.start;
         let mut fast = table.start;
         let mut random = 1u32;
@@ -95,8 +146,12 @@ mod tests {
             for byte in bytes {
                 state = automaton.rows[state as usize][usize::from(byte)];
                 fast = next(&table.automaton, fast, byte);
-                assert_eq!(row(fast, table.shift), state);
-                assert_eq!(fast & ACCEPTS != 0, (state as usize) < automaton.outputs.len());
+                let accepts = (state as usize) < automaton.outputs.len();
+                assert_eq!(fast & ACCEPTS != 0, accepts);
+                // The rows of the others may stand anywhere, but always there.
+                let place = row(fast, table.shift);
+                assert_eq!(*places.entry(state).or_insert(place), place);
+                assert!(!accepts || place == state);
             }
         }
     }

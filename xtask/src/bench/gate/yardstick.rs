@@ -17,7 +17,7 @@ impl Yardstick {
     pub(super) fn load(sources: u32) -> Result<Self> {
         let path = workspace().join("bpf/bench.bpf.o");
         let mut ebpf = Ebpf::load_file(&path).with_context(|| format!("cannot load `{}`", path.display()))?;
-        for name in ["empty", "scatter"] {
+        for name in ["empty", "scatter", "touch"] {
             program(&mut ebpf, name)?.load()?;
         }
         let mut map: Array<_, u32> = Array::try_from(ebpf.map_mut("SOURCES").context("no map")?)?;
@@ -35,6 +35,12 @@ impl Yardstick {
     pub(super) fn scattered_empty(&mut self, frame: &[u8], repeat: u32) -> Result<f64> {
         let empty = self.empty.try_clone()?;
         self.into(&empty, frame, repeat)
+    }
+
+    /// One cache line of a large table, behind the same.
+    pub(super) fn scattered_touch(&mut self, frame: &[u8], repeat: u32) -> Result<f64> {
+        let touch = program(&mut self.ebpf, "touch")?.fd()?.try_clone()?;
+        self.into(&touch, frame, repeat)
     }
 
     /// The gate behind the one that changes sources.
