@@ -27,7 +27,7 @@ static CONFIG: Config = Config {
     flags: 0,
     rules: 0,
     start: 0,
-    shift: 0,
+    width: 0,
     events_per_second: 0,
     tag: 0,
     longest: 0,

@@ -4,7 +4,7 @@
 //! loads, of which only the second waits for the step before. All of it stands in one array of bytes, so that places need no
 //! multiplication, and a mask keeps them in bounds.
 
-/// Entries of all rows together, a power of two: 16,384 states of 64 classes, 4,096 of 256.
+/// Entries of all rows together, a power of two: 26,214 states of 40 classes, 4,096 of 256.
 pub const ROWS_SIZE: usize = 1 << 20;
 
 /// Bytes of an entry.
@@ -36,26 +36,30 @@ fn number(automaton: &Automaton, place: usize) -> u32 {
         .map_or(0, |bytes| u32::from_ne_bytes(*bytes))
 }
 
-/// The state with the row of that number, in an automaton whose rows have `1 << shift` entries.
-pub const fn state(row: u32, shift: u32) -> u32 {
-    row << (shift + ENTRY.ilog2())
+/// The state with the row of that number, in an automaton whose rows have `width` entries.
+pub const fn state(row: u32, width: u32) -> u32 {
+    row * width * ENTRY as u32
 }
 
 /// The row of a state, counted from 0; accepting states have the lowest.
 #[inline(always)]
-pub fn row(state: u32, shift: u32) -> u32 {
-    (state & MASK as u32) >> ((shift + ENTRY.ilog2()) & 31)
+pub fn row(state: u32, width: u32) -> u32 {
+    match (state & MASK as u32).checked_div(width.wrapping_mul(ENTRY as u32)) {
+        Some(row) => row,
+        None => 0,
+    }
 }
 
-/// An automaton of `classes`, one for each byte, and rows of `1 << shift` states; `None` if there is no room for the rows.
+/// An automaton of `classes`, one for each byte, and its rows; `None` if there is no room for them.
+///
+/// Rows stand close together. Were their length rounded up to a power of two, the entries that texts need would share few
+/// sets of the processor's cache.
 #[cfg(any(feature = "std", test))]
-pub fn lay_out(classes: &[u32; 256], rows: &[Vec<u32>], shift: u32) -> Option<Box<Automaton>> {
+pub fn lay_out(classes: &[u32; 256], rows: &[Vec<u32>]) -> Option<Box<Automaton>> {
     let mut bytes = Vec::with_capacity(size_of::<Automaton>());
     bytes.extend(classes.iter().flat_map(|class| (class * ENTRY as u32).to_ne_bytes()));
     for row in rows {
-        let end = bytes.len() + (ENTRY << shift);
         bytes.extend(row.iter().flat_map(|state| state.to_ne_bytes()));
-        bytes.resize(end, 0);
     }
     if bytes.len() > size_of::<Automaton>() {
         return None;

@@ -139,8 +139,8 @@ pub struct Config {
     pub rules: u32,
     /// Automaton state before the first byte.
     pub start: u32,
-    /// Binary logarithm of the length of an automaton's row.
-    pub shift: u32,
+    /// Entries of a row of the automaton.
+    pub width: u32,
     /// Events that one CPU may send in one second about packets that are dropped or logged, and as many about others.
     pub events_per_second: u32,
     /// Bits under [`TAG_MASK`] of the packet mark, by which the last hook knows a datagram that was reassembled in our

@@ -13,6 +13,8 @@ use crate::tables::Tables;
 
 /// Bytes that each of the four places advances at once.
 const STEP: u32 = 16;
+/// Places that are walked side by side.
+const PLACES: u32 = 6;
 /// Below this the four places cost more than they save.
 const WORTHWHILE: u32 = 192;
 
@@ -130,41 +132,41 @@ impl<F: Frame + ?Sized, T: Tables<F>> Search<'_, F, T> {
         let Self { frame, tables, packet, config } = self;
         let network = u32::from(packet.network);
         let bytes = span.to - span.from;
-        let steps = (bytes / 4 + config.longest).div_ceil(STEP);
+        let steps = (bytes / PLACES + config.longest).div_ceil(STEP);
         let part = steps * STEP;
         if part > bytes {
             return true;
         }
         let Some(automaton) = tables.automaton() else { return false };
-        let begins = |index: u32| network + span.from + (bytes - part) * index / 3;
-        let (a, b, c, d) = (begins(0), begins(1), begins(2), begins(3));
-        let mut states = [config.start; 4];
+        let begin = network + span.from;
+        let rest = bytes - part;
+        let mut states = [config.start; PLACES as usize];
         let mut is_in = false;
         tables.repeat(steps, |step| {
-            let step = (step & 0xfff) * STEP;
-            let (Some(a), Some(b), Some(c), Some(d)) = (
-                frame.direct::<{ STEP as usize }>(a + step),
-                frame.direct::<{ STEP as usize }>(b + step),
-                frame.direct::<{ STEP as usize }>(c + step),
-                frame.direct::<{ STEP as usize }>(d + step),
-            ) else {
+            let step = begin + (step & 0xfff) * STEP;
+            let place = |index: u32| frame.direct::<{ STEP as usize }>(step + rest * index / (PLACES - 1));
+            let (Some(a), Some(b), Some(c), Some(d), Some(e), Some(f)) =
+                (place(0), place(1), place(2), place(3), place(4), place(5))
+            else {
                 is_in = true;
                 return false;
             };
-            let [mut w, mut x, mut y, mut z] = states;
+            let [mut u, mut v, mut w, mut x, mut y, mut z] = states;
             let mut seen = 0;
             // Written out, as each number in memory is one step of the slowest.
             macro_rules! steps {
                 ($($index:literal)*) => { $(
-                    w = next(automaton, w, a[$index]);
-                    x = next(automaton, x, b[$index]);
-                    y = next(automaton, y, c[$index]);
-                    z = next(automaton, z, d[$index]);
-                    seen |= w | x | y | z;
+                    u = next(automaton, u, a[$index]);
+                    v = next(automaton, v, b[$index]);
+                    w = next(automaton, w, c[$index]);
+                    x = next(automaton, x, d[$index]);
+                    y = next(automaton, y, e[$index]);
+                    z = next(automaton, z, f[$index]);
+                    seen |= u | v | w | x | y | z;
                 )* };
             }
             steps!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-            states = [w, x, y, z];
+            states = [u, v, w, x, y, z];
             is_in = seen & ACCEPTS != 0;
             !is_in
         });
@@ -226,7 +228,7 @@ impl<F: Frame + ?Sized, T: Tables<F>> Walk<'_, F, T> {
         let Some(byte) = self.found.chunk.0.get(index as usize & (CHUNK - 1)) else { return false };
         self.state = next(self.automaton, self.state, *byte);
         if self.state & ACCEPTS != 0 {
-            let row = row(self.state, self.search.config.shift);
+            let row = row(self.state, self.search.config.width);
             collect(self.search.tables, row, (begin + index + 1) as u16, self.found);
         }
         true

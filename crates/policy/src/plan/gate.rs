@@ -197,7 +197,7 @@ fn assemble(drafts: &Drafts, unproven: &Unproven) -> Result<GatePlan, Vec<Unenfo
         flags,
         rules: u32::try_from(plan.tables.rules.len()).unwrap_or(0),
         start: table.start,
-        shift: table.shift,
+        width: table.width,
         events_per_second: 0,
         tag: 0,
         longest: longest(&patterns),

@@ -12,8 +12,8 @@ pub struct Table {
     pub automaton: Box<Layout>,
     /// The state before the first byte.
     pub start: u32,
-    /// Binary logarithm of a row's length.
-    pub shift: u32,
+    /// Entries of a row.
+    pub width: u32,
 }
 
 impl Table {
@@ -24,9 +24,8 @@ impl Table {
     /// [`AutomatonError::TooManyStates`] if its rows do not fit.
     pub fn new(automaton: &Automaton) -> Result<Self, AutomatonError> {
         let classes = classes(automaton);
-        let count = classes.iter().max().map_or(1, |most| most + 1);
-        let shift = count.next_power_of_two().ilog2();
-        let states = ROWS_SIZE >> shift;
+        let width = classes.iter().max().map_or(1, |most| most + 1);
+        let states = ROWS_SIZE / width as usize;
         if automaton.rows.len() > states {
             return Err(AutomatonError::TooManyStates(states));
         }
@@ -40,10 +39,10 @@ impl Table {
         }
         let state = |number: u32| {
             let accepts = if (number as usize) < accepting { ACCEPTS } else { 0 };
-            state(places.get(number as usize).copied().unwrap_or(0), shift) | accepts
+            state(places.get(number as usize).copied().unwrap_or(0), width) | accepts
         };
         let row = |from: &[u32; 256]| {
-            let mut row = vec![0; 1 << shift];
+            let mut row = vec![0; width as usize];
             for (class, next) in classes.iter().zip(from) {
                 if let Some(slot) = row.get_mut(*class as usize) {
                     *slot = state(*next);
@@ -54,8 +53,8 @@ impl Table {
         let rows: Vec<Vec<u32>> =
             order.iter().filter_map(|number| automaton.rows.get(*number as usize)).map(row).collect();
         let start = state(automaton.start);
-        let automaton = lay_out(&classes, &rows, shift).ok_or(AutomatonError::TooManyStates(states))?;
-        Ok(Self { automaton, start, shift })
+        let automaton = lay_out(&classes, &rows).ok_or(AutomatonError::TooManyStates(states))?;
+        Ok(Self { automaton, start, width })
     }
 }
 
@@ -133,7 +132,7 @@ mod tests {
             .collect();
         let automaton = compile(&needles).unwrap();
         let table = Table::new(&automaton).unwrap();
-        assert!(table.shift <= 6, "{}", table.shift);
+        assert!(table.width <= 40, "{}", table.width);
         let mut places = HashMap::new();
         let mut state = automaton.start;
         let mut fast = table.start;
@@ -149,7 +148,7 @@ mod tests {
                 let accepts = (state as usize) < automaton.outputs.len();
                 assert_eq!(fast & ACCEPTS != 0, accepts);
                 // The rows of the others may stand anywhere, but always there.
-                let place = row(fast, table.shift);
+                let place = row(fast, table.width);
                 assert_eq!(*places.entry(state).or_insert(place), place);
                 assert!(!accepts || place == state);
             }
