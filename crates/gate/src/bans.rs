@@ -106,29 +106,37 @@ pub fn places(address: &Address, family: Family, key: [u64; 2]) -> (u32, u32) {
     (hash as u32 & mask, (hash >> 40) as u32 & mask)
 }
 
+/// Looks at all places and branches on none: where in its bucket an address stands is chance, so a processor would guess
+/// wrong for most packets, and could not fetch the next one's bucket while it waits for this one.
 #[inline(always)]
 fn ask(bucket: &Bucket, address: &Address, family: Family) -> Answer {
     let (high, low) = address.halves();
-    let mut has_room = false;
+    let mut term = 0;
+    let mut room = 0;
     match family {
         Family::Ipv4 => {
-            for [place, term] in bucket.as_chunks().0 {
-                if *place == low as u32 && *term != 0 {
-                    return Answer::Banned(Term(*term));
-                }
-                has_room |= *term == 0;
+            for [place, until] in bucket.as_chunks().0 {
+                term |= until & all_ones_if_zero(place ^ low as u32);
+                room |= all_ones_if_zero(*until);
             }
         }
         Family::Ipv6 => {
-            for [first, second, term] in bucket.as_chunks().0 {
-                if *first == (high >> 32) as u32 && *second == high as u32 && *term != 0 {
-                    return Answer::Banned(Term(*term));
-                }
-                has_room |= *term == 0;
+            for [first, second, until] in bucket.as_chunks().0 {
+                term |= until & all_ones_if_zero((first ^ (high >> 32) as u32) | (second ^ high as u32));
+                room |= all_ones_if_zero(*until);
             }
         }
     }
-    if has_room { Answer::No } else { Answer::Elsewhere }
+    match (term, room) {
+        (0, 0) => Answer::Elsewhere,
+        (0, _) => Answer::No,
+        (term, _) => Answer::Banned(Term(term)),
+    }
+}
+
+#[inline(always)]
+fn all_ones_if_zero(number: u32) -> u32 {
+    ((i64::from(number) - 1) >> 63) as u32
 }
 
 /// Puts an address into the first of its buckets that has room, the one where it is already before all; `false` if neither

@@ -1,7 +1,7 @@
 //! The search for signatures: all of them at once, so that the price does not grow with their number.
 //!
 //! Three looks, each only at what the one before could not clear: the [`filter`] over the whole datagram;
-//! the automaton over the suspicious part, four places at a time, which says only whether a signature is there; and the
+//! the automaton over the suspicious part, six places at a time, which says only whether a signature is there; and the
 //! automaton byte by byte, which says which.
 
 use crate::automaton::{ACCEPTS, Automaton, next, row};
@@ -11,11 +11,11 @@ use crate::frame::{CHUNK, Chunk, Copied, Frame};
 use crate::layout::{Config, FILTERED, MAX_GROUPS, MAX_OUTPUTS, NONE};
 use crate::tables::Tables;
 
-/// Bytes that each of the four places advances at once.
+/// Bytes that each of the places advances at once.
 const STEP: u32 = 16;
 /// Places that are walked side by side.
 const PLACES: u32 = 6;
-/// Below this the four places cost more than they save.
+/// Below this they cost more than they save.
 const WORTHWHILE: u32 = 192;
 
 /// Per group the lowest signature that was found, and room to work in: the kernel keeps it outside of the stack.
@@ -122,8 +122,8 @@ impl<F: Frame + ?Sized, T: Tables<F>> Search<'_, F, T> {
         self.walk(span, self.config.start, found);
     }
 
-    /// Whether a signature lies in `span`. Four automata walk it side by side: a step waits for the one before it, so
-    /// four that do not depend on each other take little more time than one. Their parts overlap by the longest
+    /// Whether a signature lies in `span`. Six automata walk it side by side: a step waits for the one before it, so
+    /// six that do not depend on each other take little more time than one. Their parts overlap by the longest
     /// signature.
     ///
     /// Not inlined, like everything here that only few packets come to: its stack in the kernel is then its own.
