@@ -103,6 +103,9 @@ pub static FRESH: Array<Flow, 1> = Array::new();
 pub static BLOCKED: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREALLOC> = LpmTrie::new();
 
 #[btf_map]
+pub static NETWORKS: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREALLOC> = LpmTrie::new();
+
+#[btf_map]
 pub static TRUSTED: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREALLOC> = LpmTrie::new();
 
 /// 4 MiB: thousands of SIP messages.

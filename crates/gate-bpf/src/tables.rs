@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::bindings::bpf_fib_lookup as FibLookup;
 use aya_ebpf::helpers::generated::bpf_loop;
 use gate::automaton::Automaton;
-use gate::bans::Bucket;
+use gate::bans::{Bucket, Term};
 use gate::flow::{Flow, FlowKey};
 use gate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
 use gate::limit::Buckets;
@@ -14,7 +14,7 @@ use gate::{Address, Family, Packet, Tables};
 use crate::clock;
 use crate::context::{Context, opaque, put};
 use crate::maps::{
-    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, BUCKETS, FILTER, FLOWS, FRESH, INTERFACES, LIVE, OUTPUTS, PORTS,
+    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, BUCKETS, FILTER, FLOWS, FRESH, INTERFACES, LIVE, NETWORKS, OUTPUTS, PORTS,
     PROVEN, RULES, SPECIAL, TRUSTED, config, host_key,
 };
 
@@ -62,6 +62,11 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
             Family::Ipv4 => BANS_V4.get(number),
             Family::Ipv6 => BANS_V6.get(number),
         }
+    }
+
+    #[inline(always)]
+    fn network(&self, address: &Address) -> Option<Term> {
+        NETWORKS.get(&host_key(address.0)).map(|term| Term(*term))
     }
 
     #[inline(always)]

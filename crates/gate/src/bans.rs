@@ -33,6 +33,8 @@ impl Term {
     const TAKEN: u32 = 1;
     /// The ban covers every port, not only the guarded ones.
     const ALL_PORTS: u32 = 2;
+    /// Not a ban: what comes from there is let through.
+    const TRUSTED: u32 = 4;
     /// Over since the machine started.
     #[cfg(any(feature = "std", test))]
     const OVER: Self = Self(Self::TAKEN);
@@ -42,6 +44,17 @@ impl Term {
         let units = (until >> UNIT) + 1;
         let units = if units > FOREVER as u64 { FOREVER } else { units as u32 };
         Self(units << 8 | Self::TAKEN | if all_ports { Self::ALL_PORTS } else { 0 })
+    }
+
+    /// A network that is trusted until `until`, instead of banned.
+    pub const fn trusted(until: u64) -> Self {
+        Self(Self::new(until, true).0 | Self::TRUSTED)
+    }
+
+    /// Whether it is trust, not a ban.
+    #[inline(always)]
+    pub const fn is_trust(self) -> bool {
+        self.0 & Self::TRUSTED != 0
     }
 
     /// Whether it is in force at `now`.
@@ -175,6 +188,24 @@ pub fn insert<E>(
     write(&mut bucket, family, index, address, term);
     store.set(family, number, &bucket)?;
     Ok(true)
+}
+
+/// The term of an address, which may be over.
+#[cfg(any(feature = "std", test))]
+pub fn find<E>(
+    store: &mut impl Store<E>,
+    address: &Address,
+    family: Family,
+    key: [u64; 2],
+) -> Result<Option<Term>, E> {
+    let (first, second) = places(address, family, key);
+    for number in [first, second] {
+        let bucket = store.get(family, number)?;
+        if let Some((_, term)) = entries(&bucket, family).find(|entry| is_of(*entry, address, family)) {
+            return Ok(Some(term));
+        }
+    }
+    Ok(None)
 }
 
 /// Takes an address out; whether it was in.

@@ -7,7 +7,7 @@ use crate::flow::{self, Followed};
 use crate::frame::Frame;
 use crate::layout::{
     ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Ban, Config, FORWARDS, HAS_BANS, HAS_BANS_ON_ALL_PORTS,
-    HAS_BLOCKED, HAS_PROVEN, HAS_SPECIAL, HAS_TRUSTED, LIMITED, MAX_NOTES, MAX_RULES, NONE, Rule, action,
+    HAS_BLOCKED, HAS_NETWORKS, HAS_PROVEN, HAS_SPECIAL, HAS_TRUSTED, LIMITED, MAX_NOTES, MAX_RULES, NONE, Rule, action,
     check,
 };
 use crate::limit;
@@ -72,6 +72,14 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(
     let live = tables.live();
     // A later fragment has no port to tell whether it is for the PBX; the source already is unwelcome.
     let may_be_guarded = is_guarded(tables, packet, config) || packet.fragment == Fragment::Later;
+    if live.flags & HAS_NETWORKS != 0
+        && (may_be_guarded || live.flags & HAS_BANS_ON_ALL_PORTS != 0)
+        && let Some(term) = tables.network(&packet.source)
+        && (may_be_guarded || term.covers_all_ports())
+        && term.lasts(tables.now())
+    {
+        return if term.is_trust() { Reason::Trusted } else { Reason::Banned };
+    }
     let asks_for_bans = if may_be_guarded { HAS_BANS } else { HAS_BANS_ON_ALL_PORTS };
     if live.flags & asks_for_bans != 0
         && let Some(term) = bans::term(tables, packet, live.key)

@@ -9,7 +9,7 @@ use crate::reason::REASONS;
 use crate::scan::Found;
 
 /// Version of everything in this file.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Names of the maps, as the object and the pins have them (the kernel keeps 15 bytes).
 pub mod map {
@@ -39,6 +39,9 @@ pub mod map {
     /// [`super::SourceKey`] to [`super::Ban`]: bans that found no place in the buckets, and sources that are let through at
     /// a trickle.
     pub const SPECIAL: &str = "SPECIAL";
+    /// Networks (prefix trie) that were banned or trusted while a policy was in force: [`crate::bans::Term`]s. The
+    /// longest prefix decides.
+    pub const NETWORKS: &str = "NETWORKS";
     /// [`super::SourceKey`] to [`super::Proven`].
     pub const PROVEN: &str = "PROVEN";
     /// One value: [`crate::limit::Buckets`].
@@ -70,7 +73,7 @@ pub const MAX_OUTPUTS: usize = 8;
 pub const MAX_BANS: u32 = 1 << 20;
 /// Bound of [`map::SPECIAL`].
 pub const MAX_SPECIAL: u32 = 1 << 16;
-/// Bound of [`map::BLOCKED`] and of [`map::TRUSTED`]: a trie is slow when large (DATAPLANE 1.2).
+/// Bound of [`map::BLOCKED`], of [`map::TRUSTED`] and of [`map::NETWORKS`]: a trie is slow when large (DATAPLANE 1.2).
 pub const MAX_NETWORKS: u32 = 1 << 17;
 
 /// [`Config::flags`]: judge and count, but pass everything.
@@ -108,6 +111,9 @@ pub const HAS_SPECIAL: u32 = 16;
 pub const HAS_BANS: u32 = 1;
 /// [`Live::flags`]: some of them on every port, so that every packet has to be asked about.
 pub const HAS_BANS_ON_ALL_PORTS: u32 = 2;
+
+/// [`Live::flags`]: [`map::NETWORKS`] is not empty.
+pub const HAS_NETWORKS: u32 = 32;
 
 /// [`Live::flags`]: some sources are proven.
 pub const HAS_PROVEN: u32 = 4;

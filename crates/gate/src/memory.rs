@@ -63,6 +63,8 @@ pub struct MemoryTables {
     pub policy: GateTables,
     pub live: Live,
     pub bans: MemoryBans,
+    /// Networks that were banned or trusted: prefix length (of 128), address, what they are.
+    pub networks: Vec<(u8, NetworkKey, Term)>,
     /// Sources that are let through at a trickle, and bans that found no place.
     pub special: RefCell<HashMap<SourceKey, Ban>>,
     /// Sources that have shown that their addresses are their own.
@@ -98,6 +100,11 @@ impl Tables<[u8]> for MemoryTables {
 
     fn bucket(&self, family: Family, number: u32) -> Option<&Bucket> {
         self.bans.0.get(&(family, number))
+    }
+
+    fn network(&self, address: &Address) -> Option<Term> {
+        let around = self.networks.iter().filter(|(prefix, network, _)| is_within(*prefix, network, address));
+        around.max_by_key(|(prefix, _, _)| *prefix).map(|(_, _, term)| *term)
     }
 
     fn with_special<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R> {
@@ -252,9 +259,10 @@ impl Flows {
 }
 
 fn contains(networks: &[(u8, NetworkKey)], address: &Address) -> bool {
-    let address = u128::from_be_bytes(address.0);
-    networks.iter().any(|(prefix, network)| {
-        let mask = u128::MAX.checked_shl(128 - u32::from(*prefix)).unwrap_or(0);
-        address & mask == u128::from_be_bytes(*network) & mask
-    })
+    networks.iter().any(|(prefix, network)| is_within(*prefix, network, address))
+}
+
+fn is_within(prefix: u8, network: &NetworkKey, address: &Address) -> bool {
+    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+    u128::from_be_bytes(address.0) & mask == u128::from_be_bytes(*network) & mask
 }

@@ -2,7 +2,7 @@
 
 use crate::address::{Address, Family};
 use crate::automaton::Automaton;
-use crate::bans::Bucket;
+use crate::bans::{Bucket, Term};
 use crate::decode::Packet;
 use crate::flow::{Flow, FlowKey};
 use crate::layout::{Ban, Config, FILTER_SIZE, Live, Outputs, Rule};
@@ -24,6 +24,9 @@ pub trait Tables<F: ?Sized> {
 
     /// A bucket of banned addresses.
     fn bucket(&self, family: Family, number: u32) -> Option<&Bucket>;
+
+    /// What the smallest network around `address` says that was banned or trusted meanwhile; it may be over.
+    fn network(&self, address: &Address) -> Option<Term>;
 
     /// What `body` makes of a special ban of the source of `packet`, which may be over.
     fn with_special<R>(&self, packet: &Packet, body: impl FnOnce(&mut Ban) -> R) -> Option<R>;

@@ -27,7 +27,7 @@ use gate::reason::{REASONS, Reason};
 pub type Events = RingBuf<MapData>;
 
 pub use attach::Mode;
-pub use bans::{Banned, Inserted, Sources};
+pub use bans::{Banned, Inserted, Network, Sources, Standing};
 pub use filter::Side;
 pub use pins::Pins;
 pub use readback::{Fault, Guarded};
@@ -57,7 +57,8 @@ fn out_name(raw_ip: bool) -> &'static str {
 const SOCKET: &str = "ringfence_sock";
 
 /// Maps that outlive a generation.
-const KEPT: [&str; 6] = [map::CPU, map::LIVE, map::BANS_V4, map::BANS_V6, map::SPECIAL, map::PROVEN];
+const KEPT: [&str; 7] =
+    [map::CPU, map::LIVE, map::BANS_V4, map::BANS_V6, map::SPECIAL, map::NETWORKS, map::PROVEN];
 
 /// One generation of the gate, loaded into the kernel. Dropping it closes our handles; what is pinned goes on.
 #[derive(Debug)]

@@ -12,10 +12,11 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use gate::layout::{self, ALL_PROTOCOLS, Event, HAS_BLOCKED, HAS_TRUSTED, REPORT_ALL};
+use gate::bans::Term;
+use gate::layout::{self, ALL_PROTOCOLS, Event, HAS_BLOCKED, HAS_NETWORKS, HAS_TRUSTED, REPORT_ALL};
 use gate::memory::MemoryTables;
-use gate::{Address, Found, Judgement, Link, Reason, Verdict, judge};
-use host::gate::{Banned, Events, TestGate};
+use gate::{Address, Family, Found, Judgement, Link, Reason, Verdict, judge};
+use host::gate::{Banned, Events, Network, Standing, TestGate};
 use policy::Policy;
 use policy::plan::Plan;
 use policy::plan::nft::{Mode, Tag};
@@ -145,6 +146,9 @@ impl Pair {
         let bans = tables.bans.all();
         let all = bans.into_iter().map(|(address, until, all_ports)| Banned { address, until, all_ports });
         assert_eq!(kernel.sources().unwrap().ban(all).unwrap().refused, 0);
+        for network in tables.networks.iter().map(network) {
+            assert!(kernel.sources().unwrap().set_network(&network).unwrap());
+        }
         let events = kernel.take_events().unwrap();
         Self { kernel, events, user: tables.clone(), link }
     }
@@ -231,12 +235,38 @@ fn tables(name: &str, bytes: Vec<u8>) -> MemoryTables {
     ] {
         tables.ban(address, until, all_ports);
     }
+    tables.networks = [
+        (96 + 30, v4([192, 0, 2, 20]), Term::new(u64::MAX, false)),
+        (96 + 32, v4([192, 0, 2, 21]), Term::trusted(u64::MAX)),
+        (96 + 32, v4([192, 0, 2, 22]), Term::new(u64::MAX, true)),
+        (96 + 32, v4([192, 0, 2, 23]), Term::new(1, true)),
+        (48, Address::from(V6_NETWORK).0, Term::new(u64::MAX, false)),
+    ]
+    .to_vec();
+    tables.live.flags |= HAS_NETWORKS;
     if name.ends_with("everywhere.rules") {
         assert!(tables.policy.config.flags & ALL_PROTOCOLS != 0);
     }
     tables
 }
 
+/// As the host writes it.
+fn network((prefix, address, term): &(u8, layout::NetworkKey, Term)) -> Network {
+    let is_v4 = address[..12] == Address::v4([0; 4]).0[..12];
+    let standing = if term.is_trust() {
+        Standing::Trusted
+    } else {
+        Standing::Banned { all_ports: term.covers_all_ports() }
+    };
+    Network {
+        address: Address(*address).to_ip(if is_v4 { Family::Ipv4 } else { Family::Ipv6 }),
+        prefix: if is_v4 { prefix - 96 } else { *prefix },
+        standing,
+        until: term.until(),
+    }
+}
+
+const V6_NETWORK: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 48, 0, 0, 0, 0, 0));
 const V6_BANNED: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 17, 0, 0, 0, 9));
 const V6_BLOCKED: std::net::IpAddr =
     std::net::IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 64, 0, 0, 0, 0, 0));

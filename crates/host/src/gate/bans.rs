@@ -4,11 +4,12 @@ use std::collections::HashMap as Cache;
 use std::net::IpAddr;
 
 use aya::Ebpf;
-use aya::maps::{Array, HashMap, Map, MapData};
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData};
 use gate::bans::{self, BUCKETS_V4, BUCKETS_V6, Bucket, Store, Term};
 use gate::layout::{
-    Ban, HAS_BANS, HAS_BANS_ON_ALL_PORTS, HAS_PROVEN, HAS_SPECIAL, Live, MAX_PROVEN, MAX_SPECIAL, Proven,
-    SourceKey, map,
+    Ban, HAS_BANS, HAS_BANS_ON_ALL_PORTS, HAS_NETWORKS, HAS_PROVEN, HAS_SPECIAL, Live, MAX_PROVEN,
+    MAX_SPECIAL, NetworkKey, Proven, SourceKey, map,
 };
 use gate::limit::Rate;
 use gate::{Address, Family};
@@ -28,6 +29,26 @@ pub struct Banned {
     pub all_ports: bool,
 }
 
+/// A network, and what was said of it while a policy was in force. The smallest one around an address decides.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Network {
+    pub address: IpAddr,
+    /// Of the address's own family.
+    pub prefix: u8,
+    pub standing: Standing,
+    /// Nanoseconds of `CLOCK_MONOTONIC`; `u64::MAX` for ever.
+    pub until: u64,
+}
+
+/// What a network is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// Banned from the guarded ports, or from all.
+    Banned { all_ports: bool },
+    /// Let through, whatever else is said of its addresses.
+    Trusted,
+}
+
 /// What became of many bans at once.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Inserted {
@@ -40,6 +61,7 @@ pub struct Inserted {
 pub struct Sources<'a> {
     buckets: Buckets<'a>,
     special: HashMap<&'a mut MapData, SourceKey, Ban>,
+    networks: LpmTrie<&'a mut MapData, NetworkKey, u32>,
     proven: HashMap<&'a mut MapData, SourceKey, Proven>,
     live: Array<&'a mut MapData, Live>,
 }
@@ -57,6 +79,7 @@ impl<'a> Sources<'a> {
                 changed: Cache::new(),
             },
             special: take(map::SPECIAL)?.try_into().map_err(refused("the special bans"))?,
+            networks: take(map::NETWORKS)?.try_into().map_err(refused("the networks"))?,
             proven: take(map::PROVEN)?.try_into().map_err(refused("the proven sources"))?,
             live: take(map::LIVE)?.try_into().map_err(refused("the state"))?,
         })
@@ -106,7 +129,74 @@ impl<'a> Sources<'a> {
         Ok(was_banned || was_special)
     }
 
-    /// Every ban in force, in the order of its place.
+    /// The ban of an address, in force or over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if a map cannot be read.
+    pub fn find(&mut self, address: IpAddr) -> Result<Option<Banned>, Error> {
+        let (source, family) = source(address);
+        let key = self.live()?.key;
+        if let Some(term) = bans::find(&mut self.buckets, &source, family, key)? {
+            return Ok(Some(Banned { address, until: term.until(), all_ports: term.covers_all_ports() }));
+        }
+        let special = self.special.get(&source.source_key(family), 0).ok();
+        let ban = special.filter(|ban| ban.trickle.cost == 0);
+        Ok(ban.map(|ban| Banned { address, until: ban.until, all_ports: ban.all_ports != 0 }))
+    }
+
+    /// Bans or trusts a network; `false` if there is no room.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if a map cannot be written.
+    pub fn set_network(&mut self, network: &Network) -> Result<bool, Error> {
+        let (term, flags) = match network.standing {
+            Standing::Banned { all_ports: true } => {
+                (Term::new(network.until, true), HAS_NETWORKS | HAS_BANS_ON_ALL_PORTS)
+            }
+            Standing::Banned { all_ports: false } => (Term::new(network.until, false), HAS_NETWORKS),
+            Standing::Trusted => (Term::trusted(network.until), HAS_NETWORKS),
+        };
+        if self.networks.insert(&trie_key(network.address, network.prefix), term.0, 0).is_err() {
+            return Ok(false);
+        }
+        self.add_flags(flags)?;
+        Ok(true)
+    }
+
+    /// Takes back what was said of a network; whether anything was.
+    pub fn remove_network(&mut self, address: IpAddr, prefix: u8) -> bool {
+        self.networks.remove(&trie_key(address, prefix)).is_ok()
+    }
+
+    /// What was said of a network itself, in force or over.
+    pub fn find_network(&self, address: IpAddr, prefix: u8) -> Option<Network> {
+        let key = trie_key(address, prefix);
+        // The trie answers with the smallest network around; only iteration tells which it was.
+        let term = self.networks.get(&key, 0).ok()?;
+        let is_it = self.networks.keys().flatten().any(|there| {
+            there.prefix_len() == key.prefix_len() && there.data() == key.data()
+        });
+        is_it.then(|| network(address, prefix, Term(term)))
+    }
+
+    /// Everything that was said of networks, over or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Kernel`] if the map cannot be read.
+    pub fn networks(&self) -> Result<Vec<Network>, Error> {
+        let read = |entry: Result<(Key<NetworkKey>, u32), aya::maps::MapError>| {
+            let (key, term) = entry.map_err(Error::kernel("a network"))?;
+            let address = ip(key.data());
+            let prefix = key.prefix_len() - if address.is_ipv4() { 96.min(key.prefix_len()) } else { 0 };
+            Ok(network(address, u8::try_from(prefix).unwrap_or(128), Term(term)))
+        };
+        self.networks.iter().map(read).collect()
+    }
+
+    /// Every ban of an address in force, in the order of its place.
     ///
     /// # Errors
     ///
@@ -279,6 +369,20 @@ impl Buckets<'_> {
     }
 }
 
+fn trie_key(address: IpAddr, prefix: u8) -> Key<NetworkKey> {
+    let more = if address.is_ipv4() { 96 } else { 0 };
+    Key::new(u32::from(prefix) + more, Address::from(address).0)
+}
+
+fn network(address: IpAddr, prefix: u8, term: Term) -> Network {
+    let standing = if term.is_trust() {
+        Standing::Trusted
+    } else {
+        Standing::Banned { all_ports: term.covers_all_ports() }
+    };
+    Network { address, prefix, standing, until: term.until() }
+}
+
 fn source(address: IpAddr) -> (Address, Family) {
     let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
     (Address::from(address), family)
@@ -326,6 +430,22 @@ mod tests {
         assert!(sources.limit(v4, until, Rate::new(1, 30, 2)).unwrap());
         assert!(sources.unban(v4).unwrap());
         assert!(sources.prove(v6, 1).unwrap());
+        assert_eq!(sources.find(v4).unwrap(), None);
+        assert!(sources.find(v6).unwrap().is_some_and(|ban| ban.until >= until));
+        let all = [
+            ([203, 0, 113, 0].into(), 24, Standing::Banned { all_ports: false }),
+            ([203, 0, 113, 9].into(), 32, Standing::Trusted),
+            (IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 0)), 48, Standing::Banned { all_ports: true }),
+        ]
+        .map(|(address, prefix, standing)| Network { address, prefix, standing, until: u64::MAX });
+        for network in &all {
+            assert!(sources.set_network(network).unwrap());
+            assert_eq!(sources.find_network(network.address, network.prefix), Some(*network));
+        }
+        assert_eq!(sources.find_network([203, 0, 113, 0].into(), 25), None, "only what is around it");
+        assert_eq!(sources.networks().unwrap().len(), 3);
+        assert!(sources.remove_network([203, 0, 113, 0].into(), 24));
+        assert!(!sources.remove_network([203, 0, 113, 0].into(), 24));
         sources.sweep().unwrap();
     }
 

@@ -1,11 +1,11 @@
 //! What is pinned where.
 //!
 //! ```text
-//! PINS/v2/links/xdp-eth0     the link that keeps the program attached (or generic-eth0, tc-eth0; out-eth0 at egress)
-//! PINS/v2/links/cgroup-root  the link of the search in reassembled datagrams (cgroup-root-new while it is replaced)
-//! PINS/v2/filters/in-3       a directory: a classic TC filter of ours is at interface 3 (or out-3; clsact-3: its qdisc is ours)
-//! PINS/v2/maps/CPU           maps that outlive a generation
-//! PINS/v2/policy/RULES       maps of the generation in force, for whoever wants to look (bpftool)
+//! PINS/v3/links/xdp-eth0     the link that keeps the program attached (or generic-eth0, tc-eth0; out-eth0 at egress)
+//! PINS/v3/links/cgroup-root  the link of the search in reassembled datagrams (cgroup-root-new while it is replaced)
+//! PINS/v3/filters/in-3       a directory: a classic TC filter of ours is at interface 3 (or out-3; clsact-3: its qdisc is ours)
+//! PINS/v3/maps/CPU           maps that outlive a generation
+//! PINS/v3/policy/RULES       maps of the generation in force, for whoever wants to look (bpftool)
 //! ```
 //!
 //! The version is that of `gate::layout`: a daemon never adopts maps whose meaning it does not know.

@@ -42,11 +42,11 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let mut all = vec![vec![0; 15], arp()];
     for agent in ["Acme Phone 1.0", "friendly-scanner", "iWar", "pplsip"] {
         let text = message(agent);
-        for source in [v4(9), v4(17), v4(18), v4(19), v4(33), v4(65)] {
+        for source in [9, 17, 18, 19, 20, 21, 22, 23, 33, 65].map(v4) {
             let udp = transport(17, 5060, text.as_bytes());
             all.push(ethernet(&[], 0x0800, &ipv4(source, 17, 0, &[], &udp)));
         }
-        for source in [v6(0, 1), v6(0, 17), v6(33, 0), v6(64, 3)] {
+        for source in [v6(0, 1), v6(0, 17), v6(33, 0), v6(48, 3), v6(64, 3)] {
             let udp = transport(17, 5060, text.as_bytes());
             all.push(ethernet(&[], 0x86dd, &ipv6(source, &[], 17, &udp)));
             all.push(ethernet(&[], 0x86dd, &ipv6(source, &[0, 60], 17, &udp)));
