@@ -98,7 +98,9 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
 
     #[inline(always)]
     fn guards(&self, protocol: usize, port: u16) -> bool {
-        let Some(word) = PORTS.get(0).and_then(|all| all.get(protocol * 1024 + usize::from(port / 64)))
+        // A port comes from memory, and verifiers before 6.13 do not know there that it has 16 bits.
+        let word = opaque(usize::from(port)) / 64 & 1023;
+        let Some(word) = PORTS.get(0).and_then(|all| all.get((protocol & 1) * 1024 + word))
         else {
             return false;
         };

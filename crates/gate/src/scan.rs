@@ -1,7 +1,7 @@
 //! The search for signatures: all of them at once, so that the price does not grow with their number.
 //!
 //! Three looks, each only at what the one before could not clear: the [`filter`] over the whole datagram;
-//! the automaton over the suspicious part, six places at a time, which says only whether a signature is there; and the
+//! the automaton over the suspicious part, four places at a time, which says only whether a signature is there; and the
 //! automaton byte by byte, which says which.
 
 use crate::automaton::{ACCEPTS, Automaton, next, row};
@@ -14,7 +14,7 @@ use crate::tables::Tables;
 /// Bytes that each of the places advances at once.
 const STEP: u32 = 16;
 /// Places that are walked side by side.
-const PLACES: u32 = 6;
+const PLACES: u32 = 4;
 /// Below this they cost more than they save.
 const WORTHWHILE: u32 = 192;
 
@@ -122,8 +122,8 @@ impl<F: Frame + ?Sized, T: Tables<F>> Search<'_, F, T> {
         self.walk(span, self.config.start, found);
     }
 
-    /// Whether a signature lies in `span`. Six automata walk it side by side: a step waits for the one before it, so
-    /// six that do not depend on each other take little more time than one. Their parts overlap by the longest
+    /// Whether a signature lies in `span`. Four automata walk it side by side: a step waits for the one before it, so
+    /// four that do not depend on each other take little more time than one. Their parts overlap by the longest
     /// signature.
     ///
     /// Not inlined, like everything here that only few packets come to: its stack in the kernel is then its own.
@@ -145,28 +145,24 @@ impl<F: Frame + ?Sized, T: Tables<F>> Search<'_, F, T> {
         tables.repeat(steps, |step| {
             let step = begin + (step & 0xfff) * STEP;
             let place = |index: u32| frame.direct::<{ STEP as usize }>(step + rest * index / (PLACES - 1));
-            let (Some(a), Some(b), Some(c), Some(d), Some(e), Some(f)) =
-                (place(0), place(1), place(2), place(3), place(4), place(5))
-            else {
+            let (Some(a), Some(b), Some(c), Some(d)) = (place(0), place(1), place(2), place(3)) else {
                 is_in = true;
                 return false;
             };
-            let [mut u, mut v, mut w, mut x, mut y, mut z] = states;
+            let [mut w, mut x, mut y, mut z] = states;
             let mut seen = 0;
             // Written out, as each number in memory is one step of the slowest.
             macro_rules! steps {
                 ($($index:literal)*) => { $(
-                    u = next(automaton, u, a[$index]);
-                    v = next(automaton, v, b[$index]);
-                    w = next(automaton, w, c[$index]);
-                    x = next(automaton, x, d[$index]);
-                    y = next(automaton, y, e[$index]);
-                    z = next(automaton, z, f[$index]);
-                    seen |= u | v | w | x | y | z;
+                    w = next(automaton, w, a[$index]);
+                    x = next(automaton, x, b[$index]);
+                    y = next(automaton, y, c[$index]);
+                    z = next(automaton, z, d[$index]);
+                    seen |= w | x | y | z;
                 )* };
             }
             steps!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-            states = [u, v, w, x, y, z];
+            states = [w, x, y, z];
             is_in = seen & ACCEPTS != 0;
             !is_in
         });
