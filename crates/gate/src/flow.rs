@@ -195,7 +195,7 @@ impl Segment {
                 return Followed::Stopped(Reason::OutOfOrderSegment);
             } else {
                 let repeated = if behind < length { behind } else { length };
-                if !self.repeats(search, flow, repeated) {
+                if !self.repeats(search, flow, repeated, &mut found.chunk) {
                     return Followed::Stopped(Reason::RewrittenSegment);
                 }
             }
@@ -223,13 +223,15 @@ impl Segment {
         flow.policy = search.config.policy;
     }
 
-    /// Whether the first `count` bytes are those that went through before.
+    /// Whether the first `count` bytes are those that went through before. The kernel's stack has no room for them: they
+    /// come into `room`.
     #[inline(never)]
     fn repeats<F: Frame + ?Sized, T: Tables<F>>(
         &self,
         search: &Search<'_, F, T>,
         flow: &Flow,
         count: u32,
+        room: &mut Chunk,
     ) -> bool {
         let begin = u32::from(search.packet.network) + self.from;
         let mut same = true;
@@ -240,15 +242,14 @@ impl Segment {
             }
             let left = count - done;
             let size = if left < CHUNK as u32 { left } else { CHUNK as u32 };
-            let mut bytes = Chunk::EMPTY;
-            if !search.frame.chunk(begin + done, size, &mut bytes) {
+            if !search.frame.chunk(begin + done, size, room) {
                 same = false;
                 return false;
             }
             let at = self.sequence.wrapping_add(done);
             search.tables.repeat(size, |index| {
                 let known = flow.history.get(at.wrapping_add(index) as usize & (HISTORY - 1));
-                same = bytes.0.get(index as usize & (CHUNK - 1)) == known;
+                same = room.0.get(index as usize & (CHUNK - 1)) == known;
                 same
             });
             same

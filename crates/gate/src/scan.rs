@@ -23,11 +23,10 @@ const WORTHWHILE: u32 = 192;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Found {
     by_group: [u16; MAX_GROUPS],
-    /// Whether there is one at all. Only then `by_group` means anything: it is written with the first.
-    any: u16,
-    reserved: [u16; 3],
+    /// The groups of which there is one, a bit each. Of the others `by_group` means nothing: nobody has to clear it.
+    groups: u64,
     /// Bytes that the automaton takes one by one.
-    chunk: Chunk,
+    pub(crate) chunk: Chunk,
     /// Bytes that the filter cannot read where they lie.
     pub(crate) copied: Copied,
 }
@@ -36,8 +35,7 @@ impl Default for Found {
     fn default() -> Self {
         Self {
             by_group: [NONE; MAX_GROUPS],
-            any: 0,
-            reserved: [0; 3],
+            groups: 0,
             chunk: Chunk::EMPTY,
             copied: Copied::EMPTY,
         }
@@ -48,35 +46,34 @@ impl Found {
     /// Forgets what was found.
     #[inline(always)]
     pub fn clear(&mut self) {
-        self.any = 0;
+        self.groups = 0;
     }
 
     /// Whether there is any signature.
     #[inline(always)]
     pub fn any(&self) -> bool {
-        self.any != 0
+        self.groups != 0
     }
 
     /// The lowest signature of `group`, or [`NONE`].
     #[inline(always)]
     pub fn of(&self, group: u32) -> u16 {
-        if self.any == 0 {
+        let group = group as usize & (MAX_GROUPS - 1);
+        if self.groups >> group & 1 == 0 {
             return NONE;
         }
-        self.by_group.get(group as usize & (MAX_GROUPS - 1)).copied().unwrap_or(NONE)
+        self.by_group.get(group).copied().unwrap_or(NONE)
     }
 
     /// Notes that `signature` of `group` is there.
     #[inline(always)]
     fn add(&mut self, group: u16, signature: u16) {
-        if self.any == 0 {
-            self.by_group = [NONE; MAX_GROUPS];
-            self.any = 1;
-        }
-        if let Some(slot) = self.by_group.get_mut(usize::from(group) & (MAX_GROUPS - 1))
-            && signature < *slot
+        let group = usize::from(group) & (MAX_GROUPS - 1);
+        if let Some(slot) = self.by_group.get_mut(group)
+            && (self.groups >> group & 1 == 0 || signature < *slot)
         {
             *slot = signature;
+            self.groups |= 1 << group;
         }
     }
 }

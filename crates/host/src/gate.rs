@@ -8,9 +8,11 @@ mod attach;
 mod bans;
 mod fill;
 mod filter;
+mod pinned;
 mod pins;
 mod readback;
 mod reassembly;
+mod trial;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -29,8 +31,10 @@ pub type Events = RingBuf<MapData>;
 pub use attach::Mode;
 pub use bans::{Banned, Inserted, Network, Sources, Standing};
 pub use filter::Side;
+pub use pinned::{Found, standing};
 pub use pins::Pins;
 pub use readback::{Fault, Guarded};
+pub use trial::MARKED;
 
 use crate::error::Error;
 use crate::machine::Interface;

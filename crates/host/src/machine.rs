@@ -2,8 +2,12 @@
 
 /// File systems that are mounted for us alone.
 pub(crate) mod detached;
+/// Whom a ban would lock out.
+mod shelter;
 /// What sysfs tells about interfaces.
 mod sysfs;
+
+pub use shelter::{listening, own_addresses, ssh_peers};
 
 use std::fs;
 

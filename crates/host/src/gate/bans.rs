@@ -189,9 +189,7 @@ impl<'a> Sources<'a> {
     pub fn networks(&self) -> Result<Vec<Network>, Error> {
         let read = |entry: Result<(Key<NetworkKey>, u32), aya::maps::MapError>| {
             let (key, term) = entry.map_err(Error::kernel("a network"))?;
-            let address = ip(key.data());
-            let prefix = key.prefix_len() - if address.is_ipv4() { 96.min(key.prefix_len()) } else { 0 };
-            Ok(network(address, u8::try_from(prefix).unwrap_or(128), Term(term)))
+            Ok(network_of(&key, Term(term)))
         };
         self.networks.iter().map(read).collect()
     }
@@ -374,6 +372,12 @@ fn trie_key(address: IpAddr, prefix: u8) -> Key<NetworkKey> {
     Key::new(u32::from(prefix) + more, Address::from(address).0)
 }
 
+pub(super) fn network_of(key: &Key<NetworkKey>, term: Term) -> Network {
+    let address = ip(key.data());
+    let of_128 = if address.is_ipv4() { 96.min(key.prefix_len()) } else { 0 };
+    network(address, u8::try_from(key.prefix_len() - of_128).unwrap_or(128), term)
+}
+
 fn network(address: IpAddr, prefix: u8, term: Term) -> Network {
     let standing = if term.is_trust() {
         Standing::Trusted
@@ -388,7 +392,7 @@ fn source(address: IpAddr) -> (Address, Family) {
     (Address::from(address), family)
 }
 
-fn ip(key: SourceKey) -> IpAddr {
+pub(super) fn ip(key: SourceKey) -> IpAddr {
     let address = Address(key);
     let is_v4 = u128::from_be_bytes(key) >> 32 == 0xffff;
     address.to_ip(if is_v4 { Family::Ipv4 } else { Family::Ipv6 })

@@ -74,6 +74,11 @@ impl Pins {
         Ok(pins)
     }
 
+    /// The directory as it is, or is not.
+    pub(super) fn of(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     fn version(&self) -> PathBuf {
         self.root.join(format!("v{VERSION}"))
     }
