@@ -89,8 +89,8 @@ impl Class {
 pub enum Command {
     /// Tell an administrator; nobody is to be banned.
     Alert { time: Duration, source: Source, detector: Kind, detail: String },
-    /// Let nothing of this source through to the SIP ports.
-    Ban { time: Duration, source: Source, reason: Kind, until: Duration, proven: bool },
+    /// Let nothing of this source through to the SIP ports; `level` counts its bans, this one included.
+    Ban { time: Duration, source: Source, reason: Kind, until: Duration, proven: bool, level: u32 },
     /// What a detector saw, in one sentence.
     Evidence { time: Duration, source: Source, detector: Kind, frame: u64, detail: String },
     /// Let only a trickle of this source through: it may be someone else whose address is forged. One that is known keeps the

@@ -108,6 +108,11 @@ impl Engine {
         self.commands.pop_front()
     }
 
+    /// From now on these networks (address and prefix length) are trusted, and no others.
+    pub fn trust(&mut self, networks: Vec<(IpAddr, u8)>) {
+        self.trusted = networks;
+    }
+
     /// An operator lifted the ban of an address, or made one: what counted against it is forgotten.
     pub fn forget(&mut self, address: IpAddr) {
         if let Some(source) = self.sources.get_mut(Address::of(address).number()) {
@@ -118,12 +123,12 @@ impl Engine {
         }
     }
 
-    /// A source that is banned already, from a ledger: it counts as one that was banned before.
-    pub fn remember(&mut self, address: IpAddr, until: Duration, now: Duration) {
+    /// A source that was banned `level` times and is until `until`, from a ledger.
+    pub fn remember(&mut self, address: IpAddr, level: u32, until: Duration, now: Duration) {
         let now = self.clock.advance(now);
         let until = until.saturating_sub(self.clock.time_of(now)).as_millis() / 100;
         let source = self.sources.entry(Address::of(address).number());
-        source.bans = source.bans.saturating_add(1);
+        source.bans = source.bans.max(u8::try_from(level).unwrap_or(u8::MAX));
         source.banned_until = now.plus(Tick(u32::try_from(until).unwrap_or(u32::MAX)));
     }
 

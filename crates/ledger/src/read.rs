@@ -79,6 +79,10 @@ impl Reader {
         Self { connection, path: path.to_owned() }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn parts(&mut self) -> (&mut Connection, &Path) {
         (&mut self.connection, &self.path)
     }

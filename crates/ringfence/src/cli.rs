@@ -1,10 +1,14 @@
 //! What may be typed: the definitions from which help, man pages and completions are made.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use ledger::{Net, NetError};
 
 use crate::command::replay::LocalNetwork;
+use crate::duration;
 
 /// Where a daemon's socket and lock are, if nothing else is said.
 pub(crate) const DEFAULT_RUN_DIR: &str = "/run/ringfence";
@@ -35,6 +39,193 @@ pub(crate) enum Command {
     Reload(DaemonArgs),
     /// Show what is guarded, what was dropped, and whether the kernel agrees
     Status(StatusArgs),
+    /// Show the bans in force, or export them
+    Bans(BansArgs),
+    /// Ban an address or a network, or one a line from stdin
+    Ban(BanArgs),
+    /// End bans: of an address, of a network and all in it, or all by one detector or feed
+    Unban(UnbanArgs),
+    /// Tell the whole story of an address: what it did, what was decided, and when that ends
+    Why(WhyArgs),
+    /// Never ban an address, a network or a name; without one, show what is trusted
+    Trust(TrustArgs),
+    /// Watch it live
+    Top(TopArgs),
+    /// Keep what `run --confirm` put in force
+    Confirm(DaemonArgs),
+    /// Take everything off at once: daemon, gate, nftables table; needs no daemon
+    Panic(PanicArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Write the man pages into a folder
+    Man(ManArgs),
+    /// What `run --confirm` leaves to wait
+    #[command(hide = true)]
+    RollBack(RollBackArgs),
+}
+
+/// How bans are shown.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum BansFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line, for programs
+    Json,
+    /// For `ipset restore`
+    Ipset,
+    /// For `nft -f`
+    Nft,
+    /// An address or network a line
+    Plain,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct BansArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// How they are shown
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: BansFormat,
+    /// Only by `detector`, `operator`, `feed` or `feed:NAME`
+    #[arg(long, value_name = "WHO")]
+    pub(crate) by: Option<String>,
+    /// Only for this reason, such as `password-guessing`
+    #[arg(long, value_name = "REASON")]
+    pub(crate) reason: Option<String>,
+    /// Only in this network
+    #[arg(long, value_name = "NET")]
+    pub(crate) within: Option<Net>,
+    /// At most so many
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct BanArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// An address, a network such as 203.0.113.0/24, or `-` for one a line from stdin
+    #[arg(value_name = "ADDR|NET|-")]
+    pub(crate) target: Target,
+    /// For how long, such as 90s, 2h, 7d [default: until it is lifted]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) period: Option<Duration>,
+    /// Why, for whoever asks later
+    #[arg(long, value_name = "TEXT", default_value = "by hand")]
+    pub(crate) reason: String,
+    /// From every port, not only from those of SIP
+    #[arg(long)]
+    pub(crate) all_ports: bool,
+}
+
+/// What to ban.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Target {
+    Net(Net),
+    /// One a line from stdin.
+    Stdin,
+}
+
+impl std::str::FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "-" { Ok(Self::Stdin) } else { text.parse().map(Self::Net).map_err(|error: NetError| error.to_string()) }
+    }
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+#[group(id = "what", required = true, multiple = false, args = ["target", "reason", "by"])]
+pub(crate) struct UnbanArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// An address, or a network and everything in it
+    #[arg(value_name = "ADDR|NET")]
+    pub(crate) target: Option<Net>,
+    /// All for this reason, such as `password-guessing`
+    #[arg(long, value_name = "REASON")]
+    pub(crate) reason: Option<String>,
+    /// All by `detector`, `operator`, `feed` or `feed:NAME`
+    #[arg(long, value_name = "WHO")]
+    pub(crate) by: Option<String>,
+    /// Do not ban it again for so long, whatever it does
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) grace: Option<Duration>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct WhyArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// An address
+    #[arg(value_name = "ADDR")]
+    pub(crate) address: IpAddr,
+    /// How the answer is shown
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct TrustArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// An address, a network, or a DNS name whose addresses are followed
+    #[arg(value_name = "ADDR|NET|NAME")]
+    pub(crate) what: Option<String>,
+    /// Trust it no more
+    #[arg(long, requires = "what")]
+    pub(crate) remove: bool,
+    /// What it is, for whoever asks later
+    #[arg(long, value_name = "TEXT", requires = "what", default_value = "")]
+    pub(crate) note: String,
+    /// How the list is shown
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) every: u64,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct PanicArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// The pins to remove, where the run directory does not tell them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pin_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct RollBackArgs {
+    #[arg(long)]
+    pub(crate) after_ms: u64,
+    #[arg(long)]
+    pub(crate) token: String,
+    #[arg(long)]
+    pub(crate) run_dir: PathBuf,
+    #[arg(long)]
+    pub(crate) pin_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct ManArgs {
+    /// Where they go; the folder must be there
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 /// How something is shown.
@@ -132,9 +323,15 @@ pub(crate) struct RunArgs {
     /// Judge, count and log, but let everything through
     #[arg(long)]
     pub(crate) observe: bool,
-    /// Where events are kept
+    /// Where the ledger of bans and the events are kept
     #[arg(long, value_name = "DIR", default_value = "/var/lib/ringfence")]
     pub(crate) state_dir: PathBuf,
+    /// Take everything off again after so long, unless `ringfence confirm` comes before, even if the daemon dies
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) confirm: Option<Duration>,
+    /// Let members of this group use the control socket
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
     /// Where the kernel keeps the gate alive; on a bpf file system, which is mounted if there is none
@@ -168,6 +365,9 @@ pub(crate) struct StatusArgs {
     /// How the answer is shown
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+    /// Compare every ban in the kernel with the ledger, too, and repair what differs
+    #[arg(long)]
+    pub(crate) verify: bool,
 }
 
 #[cfg(test)]

@@ -1,12 +1,21 @@
 //! One file per command.
 
+pub(crate) mod ban;
+pub(crate) mod bans;
 pub(crate) mod check;
+pub(crate) mod confirm;
 pub(crate) mod convert;
+pub(crate) mod generate;
+pub(crate) mod panic;
 pub(crate) mod reload;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod top;
+pub(crate) mod trust;
+pub(crate) mod unban;
+pub(crate) mod why;
 
 use std::fs;
 use std::path::Path;

@@ -1,30 +1,48 @@
 //! What `run` does until it is stopped: keeps a policy in force, tells what the gate drops, answers commands.
 
+/// Commands about bans and trust.
+mod answers;
+/// Bans, in the kernel and in the ledger.
+pub(crate) mod book;
 /// The control socket's protocol, for both ends.
 pub(crate) mod control;
+/// Kernel against ledger.
+mod drift;
+/// `run --confirm`.
+pub(crate) mod confirm;
 /// A policy, put in force on this machine.
 mod force;
 /// The run directory.
 pub(crate) mod instance;
 /// The engine on live traffic.
 mod live;
+/// What happened lately.
+mod recent;
 /// From the gate's events to log lines and JSON.
 mod report;
 /// The control socket's server.
 mod server;
+/// Who is never banned.
+mod shelter;
 /// What `status` shows.
 mod status;
+/// Who sends most of what is dropped.
+mod talkers;
 
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, SystemTime};
 
+use engine::Command;
 use gate::layout::Event;
+use gate::{Family, Reason, Verdict};
 use host::LinkNews;
+use host::gate::MARKED;
 use host::machine::Selection;
 use policy::Policy;
 use policy::plan::Plan;
+use ledger::{Change, Net, Time};
 use serde_json::{Value, json};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -32,20 +50,30 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
+use self::answers::Task;
+use self::book::{Book, Restored};
 use self::control::SOCKET;
+use self::drift::{Drift, Look};
 use self::force::{Events, InForce};
 use self::instance::{Instance, Lock};
 use self::live::Live;
+use self::recent::Recent;
 use self::report::Reporter;
-use self::server::Request;
+use self::server::Waiting;
+use self::talkers::Talkers;
 use crate::cli::RunArgs;
 use crate::command::read_policy;
 use crate::exit::{Exit, draw};
+use crate::request::Request;
 
 /// How often what is buffered is written.
 const FLUSH: Duration = Duration::from_secs(1);
 /// How often the kernel is compared with the policy.
 const VERIFY: Duration = Duration::from_secs(30);
+/// How often the kernel's bans are compared with the ledger, and trusted names are looked up.
+const COMPARE: Duration = Duration::from_secs(60);
+/// Differences between kernel and ledger that are told one by one.
+const TOLD: usize = 10;
 /// Events that are handled before anything else gets a turn.
 const BATCH: usize = 1024;
 
@@ -56,6 +84,15 @@ pub(crate) struct Daemon {
     force: InForce,
     live: Live,
     reporter: Reporter,
+    book: Book,
+    recent: Recent,
+    talkers: Talkers,
+    /// What went on elsewhere comes back here.
+    tasks: mpsc::Sender<Task>,
+    finished: Option<mpsc::Receiver<Task>>,
+    /// Since the daemon started: differences found between kernel and ledger, and when they were last compared.
+    drifts: u64,
+    compared: Option<SystemTime>,
     listener: UnixListener,
     /// The faults that were last told.
     told: Vec<String>,
@@ -84,19 +121,28 @@ impl Daemon {
         let lock = Instance::lock(&args.daemon.run_dir)?;
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
         match Self::enforce(&args, &policy, plan, selection) {
-            Ok((force, live, reporter, listener)) => {
+            Ok(Enforced { force, live, reporter, book, restored, listener }) => {
                 say(&draw(policy.warnings()));
                 say(&waiting);
+                say(&restored.message());
                 for name in host::machine::unguarded().unwrap_or_default() {
                     say(&format!(
                         "warning: {name} is not guarded by the gate, which cannot read its frames; nftables is in force there\n"
                     ));
                 }
+                let (tasks, finished) = mpsc::channel(64);
                 Ok(Self {
                     args,
                     force,
                     live,
                     reporter,
+                    book,
+                    recent: Recent::default(),
+                    talkers: Talkers::default(),
+                    tasks,
+                    finished: Some(finished),
+                    drifts: 0,
+                    compared: None,
                     listener,
                     told: Vec::new(),
                     complained: Vec::new(),
@@ -121,19 +167,33 @@ impl Daemon {
         policy: &Policy,
         plan: Plan,
         selection: Selection,
-    ) -> Result<(InForce, Live, Reporter, UnixListener), Exit> {
+    ) -> Result<Enforced, Exit> {
         let run_dir = &args.daemon.run_dir;
+        let group = args.group.as_deref().map(group_number).transpose()?;
         instance::private_dir(&args.state_dir)?;
+        // A ledger that cannot be read is told before anything is in the kernel.
+        let mut book = Book::open(&args.state_dir)?;
         let reporter = Reporter::open(&args.state_dir)?;
-        let listener = server::listen(&run_dir.join(SOCKET))?;
+        if let Some(group) = group {
+            instance::open_to(run_dir, group)?;
+        }
+        let listener = server::listen(&run_dir.join(SOCKET), group)?;
         // Written down before anything is in the kernel, so that it can always be found and taken off.
         let before =
             Instance::read(run_dir).is_some_and(|known| known.mounted && known.pin_dir == args.pin_dir);
         let mounted = host::bpffs::prepare(&args.pin_dir)?;
         let namespace = host::machine::namespace();
         Instance { pin_dir: args.pin_dir.clone(), mounted: mounted || before, namespace }.write(run_dir)?;
-        let force = InForce::first(policy, plan, selection, args)?;
-        Ok((force, Live::new(policy)?, reporter, listener))
+        // Nobody is to confirm what an earlier run left.
+        confirm::confirm(run_dir)?;
+        if let Some(period) = args.confirm {
+            confirm::watch(args, period)?;
+        }
+        let mut force = InForce::first(policy, plan, selection, args)
+            .inspect_err(|_| drop(confirm::confirm(run_dir)))?;
+        let mut live = Live::new(policy)?;
+        let restored = restore(&mut force, &mut live, &mut book)?;
+        Ok(Enforced { force, live, reporter, book, restored, listener })
     }
 
     /// Serves until a signal or `stop` ends it. The gate and the nftables table stay.
@@ -146,7 +206,10 @@ impl Daemon {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+        let Some(mut finished) = self.finished.take() else { return Ok(()) };
         let mut flush = interval(FLUSH);
+        let mut compare = interval(COMPARE);
+        compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut verify = interval(VERIFY);
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
         verify.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -169,11 +232,12 @@ impl Daemon {
                     ready.clear_ready();
                     self.follow();
                 }
-                Some(request) = requests.recv() => {
-                    if self.answer(request, &mut events).await? {
+                Some((request, waiting)) = requests.recv() => {
+                    if self.answer(request, waiting, &mut events).await? {
                         break;
                     }
                 }
+                Some(task) = finished.recv() => self.finish(task)?,
                 _ = hangup.recv() => {
                     let answer = self.reload(&mut events)?;
                     say(&format!("{}\n", answer.get("message").and_then(Value::as_str).unwrap_or_default()));
@@ -182,14 +246,23 @@ impl Daemon {
                 _ = terminate.recv() => break,
                 _ = flush.tick() => {
                     self.live.tick(SystemTime::now());
-                    self.obey()?;
+                    self.obey(None)?;
+                    self.book.count();
                     self.reporter.flush();
                 }
                 _ = verify.tick() => self.verify(),
+                _ = compare.tick() => {
+                    self.talkers.fade();
+                    self.book.write(vec![Change::Expire { now: Time::from(SystemTime::now()) }]);
+                    self.follow_names();
+                    self.compare(None);
+                }
             }
         }
         host::notify::notify("STOPPING=1");
         self.drain(events.get_mut(), usize::MAX)?;
+        self.book.count();
+        self.book.close();
         self.reporter.flush();
         let socket = self.args.daemon.run_dir.join(SOCKET);
         let _ = std::fs::remove_file(socket);
@@ -199,20 +272,65 @@ impl Daemon {
         Ok(())
     }
 
-    /// Answers one request; whether it was the last one.
-    async fn answer(&mut self, request: Request, events: &mut AsyncFd<Events>) -> Result<bool, Exit> {
-        let command = request.body.get("command").and_then(Value::as_str).unwrap_or_default();
-        let (answer, last) = match command {
-            "status" => (status::status(&mut self.force, &self.live, &self.reporter, &self.args), false),
-            "reload" => (self.reload(events)?, false),
-            "stop" => {
-                self.clean = request.body.get("clean") == Some(&Value::Bool(true));
-                (json!({ "ok": true, "pid": std::process::id() }), true)
+    /// Answers one request, or has it answered; whether it was the last one.
+    async fn answer(
+        &mut self,
+        request: Request,
+        waiting: Waiting,
+        events: &mut AsyncFd<Events>,
+    ) -> Result<bool, Exit> {
+        match request {
+            Request::Status { verify: false } => waiting.reply(self.status()),
+            Request::Status { verify: true } => self.compare(Some(waiting)),
+            Request::Top {} => waiting.reply(self.top()),
+            Request::Reload {} => waiting.reply(self.reload(events)?),
+            Request::Stop { clean } => {
+                self.clean = clean;
+                waiting.last_reply(json!({ "ok": true, "pid": std::process::id() })).await;
+                return Ok(true);
             }
-            other => (json!({ "ok": false, "message": format!("no command `{other}`") }), false),
-        };
-        request.answer(answer).await;
-        Ok(last)
+            Request::Ban(ban) => self.ban(&ban, waiting)?,
+            Request::Unban(unban) => self.unban(&unban, waiting),
+            Request::Bans(bans) => self.bans(bans, waiting),
+            Request::Why { address } => self.why(address, waiting)?,
+            Request::Trust { what, note } => self.trust(what.as_deref(), note, waiting)?,
+            Request::Untrust { what } => self.untrust(&what, waiting)?,
+            Request::Confirm {} => {
+                let message = if confirm::confirm(&self.args.daemon.run_dir)? {
+                    json!({ "ok": true, "message": "confirmed: it stays" })
+                } else {
+                    json!({ "ok": false, "message": "nothing waits to be confirmed" })
+                };
+                waiting.reply(message);
+            }
+        }
+        Ok(false)
+    }
+
+    fn status(&mut self) -> Value {
+        let drifts = status::Drifts { found: self.drifts, compared: self.compared };
+        status::status(&mut self.force, &self.live, &self.reporter, &self.book, drifts, &self.args)
+    }
+
+    fn top(&mut self) -> Value {
+        const SHOWN: usize = 50;
+        let mut status = self.status();
+        let (decisions, detectors) = self.recent.json();
+        let talkers: Vec<Value> = self
+            .talkers
+            .loudest(SHOWN)
+            .into_iter()
+            .map(|(address, count)| {
+                let reason = Reason::from_u8(count.reason).map_or("", Reason::as_str);
+                json!({ "source": address.to_string(), "packets": count.packets, "reason": reason })
+            })
+            .collect();
+        if let Some(object) = status.as_object_mut() {
+            object.insert("decisions".to_owned(), decisions);
+            object.insert("detectors".to_owned(), detectors);
+            object.insert("talkers".to_owned(), json!(talkers));
+        }
+        status
     }
 
     /// Handles up to `most` events that wait; how many there were.
@@ -225,21 +343,47 @@ impl Daemon {
             handled += 1;
             let age = Duration::from_nanos(now.saturating_sub(event.time));
             let time = wall.checked_sub(age).unwrap_or(wall);
+            if event.family == 4 && event.source.to_ip(Family::Ipv4) == MARKED {
+                continue;
+            }
             self.reporter.see(&event, time, &self.force, now);
-            self.live.see(&event, event.capture(&record), time);
+            self.talk(&event);
+            let capture = event.capture(&record);
+            self.live.see(&event, capture, time);
+            let line = self.live.has_decided().then(|| book::sip_line(capture)).flatten();
             drop(record);
-            self.obey()?;
+            self.obey(line.as_deref())?;
         }
         Ok(handled)
     }
 
-    /// Does what the engine decided, and tells it. When only observing, it is told and not done.
-    fn obey(&mut self) -> Result<(), Exit> {
-        let commands = self.live.take();
+    /// Counts who was dropped.
+    fn talk(&mut self, event: &Event) {
+        let Some(reason) = Reason::from_u8(event.reason) else { return };
+        if event.outgoing != 0 || reason.verdict() == Verdict::Pass {
+            return;
+        }
+        let family = if event.family == 6 { Family::Ipv6 } else { Family::Ipv4 };
+        let source = event.source.to_ip(family);
+        self.talkers.add(source, event.reason);
+        if reason == Reason::Banned {
+            self.book.dropped(source);
+        }
+    }
+
+    /// Does what the engine decided, tells it and writes it down; `line` is the SIP line that it came from. When only
+    /// observing, it is told and not done.
+    fn obey(&mut self, line: Option<&str>) -> Result<(), Exit> {
+        let mut commands = self.live.take();
         if commands.is_empty() {
             return Ok(());
         }
         if !self.force.observe {
+            commands.retain_mut(|command| {
+                let Some(why) = self.book.shelters(command) else { return true };
+                *command = spare(command, &why.to_string());
+                true
+            });
             let mut sources = self.force.gate_mut().sources()?;
             for command in &commands {
                 if !self.live.obey(command, &mut sources)? {
@@ -248,7 +392,99 @@ impl Daemon {
             }
         }
         self.reporter.decided(&commands);
+        self.recent.decided(&commands);
+        self.book.decided(&commands, line, self.force.observe);
         Ok(())
+    }
+
+    /// Compares the kernel's bans with the ledger, on a thread of its own.
+    fn compare(&self, waiting: Option<Waiting>) {
+        let (pins, reader, barrier) = (self.args.pin_dir.clone(), self.book.reader(), self.book.barrier());
+        let trusted: Vec<Net> = self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()).collect();
+        let tasks = self.tasks.clone();
+        tokio::task::spawn_blocking(move || {
+            barrier();
+            let look = drift::look(&pins, &reader, &trusted);
+            drop(tasks.blocking_send(Task::Looked { look, settled: false, waiting }));
+        });
+    }
+
+    /// Repairs what differs, counts it and says so.
+    fn looked(
+        &mut self,
+        look: Result<Look, Exit>,
+        settled: bool,
+        waiting: Option<Waiting>,
+    ) -> Result<(), Exit> {
+        let look = match look {
+            Ok(look) => look,
+            Err(Exit::System(text) | Exit::No(text)) => {
+                self.reporter.alarm(&format!("kernel and ledger cannot be compared: {text}"));
+                if let Some(waiting) = waiting {
+                    waiting.reply(json!({ "ok": false, "system": true, "message": text }));
+                }
+                return Ok(());
+            }
+            Err(Exit::Policy(_) | Exit::Silent) => return Ok(()),
+        };
+        if !settled && look.drifts.iter().any(|drift| matches!(drift, Drift::Extra { .. })) {
+            // It may be a ban that was on its way to the ledger.
+            let (barrier, tasks) = (self.book.barrier(), self.tasks.clone());
+            tokio::task::spawn_blocking(move || {
+                barrier();
+                drop(tasks.blocking_send(Task::Looked { look: Ok(look), settled: true, waiting }));
+            });
+            return Ok(());
+        }
+        let mut repaired = Vec::new();
+        for drift in look.drifts {
+            if self.repair(&drift)? {
+                repaired.push(drift.to_string());
+            }
+        }
+        self.compared = Some(SystemTime::now());
+        self.drifts = self.drifts.saturating_add(repaired.len() as u64);
+        for (index, drift) in repaired.iter().enumerate() {
+            if index == TOLD {
+                let more = format!("and {} more", repaired.len() - TOLD);
+                say(&format!("warning: repaired: {more}\n"));
+                self.reporter.alarm(&more);
+                break;
+            }
+            say(&format!("warning: repaired: {drift}\n"));
+            self.reporter.alarm(&format!("repaired: {drift}"));
+            self.recent.note(format!("repaired: {drift}"));
+        }
+        if let Some(waiting) = waiting {
+            let mut status = self.status();
+            if let Some(object) = status.as_object_mut() {
+                object.insert("repaired".to_owned(), json!(repaired));
+                object.insert("agree".to_owned(), json!(look.agree));
+            }
+            waiting.reply(status);
+        }
+        Ok(())
+    }
+
+    /// Repairs one difference, unless it is none any more.
+    fn repair(&mut self, drift: &Drift) -> Result<bool, Exit> {
+        let source = drift.source();
+        let now = Time::from(SystemTime::now());
+        let is_banned = self.book.read(|reader| reader.story(source, now))?;
+        let is_banned = is_banned.active.iter().any(|row| row.ban.source == source);
+        // What the ledger could not write is no reason to lift a ban.
+        let is_failing = self.book.state().failing_since.is_some();
+        let mut sources = self.force.gate_mut().sources()?;
+        match *drift {
+            Drift::Missing { until, scope, .. } if is_banned => {
+                // Terms only grow where they are put again.
+                book::lift(&mut sources, source)?;
+                book::put(&mut sources, source, until, scope)
+            }
+            Drift::Extra { .. } if !is_banned && !is_failing => book::lift(&mut sources, source),
+            Drift::Untrusted { .. } => book::let_through(&mut sources, source),
+            Drift::Missing { .. } | Drift::Extra { .. } => Ok(false),
+        }
     }
 
     /// Reads the policy again. A wrong one changes nothing.
@@ -259,7 +495,9 @@ impl Daemon {
                 // What the old generation dropped is told in its own words.
                 self.drain(events.get_mut(), usize::MAX)?;
                 self.force = next;
-                self.live.follow(&policy)?;
+                if self.live.follow(&policy)? {
+                    self.trust_again();
+                }
                 *events = watch(self.force.take_events()?)
                     .map_err(|error| Exit::System(format!("cannot watch the gate: {error}")))?;
                 json!({ "ok": true, "message": format!("reloaded {}", self.args.policy.display()) })
@@ -278,6 +516,12 @@ impl Daemon {
         };
         host::notify::notify("READY=1");
         Ok(answer)
+    }
+
+    /// A fresh engine, or a policy that trusts others: what the operator trusts is trusted still.
+    fn trust_again(&mut self) {
+        self.book.shelter.follow(self.live.trusted_by_policy());
+        self.live.trust(self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
     }
 
     fn next_policy(&mut self) -> Result<(InForce, Policy), Exit> {
@@ -327,6 +571,70 @@ impl Daemon {
         }
         host::notify::notify("WATCHDOG=1");
     }
+}
+
+/// What came of putting a policy in force.
+struct Enforced {
+    force: InForce,
+    live: Live,
+    reporter: Reporter,
+    book: Book,
+    restored: Restored,
+    listener: UnixListener,
+}
+
+/// Puts back into the kernel what the ledger knows.
+fn restore(force: &mut InForce, live: &mut Live, book: &mut Book) -> Result<Restored, Exit> {
+    book.shelter.follow(live.trusted_by_policy());
+    let mut sources = force.gate_mut().sources()?;
+    for trust in book.read(ledger::Reader::trusted)? {
+        // Names are looked up when the daemon runs.
+        let nets: Vec<Net> = trust.what.parse().ok().into_iter().collect();
+        for net in &nets {
+            book::let_through(&mut sources, *net)?;
+        }
+        book.shelter.trust(&trust.what, nets);
+    }
+    let restored = book.restore(&mut sources, |row| {
+        if row.ban.by == ledger::By::Detector {
+            let until = row.until.map_or(Duration::MAX, |until| Duration::from_micros(until.0.unsigned_abs()));
+            live.remember(row.ban.source.address(), row.ban.level, until);
+        }
+    })?;
+    live.trust(book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
+    Ok(restored)
+}
+
+/// What is told instead of a ban or limit of somebody who is sheltered.
+fn spare(command: &Command, why: &str) -> Command {
+    match command {
+        Command::Ban { time, source, reason, .. } => Command::Alert {
+            time: *time,
+            source: *source,
+            detector: *reason,
+            detail: format!("would be banned, but {why}"),
+        },
+        Command::Limit { time, source, reason, .. } => Command::Alert {
+            time: *time,
+            source: *source,
+            detector: *reason,
+            detail: format!("would be limited, but {why}"),
+        },
+        Command::Alert { .. }
+        | Command::Evidence { .. }
+        | Command::Trust { .. }
+        | Command::Unlimit { .. } => command.clone(),
+    }
+}
+
+/// The number of a group of `/etc/group`.
+fn group_number(name: &str) -> Result<u32, Exit> {
+    let group = nix::unistd::Group::from_name(name)
+        .map_err(|error| Exit::System(format!("cannot look up the group `{name}`: {error}")))?;
+    let group = group.ok_or_else(|| {
+        Exit::No(format!("there is no group `{name}`; `groupadd --system {name}` makes it"))
+    })?;
+    Ok(group.gid.as_raw())
 }
 
 #[expect(

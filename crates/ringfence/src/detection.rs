@@ -3,6 +3,7 @@
 /// The lines that tell of them.
 pub(crate) mod told;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use engine::{Command, Engine, Limits, Observation};
@@ -17,6 +18,8 @@ const SIP: u16 = 5060;
 pub(crate) struct Detection {
     engine: Engine,
     ports: SipPorts,
+    /// The networks that the policy trusts.
+    trusted: Vec<(IpAddr, u8)>,
 }
 
 impl Detection {
@@ -24,10 +27,12 @@ impl Detection {
     pub(crate) fn new(policy: &Policy, seed: u64) -> Self {
         let told = policy.detection();
         let trusted = policy.networks().trusted.iter();
-        let trusted = trusted.filter_map(|network| Some((network.address, network.prefix()?))).collect();
+        let trusted: Vec<_> =
+            trusted.filter_map(|network| Some((network.address, network.prefix()?))).collect();
         Self {
-            engine: Engine::new(&told.settings, Limits::default(), trusted, seed),
+            engine: Engine::new(&told.settings, Limits::default(), trusted.clone(), seed),
             ports: told.ports.clone(),
+            trusted,
         }
     }
 
@@ -51,6 +56,31 @@ impl Detection {
     pub(crate) fn tick(&mut self, now: Duration, apply: impl FnMut(Command)) {
         self.engine.handle_timeout(now);
         self.drain(apply);
+    }
+
+    /// An operator spoke about an address.
+    pub(crate) fn forget(&mut self, address: IpAddr) {
+        self.engine.forget(address);
+    }
+
+    /// A ledger knows a ban.
+    pub(crate) fn remember(&mut self, address: IpAddr, level: u32, until: Duration, now: Duration) {
+        self.engine.remember(address, level, until, now);
+    }
+
+    /// How far an address is believed.
+    pub(crate) fn class(&self, address: IpAddr, now: Duration) -> engine::Class {
+        self.engine.class(address, now)
+    }
+
+    /// Trusts more than the policy does.
+    pub(crate) fn trust(&mut self, more: impl Iterator<Item = (IpAddr, u8)>) {
+        self.engine.trust(self.trusted.iter().copied().chain(more).collect());
+    }
+
+    /// The networks that the policy trusts.
+    pub(crate) fn trusted(&self) -> &[(IpAddr, u8)] {
+        &self.trusted
     }
 
     /// How full each table is: name, entries, bound.

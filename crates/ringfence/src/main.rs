@@ -16,8 +16,12 @@ mod command;
 mod daemon;
 /// The engine at work, for `replay` and `run`.
 mod detection;
+/// Periods of time.
+mod duration;
 /// Exit statuses and the last words.
 mod exit;
+/// What commands ask of the daemon.
+mod request;
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
@@ -28,6 +32,17 @@ fn main() -> ExitCode {
         Command::Reload(args) => command::reload::run(&args),
         Command::Replay(args) => command::replay::run(&args),
         Command::Status(args) => command::status::run(&args),
+        Command::Bans(args) => command::bans::run(&args),
+        Command::Ban(args) => command::ban::run(&args),
+        Command::Unban(args) => command::unban::run(&args),
+        Command::Why(args) => command::why::run(&args),
+        Command::Trust(args) => command::trust::run(&args),
+        Command::Top(args) => command::top::run(&args),
+        Command::Confirm(args) => command::confirm::run(&args),
+        Command::Panic(args) => command::panic::run(&args),
+        Command::Completions(args) => command::generate::completions(&args),
+        Command::Man(args) => command::generate::man(&args),
+        Command::RollBack(args) => command::confirm::roll_back(&args),
     };
     done.unwrap_or_else(Exit::tell)
 }

@@ -139,6 +139,7 @@ impl Engine {
         let source = self.sources.entry(address.number());
         let until = now.plus(self.rules.ban_time(source.bans));
         source.bans = source.bans.saturating_add(1);
+        let level = u32::from(source.bans);
         source.banned_until = until;
         source.limited_until = Tick(0);
         source.certain.clear();
@@ -146,7 +147,7 @@ impl Engine {
         let (count, _) = self.guilty.entry(address.network(), now, DAY);
         *count = count.saturating_add(1);
         let (time, until) = (self.now, self.now + until.since(now).as_duration());
-        self.commands.push_back(Command::Ban { time, source: address, reason, until, proven: true });
+        self.commands.push_back(Command::Ban { time, source: address, reason, until, proven: true, level });
     }
 
     fn limit(&mut self, address: Address, reason: Kind, now: Tick, is_known: bool) {

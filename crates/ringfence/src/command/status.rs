@@ -3,15 +3,16 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::{Format, StatusArgs};
 use crate::daemon::control;
 use crate::exit::Exit;
+use crate::request::Request;
 
 /// Shows what the daemon knows, after it has read the kernel back. Exit status 1 if not everything is enforced.
 pub(crate) fn run(args: &StatusArgs) -> Result<ExitCode, Exit> {
-    let status = control::ask(&args.daemon.run_dir, &json!({ "command": "status" }))?;
+    let status = control::ask(&args.daemon.run_dir, &Request::Status { verify: args.verify })?;
     let mut out = io::stdout().lock();
     match args.format {
         Format::Json => writeln!(out, "{status}")?,

@@ -44,6 +44,12 @@ pub(crate) fn private_dir(path: &Path) -> Result<(), Exit> {
     Ok(())
 }
 
+/// Lets a group reach the socket in a directory, and nothing else in it.
+pub(crate) fn open_to(path: &Path, group: u32) -> Result<(), Exit> {
+    std::os::unix::fs::chown(path, None, Some(group)).map_err(Exit::io("protect", path))?;
+    fs::set_permissions(path, Permissions::from_mode(0o710)).map_err(Exit::io("protect", path))
+}
+
 impl Instance {
     /// Takes the run directory.
     pub(crate) fn lock(run_dir: &Path) -> Result<Lock, Exit> {
@@ -104,9 +110,16 @@ impl Instance {
         })
     }
 
+    /// The process that wrote the record, if root wrote it.
+    pub(crate) fn pid(run_dir: &Path) -> Option<i32> {
+        Self::read(run_dir)?;
+        let value: Value = serde_json::from_str(&fs::read_to_string(run_dir.join(RECORD)).ok()?).ok()?;
+        i32::try_from(value.get("pid")?.as_i64()?).ok()
+    }
+
     /// Removes our files from the run directory, and the directory if nothing else is in it.
     pub(crate) fn forget(run_dir: &Path) -> Result<(), Exit> {
-        for name in [RECORD, super::control::SOCKET, LOCK] {
+        for name in [RECORD, super::control::SOCKET, super::confirm::PENDING, LOCK] {
             let path = run_dir.join(name);
             if path.exists() {
                 fs::remove_file(&path).map_err(Exit::io("remove", &path))?;

@@ -1,6 +1,6 @@
 //! The engine on live traffic: what the gate reports goes in, and what the engine decides goes into the kernel's maps.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engine::{Class, Command, Direction, Fate, Grant, Observation, Segment, Transport};
@@ -55,12 +55,25 @@ impl Live {
         })
     }
 
-    /// Goes on under another policy: as it is if that says the same about detection, else afresh.
-    pub(crate) fn follow(&mut self, policy: &Policy) -> Result<(), Exit> {
-        if self.told != *policy.detection() {
-            *self = Self::new(policy)?;
+    /// Goes on under another policy: as it is if that says the same about detection and trust, else afresh. Whether that was
+    /// so.
+    pub(crate) fn follow(&mut self, policy: &Policy) -> Result<bool, Exit> {
+        let next = Self::new(policy)?;
+        let is_other = self.told != next.told || self.detection.trusted() != next.detection.trusted();
+        if is_other {
+            *self = next;
         }
-        Ok(())
+        Ok(is_other)
+    }
+
+    /// The networks that the policy trusts.
+    pub(crate) fn trusted_by_policy(&self) -> Vec<ledger::Net> {
+        self.detection.trusted().iter().map(|(address, prefix)| ledger::Net::new(*address, *prefix)).collect()
+    }
+
+    /// Whether something waits for [`Live::take`].
+    pub(crate) fn has_decided(&self) -> bool {
+        !self.commands.is_empty()
     }
 
     /// Takes one event; what is to be done waits for [`Live::take`].
@@ -131,6 +144,26 @@ impl Live {
         };
         self.refused += u64::from(!has_room);
         Ok(has_room)
+    }
+
+    /// An operator spoke about an address: what counted against it is forgotten.
+    pub(crate) fn forget(&mut self, address: IpAddr) {
+        self.detection.forget(address);
+    }
+
+    /// A source that was banned `level` times, and is until `until`.
+    pub(crate) fn remember(&mut self, address: IpAddr, level: u32, until: Duration) {
+        self.detection.remember(address, level, until, since_epoch(SystemTime::now()));
+    }
+
+    /// How far an address is believed.
+    pub(crate) fn class(&self, address: IpAddr, time: SystemTime) -> &'static str {
+        self.detection.class(address, since_epoch(time)).as_str()
+    }
+
+    /// Trusts these networks, and what the policy trusts.
+    pub(crate) fn trust(&mut self, networks: impl Iterator<Item = ledger::Net>) {
+        self.detection.trust(networks.map(|net| (net.address(), net.prefix())));
     }
 
     /// How full each of the engine's tables is: name, entries, bound.

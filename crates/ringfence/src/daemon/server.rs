@@ -15,33 +15,37 @@ use tokio::time::timeout;
 
 use super::control::MAX_REQUEST;
 use crate::exit::Exit;
+use crate::request::Request;
 
 /// How long a client may take for its request, and for taking its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a daemon that stops waits for whoever stopped it to take the answer.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// One request, and where its answer goes.
+/// A client that waits for its answer.
 #[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) body: Value,
-    reply: oneshot::Sender<(Value, oneshot::Sender<()>)>,
-}
+pub(crate) struct Waiting(oneshot::Sender<(Value, oneshot::Sender<()>)>);
 
-impl Request {
-    /// Hands the answer to the client's connection, which a slow client holds up alone. Only a daemon that stops waits
-    /// until the answer is on its way, as the connection ends with it.
-    pub(crate) async fn answer(self, answer: Value) {
-        let last = self.body.get("command").and_then(Value::as_str) == Some("stop");
+impl Waiting {
+    /// Hands the answer to the client's connection, which a slow client holds up alone.
+    pub(crate) fn reply(self, answer: Value) {
+        let (done, _) = oneshot::channel();
+        // Whoever has gone needs no answer.
+        let _ = self.0.send((answer, done));
+    }
+
+    /// The same from a daemon that stops: it waits until the answer is on its way, as the connection ends with it.
+    pub(crate) async fn last_reply(self, answer: Value) {
         let (done, written) = oneshot::channel();
-        if self.reply.send((answer, done)).is_ok() && last {
+        if self.0.send((answer, done)).is_ok() {
             let _ = timeout(FAREWELL, written).await;
         }
     }
 }
 
-/// Opens the socket for root alone. What a dead daemon left is replaced; the caller holds the instance's lock.
-pub(crate) fn listen(path: &Path) -> Result<StdListener, Exit> {
+/// Opens the socket for root alone, or for a group as well. What a dead daemon left is replaced; the caller holds the
+/// instance's lock.
+pub(crate) fn listen(path: &Path, group: Option<u32>) -> Result<StdListener, Exit> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(Exit::io("replace", path)(error));
@@ -49,13 +53,15 @@ pub(crate) fn listen(path: &Path) -> Result<StdListener, Exit> {
         Ok(()) | Err(_) => {}
     }
     let listener = StdListener::bind(path).map_err(Exit::io("listen on", path))?;
-    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(Exit::io("protect", path))?;
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    std::os::unix::fs::chown(path, None, group).map_err(Exit::io("protect", path))?;
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Exit::io("protect", path))?;
     listener.set_nonblocking(true).map_err(Exit::io("listen on", path))?;
     Ok(listener)
 }
 
 /// Takes connections until the daemon ends.
-pub(crate) async fn serve(listener: StdListener, requests: mpsc::Sender<Request>) {
+pub(crate) async fn serve(listener: StdListener, requests: mpsc::Sender<(Request, Waiting)>) {
     let Ok(listener) = UnixListener::from_std(listener) else { return };
     loop {
         match listener.accept().await {
@@ -68,7 +74,7 @@ pub(crate) async fn serve(listener: StdListener, requests: mpsc::Sender<Request>
     }
 }
 
-async fn connection(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
+async fn connection(mut stream: UnixStream, requests: mpsc::Sender<(Request, Waiting)>) {
     let Ok(body) = timeout(PATIENCE, read(&mut stream)).await else { return };
     let (answer, done) = match body {
         Ok(body) => ask(body, &requests).await,
@@ -82,9 +88,12 @@ async fn connection(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
     }
 }
 
-async fn ask(body: Value, requests: &mpsc::Sender<Request>) -> (Value, Option<oneshot::Sender<()>>) {
+async fn ask(
+    request: Request,
+    requests: &mpsc::Sender<(Request, Waiting)>,
+) -> (Value, Option<oneshot::Sender<()>>) {
     let (reply, answer) = oneshot::channel();
-    if requests.send(Request { body, reply }).await.is_ok()
+    if requests.send((request, Waiting(reply))).await.is_ok()
         && let Ok((answer, done)) = answer.await
     {
         return (answer, Some(done));
@@ -92,7 +101,7 @@ async fn ask(body: Value, requests: &mpsc::Sender<Request>) -> (Value, Option<on
     (json!({ "ok": false, "message": "the daemon is ending" }), None)
 }
 
-async fn read(stream: &mut UnixStream) -> io::Result<Value> {
+async fn read(stream: &mut UnixStream) -> io::Result<Request> {
     let mut line = String::new();
     BufReader::new(stream.take(MAX_REQUEST as u64)).read_line(&mut line).await?;
     Ok(serde_json::from_str(&line)?)
@@ -106,16 +115,22 @@ mod tests {
 
     /// Sends `command`, answers with more than a socket holds, and reads nothing until the daemon went on. How long that
     /// took, and the length of what the client could read then.
-    async fn slow_client(command: &str) -> (Duration, usize) {
+    async fn slow_client(command: &Request) -> (Duration, usize) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");
         let (sender, mut requests) = mpsc::channel(16);
-        let server = tokio::spawn(serve(listen(&path).unwrap(), sender));
+        let server = tokio::spawn(serve(listen(&path, None).unwrap(), sender));
         let mut client = UnixStream::connect(&path).await.unwrap();
-        client.write_all(format!("{}\n", json!({ "command": command })).as_bytes()).await.unwrap();
-        let request = requests.recv().await.unwrap();
+        let line = serde_json::to_string(command).unwrap();
+        client.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        let (request, waiting) = requests.recv().await.unwrap();
         let start = Instant::now();
-        request.answer(json!("x".repeat(4 << 20))).await;
+        let answer = json!("x".repeat(4 << 20));
+        if matches!(request, Request::Stop { .. }) {
+            waiting.last_reply(answer).await;
+        } else {
+            waiting.reply(answer);
+        }
         let waited = start.elapsed();
         let mut text = String::new();
         BufReader::new(client).read_line(&mut text).await.unwrap();
@@ -125,14 +140,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_does_not_read_delays_nobody() {
-        let (waited, read) = slow_client("status").await;
+        let (waited, read) = slow_client(&Request::Status { verify: false }).await;
         assert!(waited < Duration::from_millis(500), "the daemon waited {waited:?}");
         assert_eq!(read, (4 << 20) + 3, "the client gets its answer all the same");
     }
 
     #[tokio::test]
     async fn a_daemon_that_stops_waits_a_little() {
-        let (waited, read) = slow_client("stop").await;
+        let (waited, read) = slow_client(&Request::Stop { clean: false }).await;
         assert!((FAREWELL..PATIENCE).contains(&waited), "the daemon waited {waited:?}");
         assert_eq!(read, (4 << 20) + 3);
     }

@@ -1,18 +1,40 @@
 //! What `status` shows.
 
+use std::time::{Duration, SystemTime};
+
 use gate::layout::{MAX_BANS, MAX_GROUPS, MAX_RULES};
 use gate::{Reason, Verdict};
 use host::nft::CounterVerdict;
 use policy::plan::automaton::MAX_STATES;
+use ledger::Time;
 use serde_json::{Map, Value, json};
 
+use super::book::{Book, LEDGER};
 use super::force::InForce;
 use super::live::Live;
 use super::report::{Reporter, timestamp};
 use crate::cli::RunArgs;
 
+/// What comparing kernel and ledger has brought so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drifts {
+    pub(super) found: u64,
+    pub(super) compared: Option<SystemTime>,
+}
+
+fn wall(time: Time) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(time.0.unsigned_abs())
+}
+
 /// The whole status. `enforced` is true only if the kernel was read back just now and agrees.
-pub(super) fn status(force: &mut InForce, live: &Live, reporter: &Reporter, args: &RunArgs) -> Value {
+pub(super) fn status(
+    force: &mut InForce,
+    live: &Live,
+    reporter: &Reporter,
+    book: &Book,
+    drifts: Drifts,
+    args: &RunArgs,
+) -> Value {
     let mut faults = force.faults();
     let interfaces: Vec<Value> = force
         .guarded()
@@ -30,13 +52,21 @@ pub(super) fn status(force: &mut InForce, live: &Live, reporter: &Reporter, args
         faults.push(error);
         Value::Null
     });
-    let active = match force.gate_mut().sources().and_then(|mut sources| sources.bans()) {
-        Ok(bans) => json!(bans.len()),
-        Err(error) => {
-            faults.push(error.to_string());
-            Value::Null
-        }
-    };
+    match force.gate_mut().try_out() {
+        Ok(Some(true) | None) => {}
+        Ok(Some(false)) => faults.push("a packet from a banned address went through the gate".to_owned()),
+        Err(error) => faults.push(error.to_string()),
+    }
+    let counts = book.read(|reader| reader.counts(Time::from(SystemTime::now())));
+    let counts = counts.unwrap_or_else(|_| {
+        faults.push("the ledger cannot be read".to_owned());
+        ledger::Counts::default()
+    });
+    let by: Map<String, Value> = counts.by.iter().map(|(by, count)| (by.to_string(), json!(count))).collect();
+    let ledger = book.state();
+    if let (Some(_), Some(error)) = (ledger.failing_since, &ledger.last_error) {
+        faults.push(error.clone());
+    }
     let tables = &force.plan.gate.tables;
     let mut engine = Map::new();
     for (name, used, limit) in live.fills() {
@@ -67,12 +97,22 @@ pub(super) fn status(force: &mut InForce, live: &Live, reporter: &Reporter, args
         },
         "packets": packets,
         "bans": {
-            "active": active,
+            "active": counts.total,
             "capacity": MAX_BANS,
+            "by": by,
+            "by_reason": counts.reason,
             "decided": live.bans,
             "limited": live.limits,
             "alerts": live.alerts,
             "refused": live.refused,
+        },
+        "ledger": {
+            "file": args.state_dir.join(LEDGER).display().to_string(),
+            "queued": ledger.queued,
+            "lost": ledger.lost + ledger.refused,
+            "failing_since": ledger.failing_since.map(|time| timestamp(wall(time))),
+            "compared": drifts.compared.map(timestamp),
+            "repaired": drifts.found,
         },
         "events": {
             "delivered": reporter.delivered(),

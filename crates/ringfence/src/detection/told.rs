@@ -12,7 +12,7 @@ pub(crate) fn json(command: &Command) -> Option<Value> {
             "type": "evidence", "time": rfc3339(*time), "source": source.to_string(), "detector": detector.as_str(),
             "frame": frame, "detail": detail,
         }),
-        Command::Ban { time, source, reason, until, proven } => json!({
+        Command::Ban { time, source, reason, until, proven, .. } => json!({
             "type": "ban", "time": rfc3339(*time), "source": source.to_string(), "reason": reason.as_str(),
             "until": rfc3339(*until), "proven": proven,
         }),

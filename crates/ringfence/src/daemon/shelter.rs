@@ -1,0 +1,168 @@
+//! Who is never banned, whoever asks for it: this host, the SSH sessions of its operators, and whoever is trusted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ledger::Net;
+
+/// How long what the kernel said about addresses and sessions is believed.
+const FRESH: Duration = Duration::from_secs(1);
+/// Grants of grace that are kept; beyond, the one that ends first makes room.
+const MAX_GRACES: usize = 4096;
+
+/// Why an address or network is not banned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Why {
+    Own(IpAddr),
+    Operator(IpAddr),
+    Trusted(String),
+    Grace(Net),
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Own(address) => write!(f, "{address} is this host's own address"),
+            Self::Operator(address) => write!(f, "an SSH session of this host comes from {address}"),
+            Self::Trusted(what) => {
+                write!(f, "{what} is trusted; `ringfence trust --remove {what}` changes that")
+            }
+            Self::Grace(net) => write!(f, "{net} was unbanned with a grace that is not over"),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Shelter {
+    own: BTreeSet<IpAddr>,
+    operators: BTreeSet<IpAddr>,
+    asked: Option<Instant>,
+    /// What the operator trusts, by what it is called; a name with the addresses that it has.
+    trusted: BTreeMap<String, Vec<Net>>,
+    /// What the policy trusts.
+    policy: Vec<Net>,
+    graces: BTreeMap<Net, Instant>,
+}
+
+impl Shelter {
+    /// Why `net` must not be banned, as a whole or in part; `None` if it may be.
+    pub(crate) fn covers(&mut self, net: Net) -> Option<Why> {
+        self.look();
+        let inside = |all: &BTreeSet<IpAddr>| all.iter().copied().find(|address| net.contains(&Net::new(*address, 128)));
+        let trusted = || {
+            let of_operator = self.trusted.iter().map(|(what, nets)| (what.clone(), nets.as_slice()));
+            let of_policy = self.policy.iter().map(|net| (net.to_string(), std::slice::from_ref(net)));
+            let mut all = of_operator.chain(of_policy);
+            all.find(|(_, nets)| nets.iter().any(|one| overlaps(*one, net))).map(|(what, _)| what)
+        };
+        inside(&self.own)
+            .map(Why::Own)
+            .or_else(|| inside(&self.operators).map(Why::Operator))
+            .or_else(|| trusted().map(Why::Trusted))
+            .or_else(|| {
+                let now = Instant::now();
+                let grace = |(graced, until): (&Net, &Instant)| overlaps(*graced, net) && *until > now;
+                self.graces.iter().find(|entry| grace(*entry)).map(|(graced, _)| Why::Grace(*graced))
+            })
+    }
+
+    /// The networks that the policy trusts.
+    pub(crate) fn follow(&mut self, policy: Vec<Net>) {
+        self.policy = policy;
+    }
+
+    /// What `what` stands for now; whether that is new.
+    pub(crate) fn trust(&mut self, what: &str, nets: Vec<Net>) -> bool {
+        self.trusted.insert(what.to_owned(), nets.clone()) != Some(nets)
+    }
+
+    /// Forgets it; what it stood for.
+    pub(crate) fn distrust(&mut self, what: &str) -> Option<Vec<Net>> {
+        self.trusted.remove(what)
+    }
+
+    /// Everything that the operator trusts.
+    pub(crate) fn trusted(&self) -> impl Iterator<Item = (&str, &[Net])> {
+        self.trusted.iter().map(|(what, nets)| (what.as_str(), nets.as_slice()))
+    }
+
+    /// Does not ban `net` again for `period`.
+    pub(crate) fn grace(&mut self, net: Net, period: Duration) {
+        let now = Instant::now();
+        self.graces.retain(|_, until| *until > now);
+        if self.graces.len() >= MAX_GRACES
+            && let Some(first) = self.graces.iter().min_by_key(|(_, until)| **until).map(|(net, _)| *net)
+        {
+            self.graces.remove(&first);
+        }
+        if let Some(until) = now.checked_add(period) {
+            self.graces.insert(net, until);
+        }
+    }
+
+    /// An operator's own word ends a grace.
+    pub(crate) fn end_grace(&mut self, net: Net) {
+        self.graces.retain(|graced, _| !overlaps(*graced, net));
+    }
+
+    /// Asks the kernel, if what it said is old.
+    fn look(&mut self) {
+        if self.asked.is_some_and(|asked| asked.elapsed() < FRESH) {
+            return;
+        }
+        self.asked = Some(Instant::now());
+        // What cannot be read now was read a second ago: better than nobody.
+        if let Ok(own) = host::machine::own_addresses() {
+            self.own = own;
+        }
+        if let Ok(operators) = host::machine::ssh_peers(&[]) {
+            self.operators = operators;
+        }
+    }
+}
+
+fn overlaps(one: Net, other: Net) -> bool {
+    one.contains(&other) || other.contains(&one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> Net {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn this_host_is_not_banned_in_part_either() {
+        let mut shelter = Shelter::default();
+        assert_eq!(shelter.covers(net("127.0.0.0/8")), Some(Why::Own([127, 0, 0, 1].into())));
+        assert_eq!(shelter.covers(net("203.0.113.9")), None);
+    }
+
+    #[test]
+    fn whom_somebody_trusts_is_not_banned() {
+        let mut shelter = Shelter::default();
+        shelter.follow(vec![net("198.51.100.0/24")]);
+        assert!(shelter.trust("sip.example.net", vec![net("203.0.113.7"), net("2001:db8::7")]));
+        assert!(!shelter.trust("sip.example.net", vec![net("203.0.113.7"), net("2001:db8::7")]), "nothing new");
+        assert_eq!(shelter.covers(net("203.0.113.0/24")), Some(Why::Trusted("sip.example.net".to_owned())));
+        assert_eq!(shelter.covers(net("2001:db8::7")), Some(Why::Trusted("sip.example.net".to_owned())));
+        assert_eq!(shelter.covers(net("198.51.100.9")), Some(Why::Trusted("198.51.100.0/24".to_owned())));
+        assert!(shelter.distrust("sip.example.net").is_some());
+        assert_eq!(shelter.covers(net("203.0.113.0/24")), None);
+    }
+
+    #[test]
+    fn a_grace_ends() {
+        let mut shelter = Shelter::default();
+        shelter.grace(net("203.0.113.9"), Duration::from_secs(60));
+        assert_eq!(shelter.covers(net("203.0.113.9")), Some(Why::Grace(net("203.0.113.9"))));
+        shelter.end_grace(net("203.0.113.0/24"));
+        assert_eq!(shelter.covers(net("203.0.113.9")), None);
+        shelter.grace(net("203.0.113.9"), Duration::ZERO);
+        assert_eq!(shelter.covers(net("203.0.113.9")), None);
+    }
+}
