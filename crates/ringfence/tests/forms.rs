@@ -2,7 +2,13 @@
 //! In each the real program keeps a scanner's message from the server, and lets the same message of a phone through. That the
 //! scanner's would arrive is seen first, without Ringfence. Root only.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
