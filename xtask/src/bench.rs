@@ -3,6 +3,8 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+/// Calls under a flood with forged sources.
+mod flood;
 /// The gate, by `BPF_PROG_TEST_RUN`.
 mod gate;
 /// What iptables adds to a packet, over a veth pair.
@@ -18,6 +20,8 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Calls that go through while one core floods the server with forged sources: bare, behind iptables, behind Ringfence
+    Flood(flood::FloodArgs),
     /// Nanoseconds per packet by the path that it takes through the gate, beside an empty program and iptables
     Gate,
     /// Nanoseconds per SIP message, messages a second through the engine, and replay beside tshark
@@ -25,7 +29,8 @@ enum What {
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
-    match args.what {
+    match &args.what {
+        What::Flood(args) => flood::run(args),
         What::Gate => gate::run(),
         What::Sip => sip::sip(),
     }

@@ -33,6 +33,8 @@ mod frames;
 mod limits;
 #[path = "gate/streams.rs"]
 mod streams;
+#[path = "gate/tagged.rs"]
+mod tagged;
 
 /// Frames that are mutated and judged twice, over all policies and both hooks.
 const MUTATIONS: usize = 1_000_000;

@@ -126,7 +126,7 @@ pub(crate) fn mutate(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     frame
 }
 
-fn message(agent: &str) -> String {
+pub(crate) fn message(agent: &str) -> String {
     format!(
         "OPTIONS sip:100@198.51.100.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5071;branch=z9hG4bK-1;rport\r\n\
          From: <sip:100@192.0.2.9>;tag=1\r\nTo: <sip:100@198.51.100.1>\r\nCall-ID: 1@192.0.2.9\r\n\
@@ -138,7 +138,7 @@ fn arp() -> Vec<u8> {
     ethernet(&[], 0x0806, &[0; 28])
 }
 
-fn ethernet(tags: &[u16], ethertype: u16, packet: &[u8]) -> Vec<u8> {
+pub(crate) fn ethernet(tags: &[u16], ethertype: u16, packet: &[u8]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
     for tag in tags {
         frame.extend(tag.to_be_bytes());
@@ -149,7 +149,7 @@ fn ethernet(tags: &[u16], ethertype: u16, packet: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn ipv4(source: Ipv4Addr, protocol: u8, fragment: u16, options: &[u8], body: &[u8]) -> Vec<u8> {
+pub(crate) fn ipv4(source: Ipv4Addr, protocol: u8, fragment: u16, options: &[u8], body: &[u8]) -> Vec<u8> {
     let header = 20 + options.len();
     let mut packet = vec![0x40 | u8::try_from(header / 4).unwrap(), 0];
     packet.extend(u16::try_from(header + body.len()).unwrap().to_be_bytes());
@@ -164,7 +164,7 @@ fn ipv4(source: Ipv4Addr, protocol: u8, fragment: u16, options: &[u8], body: &[u
 }
 
 /// `chain`: extension headers by number, in order, before `protocol`.
-fn ipv6(source: Ipv6Addr, chain: &[u8], protocol: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn ipv6(source: Ipv6Addr, chain: &[u8], protocol: u8, body: &[u8]) -> Vec<u8> {
     let mut rest = Vec::new();
     let mut following = chain.iter().copied().chain([protocol]);
     let first = following.next().unwrap();
@@ -183,7 +183,7 @@ fn ipv6(source: Ipv6Addr, chain: &[u8], protocol: u8, body: &[u8]) -> Vec<u8> {
     packet
 }
 
-fn transport(protocol: u8, port: u16, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn transport(protocol: u8, port: u16, payload: &[u8]) -> Vec<u8> {
     let mut body = 5071u16.to_be_bytes().to_vec();
     body.extend(port.to_be_bytes());
     if protocol == 6 {
