@@ -4,12 +4,12 @@
 mod answers;
 /// Bans, in the kernel and in the ledger.
 pub(crate) mod book;
+/// `run --confirm`.
+pub(crate) mod confirm;
 /// The control socket's protocol, for both ends.
 pub(crate) mod control;
 /// Kernel against ledger.
 mod drift;
-/// `run --confirm`.
-pub(crate) mod confirm;
 /// A policy, put in force on this machine.
 mod force;
 /// The run directory.
@@ -40,9 +40,9 @@ use gate::{Family, Reason, Verdict};
 use host::LinkNews;
 use host::gate::MARKED;
 use host::machine::Selection;
+use ledger::{Change, Net, Time};
 use policy::Policy;
 use policy::plan::Plan;
-use ledger::{Change, Net, Time};
 use serde_json::{Value, json};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -162,12 +162,7 @@ impl Daemon {
         }
     }
 
-    fn enforce(
-        args: &RunArgs,
-        policy: &Policy,
-        plan: Plan,
-        selection: Selection,
-    ) -> Result<Enforced, Exit> {
+    fn enforce(args: &RunArgs, policy: &Policy, plan: Plan, selection: Selection) -> Result<Enforced, Exit> {
         let run_dir = &args.daemon.run_dir;
         let group = args.group.as_deref().map(group_number).transpose()?;
         instance::private_dir(&args.state_dir)?;
@@ -189,8 +184,8 @@ impl Daemon {
         if let Some(period) = args.confirm {
             confirm::watch(args, period)?;
         }
-        let mut force = InForce::first(policy, plan, selection, args)
-            .inspect_err(|_| drop(confirm::confirm(run_dir)))?;
+        let mut force =
+            InForce::first(policy, plan, selection, args).inspect_err(|_| drop(confirm::confirm(run_dir)))?;
         let mut live = Live::new(policy)?;
         let restored = restore(&mut force, &mut live, &mut book)?;
         Ok(Enforced { force, live, reporter, book, restored, listener })
@@ -400,7 +395,8 @@ impl Daemon {
     /// Compares the kernel's bans with the ledger, on a thread of its own.
     fn compare(&self, waiting: Option<Waiting>) {
         let (pins, reader, barrier) = (self.args.pin_dir.clone(), self.book.reader(), self.book.barrier());
-        let trusted: Vec<Net> = self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()).collect();
+        let trusted: Vec<Net> =
+            self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()).collect();
         let tasks = self.tasks.clone();
         tokio::task::spawn_blocking(move || {
             barrier();
@@ -597,7 +593,8 @@ fn restore(force: &mut InForce, live: &mut Live, book: &mut Book) -> Result<Rest
     }
     let restored = book.restore(&mut sources, |row| {
         if row.ban.by == ledger::By::Detector {
-            let until = row.until.map_or(Duration::MAX, |until| Duration::from_micros(until.0.unsigned_abs()));
+            let until =
+                row.until.map_or(Duration::MAX, |until| Duration::from_micros(until.0.unsigned_abs()));
             live.remember(row.ban.source.address(), row.ban.level, until);
         }
     })?;

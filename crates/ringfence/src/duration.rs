@@ -36,7 +36,9 @@ mod tests {
 
     #[test]
     fn periods_are_read_as_people_write_them() {
-        for (text, seconds) in [("90s", 90), ("2h", 7200), ("1h30m", 5400), ("1h 30m", 5400), ("7d", 604_800), ("2 hours", 7200)] {
+        for (text, seconds) in
+            [("90s", 90), ("2h", 7200), ("1h30m", 5400), ("1h 30m", 5400), ("7d", 604_800), ("2 hours", 7200)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for text in ["", "2", "soon", "0s", "-2h", "1month", "99999999999999999999d"] {
@@ -46,7 +48,14 @@ mod tests {
 
     #[test]
     fn periods_are_shown_in_two_units() {
-        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (7200, "2 h"), (5400, "1 h 30 min"), (100_000, "1 d 3 h")] {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (61, "1 min 1 s"),
+            (7200, "2 h"),
+            (5400, "1 h 30 min"),
+            (100_000, "1 d 3 h"),
+        ] {
             assert_eq!(show(Duration::from_secs(seconds)), text);
         }
     }

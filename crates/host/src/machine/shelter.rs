@@ -46,7 +46,8 @@ pub fn ssh_peers(ports: &[u16]) -> Result<BTreeSet<IpAddr>, Error> {
             text => text.map_err(Error::io("read", &path))?,
         };
         let established = sockets(&text).filter(|socket| socket.state == ESTABLISHED);
-        let ours = established.filter(|socket| socket.local_port == SSH || ports.contains(&socket.local_port));
+        let ours =
+            established.filter(|socket| socket.local_port == SSH || ports.contains(&socket.local_port));
         peers.extend(ours.map(|socket| socket.remote));
     }
     Ok(peers)

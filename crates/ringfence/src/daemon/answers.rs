@@ -308,7 +308,9 @@ impl Daemon {
         }
         let Some(waiting) = waiting else { return Ok(()) };
         if let Some(error) = note.failed {
-            waiting.reply(json!({ "ok": false, "system": true, "message": format!("nothing was lifted: {error}") }));
+            waiting.reply(
+                json!({ "ok": false, "system": true, "message": format!("nothing was lifted: {error}") }),
+            );
             return Ok(());
         }
         let count = count + usize::from(only_kernel);
@@ -321,8 +323,12 @@ impl Daemon {
     }
 
     fn resolved(&mut self, name: String, nets: Vec<Net>, waiting: Option<Waiting>) -> Result<(), Exit> {
-        let before: Vec<Net> =
-            self.book.shelter.trusted().find(|(what, _)| *what == name).map_or(Vec::new(), |(_, nets)| nets.into());
+        let before: Vec<Net> = self
+            .book
+            .shelter
+            .trusted()
+            .find(|(what, _)| *what == name)
+            .map_or(Vec::new(), |(_, nets)| nets.into());
         // A name that does not resolve now keeps the addresses that it had.
         let nets = if nets.is_empty() { before.clone() } else { nets };
         let is_new = self.book.shelter.trust(&name, nets.clone());
@@ -347,7 +353,9 @@ impl Daemon {
         }
         if let Some(waiting) = waiting {
             let message = match nets.as_slice() {
-                [] => format!("{name} is trusted, but has no address now; it is looked up again every minute"),
+                [] => {
+                    format!("{name} is trusted, but has no address now; it is looked up again every minute")
+                }
                 [net] if net.to_string() == name => format!("{name} is trusted"),
                 nets => format!("{name} is trusted: {}", join(nets)),
             };
@@ -370,7 +378,9 @@ impl Daemon {
     fn restore_after_trust(&mut self, net: Net) -> Result<(), Exit> {
         let mut sources = self.force.gate_mut().sources()?;
         sources.remove_network(net.address(), net.prefix());
-        if let Some((until, scope)) = self.book.read(|reader| Ok(left_of(reader, net, Time::from(SystemTime::now()))))? {
+        if let Some((until, scope)) =
+            self.book.read(|reader| Ok(left_of(reader, net, Time::from(SystemTime::now()))))?
+        {
             book::put(&mut sources, net, until, scope)?;
         }
         Ok(())
@@ -419,8 +429,11 @@ fn is_name(text: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
             && !label.starts_with('-')
     };
-    let last_is_number =
-        text.trim_end_matches('.').rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let last_is_number = text
+        .trim_end_matches('.')
+        .rsplit('.')
+        .next()
+        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     text.len() <= 253 && !last_is_number && text.trim_end_matches('.').split('.').all(is_label)
 }
 
@@ -549,7 +562,9 @@ mod tests {
         for name in ["sip.example.net", "carrier", "_sip._udp.example.net.", "a1.b2"] {
             assert!(is_name(name), "{name}");
         }
-        for wrong in ["", "203.0.113.300", "203.0.113", "a..b", "-a.example", "a b", "exämple.net", "203.0.113.0/33"] {
+        for wrong in
+            ["", "203.0.113.300", "203.0.113", "a..b", "-a.example", "a b", "exämple.net", "203.0.113.0/33"]
+        {
             assert!(!is_name(wrong), "{wrong}");
         }
     }

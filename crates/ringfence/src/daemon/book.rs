@@ -224,9 +224,9 @@ impl Book {
                         }
                         _ => None,
                     });
-                    let pieces = commands.iter().filter(|other| {
-                        matches!(other, Command::Evidence { source: about, .. } if about == source)
-                    });
+                    let pieces = commands.iter().filter(
+                        |other| matches!(other, Command::Evidence { source: about, .. } if about == source),
+                    );
                     changes.push(Change::Ban(Ban {
                         source: Net::new(source.address(), 128),
                         by: By::Detector,
@@ -347,7 +347,10 @@ mod tests {
 
     #[test]
     fn the_line_of_a_message_is_shown_harmlessly() {
-        assert_eq!(sip_line(b"\r\n\r\nINVITE sip:1 SIP/2.0\r\nVia: x").as_deref(), Some("INVITE sip:1 SIP/2.0"));
+        assert_eq!(
+            sip_line(b"\r\n\r\nINVITE sip:1 SIP/2.0\r\nVia: x").as_deref(),
+            Some("INVITE sip:1 SIP/2.0")
+        );
         assert_eq!(sip_line(b"REGISTER \x1b[2J\xff\n").as_deref(), Some("REGISTER \u{fffd}[2J\u{fffd}"));
         assert_eq!(sip_line(&[b'a'; 1000]).map(|line| line.len()), Some(MAX_LINE));
         assert_eq!(sip_line(b"\r\n"), None);
