@@ -7,9 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use ledger::{
-    Ban, By, Change, Error, Evidence, Kind, Ledger, Net, Reader, Scope, Time, Unban, Which,
-};
+use ledger::{Ban, By, Change, Error, Evidence, Kind, Ledger, Net, Reader, Scope, Time, Unban, Which};
 
 const BANS: u32 = 1_000_000;
 const BATCH: usize = 10_000;

@@ -53,7 +53,9 @@ pub enum Error {
     )]
     ReadOnly { path: PathBuf },
     /// A batch that would make the list of the trusted too long; nothing of it was done.
-    #[error("the ledger already trusts {limit} sources, which is the most it keeps; trust a network in place of addresses")]
+    #[error(
+        "the ledger already trusts {limit} sources, which is the most it keeps; trust a network in place of addresses"
+    )]
     TrustFull { limit: u32 },
 }
 
@@ -63,7 +65,9 @@ impl Error {
         move |error| {
             let path = path.to_owned();
             match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    Self::ReadOnly { path }
+                }
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
                 _ => Self::Io { operation, path, reason: error.to_string() },
             }

@@ -48,7 +48,7 @@ impl Ledger {
     /// [`Error::Full`], [`Error::ReadOnly`], [`Error::Locked`] (after 2 seconds) and [`Error::Io`] may pass; [`Error::Damaged`]
     /// does not; [`Error::TrustFull`] is about these changes alone.
     pub fn apply(&mut self, changes: &[Change]) -> Result<(), Error> {
-        self.run(changes).map(drop)
+        self.run(changes.iter()).map(drop)
     }
 
     /// Moves bans that are over at that time into history, at most [`crate::EXPIRE_BATCH`] in one call, and returns how many:
@@ -57,23 +57,27 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::apply`].
     pub fn expire(&mut self, now: Time) -> Result<usize, Error> {
-        self.run(&[Change::Expire { now }])
+        self.run([Change::Expire { now }].iter())
     }
 
     /// Returns how many bans are over by [`Change::Expire`].
-    fn run(&mut self, changes: &[Change]) -> Result<usize, Error> {
+    pub(crate) fn run<'a>(
+        &mut self,
+        mut changes: impl Iterator<Item = &'a Change> + Clone,
+    ) -> Result<usize, Error> {
         let (connection, path) = self.reader.parts();
         let failed = Error::sqlite("write", path);
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
-        let added = changes.iter().filter(|change| matches!(change, Change::Trust(_))).count();
+        let added = changes.clone().filter(|change| matches!(change, Change::Trust(_))).count();
         let limit = self.bounds.trust;
         // Those that are there already are counted twice; the list is far from its limit where that matters.
-        if added > 0 && added > limit.saturating_sub(apply::trusted(&transaction).map_err(&failed)?) as usize {
+        if added > 0 && added > limit.saturating_sub(apply::trusted(&transaction).map_err(&failed)?) as usize
+        {
             return Err(Error::TrustFull { limit });
         }
         let mut batch = Batch::new(&transaction, &self.bounds);
-        changes.iter().try_for_each(|change| batch.apply(change)).map_err(&failed)?;
+        changes.try_for_each(|change| batch.apply(change)).map_err(&failed)?;
         let expired = batch.finish().map_err(&failed)?;
         transaction.commit().map_err(&failed)?;
         Ok(expired)

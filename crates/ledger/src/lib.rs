@@ -15,6 +15,7 @@ mod read;
 mod record;
 mod row;
 mod schema;
+mod writer;
 
 pub use crate::apply::{
     Bounds, EXPIRE_BATCH, MAX_EVIDENCE, MAX_EVIDENCE_PER_SOURCE, MAX_PAST, MAX_PAST_PER_SOURCE, MAX_TRUST,
@@ -27,3 +28,4 @@ pub use crate::record::{
     Ban, BanRow, By, ByError, Change, Ended, Evidence, Family, Kind, Past, Scope, Time, Trust, Unban, Which,
 };
 pub use crate::row::MAX_TEXT;
+pub use crate::writer::{MAX_GROUP, MAX_QUEUE, QueueFull, State, Writer};
