@@ -23,17 +23,15 @@ fn written() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-/// That neither a writer nor a reader opens it, and that it is left alone.
+/// That a writer does not open it and leaves it alone; returns what it says.
 fn is_damaged(path: &Path) -> String {
     let before = fs::read(path).ok();
     let error = Ledger::open(path).unwrap_err();
     assert_eq!(fs::read(path).ok(), before);
     let text = error.to_string();
     assert!(text.contains(".recover") && text.contains("move it away"), "{text}");
-    match error {
-        Error::Damaged { what, .. } => what,
-        other => panic!("{other:?}"),
-    }
+    assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+    text
 }
 
 #[test]
@@ -41,10 +39,10 @@ fn what_is_no_database_is_damaged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
     fs::write(&path, "bans:\n  203.0.113.9\n".repeat(500)).unwrap();
-    assert_eq!(is_damaged(&path), "file is not a database");
+    assert!(is_damaged(&path).contains("file is not a database"));
     assert!(matches!(Reader::open(&path), Err(Error::Damaged { .. })));
     fs::write(&path, "").unwrap();
-    assert_eq!(is_damaged(&path), "the file is empty");
+    assert!(is_damaged(&path).contains("the file is empty"));
     assert!(matches!(Reader::open(&path), Err(Error::Damaged { .. })));
 }
 
@@ -53,7 +51,7 @@ fn a_database_of_another_program_is_damaged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE cookies (x)").unwrap();
-    assert_eq!(is_damaged(&path), "it is an SQLite file, but not one of Ringfence");
+    assert!(is_damaged(&path).contains("it is an SQLite file, but not one of Ringfence"));
 }
 
 #[test]
@@ -83,7 +81,7 @@ fn a_log_without_its_file_is_not_played_into_a_new_one() {
     ledger.apply(&[Change::Ban(ban("203.0.113.9"))]).unwrap();
     fs::rename(&path, path.with_extension("away")).unwrap();
     let what = is_damaged(&path);
-    assert!(what.contains("ledger.db-wal"), "{what}");
+    assert!(what.contains("the file is missing"), "{what}");
     assert!(!path.exists());
 }
 

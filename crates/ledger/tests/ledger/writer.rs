@@ -54,8 +54,7 @@ fn who_asks_hears_of_the_failure_and_the_rest_is_tried_again() {
     let writer = Writer::spawn(ledger).unwrap();
     writer.post(bans(0, 10)).unwrap();
     let (sender, result) = channel();
-    let answer = sender.clone();
-    writer.send(bans(1, 10), move |result| answer.send(result).unwrap()).unwrap();
+    writer.send(bans(1, 10), move |result| sender.send(result).unwrap()).unwrap();
     let locked = Error::Locked { path: path.clone() };
     assert_eq!(result.recv().unwrap(), Err(locked.clone()));
     let state = wait(&writer, |state| state.queued == 10);
