@@ -80,4 +80,13 @@ mod tests {
         migrate(&mut connection, MIGRATIONS).unwrap();
         assert_eq!(user_version(&connection), Ok(version(MIGRATIONS)));
     }
+
+    #[test]
+    fn the_document_has_the_shipped_tables() {
+        let document = include_str!("../../../docs/ledger.md");
+        let statements = MIGRATIONS.iter().flat_map(|text| text.split(";\n")).map(str::trim);
+        for statement in statements.filter(|statement| statement.starts_with("CREATE")) {
+            assert!(document.contains(statement), "{statement}");
+        }
+    }
 }
