@@ -39,7 +39,7 @@ mod tagged;
 /// Frames that are mutated and judged twice, over all policies and both hooks.
 const MUTATIONS: usize = 1_000_000;
 
-/// Names another number of frames: an emulated machine has not the time for a million. Everything else that is counted in
+/// Names another number of frames: an emulated machine has not the time for a million, a patient one has it for ten. Everything else that is counted in
 /// thousands shrinks with it.
 const FRAMES: &str = "GATE_FRAMES";
 
@@ -47,7 +47,7 @@ const FRAMES: &str = "GATE_FRAMES";
 fn share_of(whole: usize) -> usize {
     let frames =
         std::env::var(FRAMES).map_or(MUTATIONS, |text| text.parse().expect("GATE_FRAMES is a number"));
-    (whole * frames.min(MUTATIONS) / MUTATIONS).max(1)
+    (whole * frames / MUTATIONS).max(1)
 }
 
 const XDP_DROP: u32 = 1;
