@@ -122,7 +122,11 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(
     if config.rules != 0 {
         search.packet(found);
     }
-    let followed = if F::FOLLOWED && flow::is_followed(&search) { flow::follow(&search, found) } else { Followed::Beside };
+    let followed = if F::FOLLOWED && flow::is_followed(&search) {
+        flow::follow(&search, found)
+    } else {
+        Followed::Beside
+    };
     if !found.any() && !matches!(followed, Followed::Stopped(_)) {
         return Reason::Clean;
     }

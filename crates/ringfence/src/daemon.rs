@@ -16,6 +16,8 @@ mod force;
 pub(crate) mod instance;
 /// The engine on live traffic.
 mod live;
+/// Whether a policy locks the operator out.
+mod lockout;
 /// What happened lately.
 mod recent;
 /// From the gate's events to log lines and JSON.
@@ -118,6 +120,9 @@ impl Daemon {
             return Err(selection.refused.remove(0).into());
         }
         let waiting = warn_of_missing(&selection);
+        if !args.observe && args.confirm.is_none() {
+            lockout::check(&policy)?;
+        }
         let lock = Instance::lock(&args.daemon.run_dir)?;
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
         match Self::enforce(&args, &policy, plan, selection) {
@@ -523,6 +528,9 @@ impl Daemon {
     fn next_policy(&mut self) -> Result<(InForce, Policy), Exit> {
         let policy = read_policy(&self.args.policy)?;
         let plan = force::plan(&policy, self.args.observe)?;
+        if !self.args.observe {
+            lockout::check(&policy)?;
+        }
         let mut selection = host::machine::select(&self.args.interfaces, &plan.gate.interfaces)?;
         if !selection.refused.is_empty() {
             return Err(selection.refused.remove(0).into());

@@ -6,9 +6,10 @@ use jiff::{Span, SpanRelativeTo};
 
 /// Reads a period; a day has 24 hours.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no period of time; write it like 90s, 30m, 2h or 7d");
-    let span: Span = text.parse().map_err(|_: jiff::Error| wrong())?;
-    let period = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_: jiff::Error| wrong())?;
+    let span = text.parse::<Span>().ok();
+    let period = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    let period =
+        period.ok_or_else(|| format!("`{text}` is no period of time; write it like 90s, 30m, 2h or 7d"))?;
     match Duration::try_from(period) {
         Ok(period) if !period.is_zero() => Ok(period),
         Ok(_) | Err(_) => Err(format!("`{text}` is not longer than nothing")),

@@ -30,14 +30,24 @@ pub fn own_addresses() -> Result<BTreeSet<IpAddr>, Error> {
         .collect())
 }
 
-/// Where the SSH sessions of this host come from: the far ends of established connections to port 22 and to the other
-/// `ports` where an SSH server is known to listen.
+/// An SSH session: who administers this host from where.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Session {
+    pub peer: IpAddr,
+    pub local: IpAddr,
+    pub port: u16,
+    /// The interface that has the local address.
+    pub interface: Option<String>,
+}
+
+/// The SSH sessions of this host: established connections to port 22 and to the other `ports` where an SSH server is known
+/// to listen.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] if `/proc` cannot be read.
-pub fn ssh_peers(ports: &[u16]) -> Result<BTreeSet<IpAddr>, Error> {
-    let mut peers = BTreeSet::new();
+pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
+    let mut sessions = Vec::new();
     for name in ["tcp", "tcp6"] {
         let path = format!("/proc/thread-self/net/{name}");
         let text = match fs::read_to_string(&path) {
@@ -48,9 +58,38 @@ pub fn ssh_peers(ports: &[u16]) -> Result<BTreeSet<IpAddr>, Error> {
         let established = sockets(&text).filter(|socket| socket.state == ESTABLISHED);
         let ours =
             established.filter(|socket| socket.local_port == SSH || ports.contains(&socket.local_port));
-        peers.extend(ours.map(|socket| socket.remote));
+        sessions.extend(ours.map(|socket| Session {
+            peer: socket.remote,
+            local: socket.local,
+            port: socket.local_port,
+            interface: None,
+        }));
     }
-    Ok(peers)
+    sessions.sort();
+    sessions.dedup();
+    for session in &mut sessions {
+        session.interface = interface_with(session.local);
+    }
+    Ok(sessions)
+}
+
+/// Where the SSH sessions of this host come from.
+///
+/// # Errors
+///
+/// [`Error::Io`] if `/proc` cannot be read.
+pub fn ssh_peers(ports: &[u16]) -> Result<BTreeSet<IpAddr>, Error> {
+    Ok(ssh_sessions(ports)?.into_iter().map(|session| session.peer).collect())
+}
+
+fn interface_with(address: IpAddr) -> Option<String> {
+    let has_it = |one: &nix::ifaddrs::InterfaceAddress| {
+        let there = one.address.as_ref();
+        let v4 = there.and_then(|there| there.as_sockaddr_in()).map(|v4| IpAddr::V4(v4.ip()));
+        let v6 = || there.and_then(|there| there.as_sockaddr_in6()).map(|v6| IpAddr::V6(v6.ip()));
+        v4.or_else(v6) == Some(address)
+    };
+    nix::ifaddrs::getifaddrs().ok()?.find(has_it).map(|one| one.interface_name)
 }
 
 /// TCP ports with a listener, ascending.
@@ -67,6 +106,7 @@ pub fn listening() -> Result<BTreeSet<u16>, Error> {
 }
 
 struct Socket<'a> {
+    local: IpAddr,
     local_port: u16,
     remote: IpAddr,
     state: &'a str,
@@ -77,9 +117,9 @@ struct Socket<'a> {
 fn sockets(text: &str) -> impl Iterator<Item = Socket<'_>> {
     text.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
-        let (_, local_port) = end(fields.next()?)?;
+        let (local, local_port) = end(fields.next()?)?;
         let (remote, _) = end(fields.next()?)?;
-        Some(Socket { local_port, remote, state: fields.next()? })
+        Some(Socket { local, local_port, remote, state: fields.next()? })
     })
 }
 

@@ -109,7 +109,7 @@ impl Daemon {
     }
 
     /// Lifts in the ledger, on a thread of its own; the kernel follows with [`Task::Lifted`].
-    pub(super) fn unban(&mut self, request: &request::Unban, waiting: Waiting) {
+    pub(super) fn unban(&self, request: &request::Unban, waiting: Waiting) {
         let which = match which(request.target.as_deref(), request.by.as_deref(), request.reason.as_deref()) {
             Ok(which) => which,
             Err(message) => return waiting.reply(json!({ "ok": false, "message": message })),
@@ -198,7 +198,7 @@ impl Daemon {
     }
 
     /// Trusts, or shows what is trusted.
-    pub(super) fn trust(&mut self, what: Option<&str>, note: String, waiting: Waiting) -> Result<(), Exit> {
+    pub(super) fn trust(&self, what: Option<&str>, note: String, waiting: Waiting) -> Result<(), Exit> {
         let Some(what) = what.map(|what| what.trim().to_ascii_lowercase()) else {
             let all = self.book.read(Reader::trusted)?;
             let rows: Vec<Value> = all.iter().map(|trust| self.trust_json(trust)).collect();
