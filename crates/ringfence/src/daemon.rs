@@ -40,7 +40,6 @@ use engine::Command;
 use gate::layout::Event;
 use gate::{Family, Reason, Verdict};
 use host::LinkNews;
-use host::gate::MARKED;
 use host::machine::Selection;
 use ledger::{Change, Net, Time};
 use policy::Policy;
@@ -343,9 +342,6 @@ impl Daemon {
             handled += 1;
             let age = Duration::from_nanos(now.saturating_sub(event.time));
             let time = wall.checked_sub(age).unwrap_or(wall);
-            if event.family == 4 && event.source.to_ip(Family::Ipv4) == MARKED {
-                continue;
-            }
             self.reporter.see(&event, time, &self.force, now);
             self.talk(&event);
             let capture = event.capture(&record);

@@ -78,7 +78,7 @@ fn text(story: &Value) -> String {
         }
     }
     if let Some(why) = story.get("sheltered").and_then(Value::as_str) {
-        let _ = writeln!(text, "it is never banned by itself: {why}");
+        let _ = writeln!(text, "it is spared: {why}");
     }
     if !list(story, "evidence").is_empty() {
         let _ = writeln!(text, "what it did:");
