@@ -8,6 +8,8 @@ use crate::error::Error;
 
 /// Where an SSH server listens, if nothing else is known.
 const SSH: u16 = 22;
+/// Where that is said; more may be in files of a folder of the same name with `.d`.
+const SSH_CONFIG: &str = "/etc/ssh/sshd_config";
 /// `TCP_ESTABLISHED` in include/net/tcp_states.h.
 const ESTABLISHED: &str = "01";
 /// `TCP_LISTEN`.
@@ -40,13 +42,40 @@ pub struct Session {
     pub interface: Option<String>,
 }
 
-/// The SSH sessions of this host: established connections to port 22 and to the other `ports` where an SSH server is known
-/// to listen.
+/// Where an SSH server of this host listens: port 22, those that its configuration names, and the one that whoever started
+/// this process came in by.
+pub fn ssh_ports() -> BTreeSet<u16> {
+    let mut ports = BTreeSet::from([SSH]);
+    let more =
+        fs::read_dir(format!("{SSH_CONFIG}.d")).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in more.chain([SSH_CONFIG.into()]) {
+        ports.extend(configured(&fs::read_to_string(path).unwrap_or_default()));
+    }
+    // Client's address and port, server's address and port (sshd(8)).
+    let connection = std::env::var("SSH_CONNECTION").unwrap_or_default();
+    ports.extend(connection.split(' ').nth(3).and_then(|port| port.parse::<u16>().ok()));
+    ports
+}
+
+/// The ports of an `sshd_config`: keyword and value stand apart by blanks or `=`, keywords in any case (sshd_config(5)).
+fn configured(text: &str) -> impl Iterator<Item = u16> + '_ {
+    text.lines().filter_map(|line| {
+        let is_gap = |letter: char| letter.is_whitespace() || letter == '=';
+        let mut words = line.split(is_gap).filter(|word| !word.is_empty());
+        match words.next()?.to_ascii_lowercase().as_str() {
+            "port" => words.next()?.parse().ok(),
+            "listenaddress" => words.next()?.rsplit_once(':')?.1.parse().ok(),
+            _ => None,
+        }
+    })
+}
+
+/// The SSH sessions of this host: established connections to one of `ports`.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] if `/proc` cannot be read.
-pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
+pub fn ssh_sessions(ports: &BTreeSet<u16>) -> Result<Vec<Session>, Error> {
     let mut sessions = Vec::new();
     for name in ["tcp", "tcp6"] {
         let path = format!("/proc/thread-self/net/{name}");
@@ -56,8 +85,7 @@ pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
             text => text.map_err(Error::io("read", &path))?,
         };
         let established = sockets(&text).filter(|socket| socket.state == ESTABLISHED);
-        let ours =
-            established.filter(|socket| socket.local_port == SSH || ports.contains(&socket.local_port));
+        let ours = established.filter(|socket| ports.contains(&socket.local_port));
         sessions.extend(ours.map(|socket| Session {
             peer: socket.remote,
             local: socket.local,
@@ -78,7 +106,7 @@ pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
 /// # Errors
 ///
 /// [`Error::Io`] if `/proc` cannot be read.
-pub fn ssh_peers(ports: &[u16]) -> Result<BTreeSet<IpAddr>, Error> {
+pub fn ssh_peers(ports: &BTreeSet<u16>) -> Result<BTreeSet<IpAddr>, Error> {
     Ok(ssh_sessions(ports)?.into_iter().map(|session| session.peer).collect())
 }
 
@@ -156,13 +184,22 @@ mod tests {
     }
 
     #[test]
+    fn the_servers_ports_are_read() {
+        let text = "# Port 1\nPort 2222\n port=2223\nListenAddress 0.0.0.0:2224\nListenAddress [::]:2225\n\
+                    ListenAddress ::\nPortal 7\nPort x\n";
+        assert_eq!(configured(text).collect::<Vec<_>>(), [2222, 2223, 2224, 2225]);
+        assert!(ssh_ports().contains(&22));
+    }
+
+    #[test]
     fn this_host_has_loopback_and_its_listeners() {
         assert!(own_addresses().unwrap().contains(&[127, 0, 0, 1].into()));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(listening().unwrap().contains(&port));
-        assert!(!ssh_peers(&[port]).unwrap().contains(&[127, 0, 0, 1].into()));
-        let _client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-        assert!(ssh_peers(&[port]).unwrap().contains(&[127, 0, 0, 1].into()));
+        let port = BTreeSet::from([port]);
+        assert!(!ssh_peers(&port).unwrap().contains(&[127, 0, 0, 1].into()));
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(ssh_peers(&port).unwrap().contains(&[127, 0, 0, 1].into()));
     }
 }
