@@ -117,6 +117,26 @@ impl List {
         taker.finish()
     }
 
+    /// Adds a further page of the same list, at most `most` entries in all.
+    pub fn add(&mut self, page: Self, most: usize) {
+        let mut entries: BTreeSet<Entry> = std::mem::take(&mut self.entries).into_iter().collect();
+        for entry in page.entries {
+            if entries.len() < most || entries.contains(&entry) {
+                entries.insert(entry);
+            } else {
+                self.beyond += 1;
+            }
+        }
+        self.entries = entries.into_iter().collect();
+        self.unread += page.unread;
+        self.wide += page.wide;
+        self.reserved += page.reserved;
+        self.beyond += page.beyond;
+        self.cut |= page.cut;
+        self.samples.extend(page.samples.into_iter().take(MAX_SAMPLES - self.samples.len().min(MAX_SAMPLES)));
+        self.next = page.next;
+    }
+
     /// How many lines or elements were looked at in vain.
     pub fn refused(&self) -> u64 {
         self.unread + self.wide + self.reserved
