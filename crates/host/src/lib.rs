@@ -7,6 +7,8 @@ pub mod bpffs;
 pub mod error;
 /// Events as JSON lines in a file of bounded size.
 pub mod event_log;
+/// Reading what others publish: lists by HTTP, and files.
+pub mod fetch;
 /// The kernel half: loading, attaching, reading back.
 pub mod gate;
 /// Who we are and what the machine has: privileges, kernel, interfaces.

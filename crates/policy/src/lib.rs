@@ -10,6 +10,7 @@
 pub mod convert;
 pub mod detection;
 pub mod diagnostic;
+pub mod feed;
 pub mod iptables;
 pub mod plan;
 mod policy;

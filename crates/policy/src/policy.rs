@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
+use crate::feed::Feed;
 use crate::iptables;
 use crate::ruleset::{Family, Networks, RuleSet, Unproven};
 use crate::toml;
@@ -34,6 +35,7 @@ pub struct Policy {
     networks: Networks,
     unproven: Unproven,
     detection: Detection,
+    feeds: Vec<Feed>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -53,12 +55,14 @@ impl Policy {
                 let detection = Detection::of_rules(&sets);
                 let (networks, warnings) = (Networks::default(), file.warnings);
                 let unproven = Unproven::default();
-                Ok(Self { source, language, sets, networks, unproven, detection, warnings })
+                let feeds = Vec::new();
+                Ok(Self { source, language, sets, networks, unproven, detection, feeds, warnings })
             }
             Language::Toml => {
-                let toml::TomlPolicy { sets, networks, unproven, detection, warnings } =
+                let toml::TomlPolicy { sets, networks, unproven, detection, feeds, warnings } =
                     toml::parse(&source)?;
-                Ok(Self { source, language, sets: sets.into(), networks, unproven, detection, warnings })
+                let sets = sets.into();
+                Ok(Self { source, language, sets, networks, unproven, detection, feeds, warnings })
             }
         }
     }
@@ -94,6 +98,11 @@ impl Policy {
     /// What the engine is to look for.
     pub fn detection(&self) -> &Detection {
         &self.detection
+    }
+
+    /// Block lists to ask for; a file of iptables-save has none.
+    pub fn feeds(&self) -> &[Feed] {
+        &self.feeds
     }
 
     /// Places where the policy stands but hardly does what its author meant.

@@ -22,6 +22,7 @@ pub use config::{Action, Config, Icmp, LogConfig, Place, Search, Service, Signat
 
 use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
+use crate::feed::Feed;
 use crate::ruleset::{Networks, RuleSet, Unproven};
 
 /// A policy in TOML, checked and compiled.
@@ -32,6 +33,7 @@ pub struct TomlPolicy {
     pub networks: Networks,
     pub unproven: Unproven,
     pub detection: Detection,
+    pub feeds: Vec<Feed>,
     /// Places where the policy stands but hardly does what its author meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -45,6 +47,7 @@ pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
         networks: config.networks(),
         unproven: config.unproven,
         detection: config.detection(),
+        feeds: config.feeds,
         warnings,
     })
 }

@@ -117,6 +117,9 @@ pub(crate) struct BanArgs {
     /// From every port, not only from those of SIP
     #[arg(long)]
     pub(crate) all_ports: bool,
+    /// For a program that bans: `feed:PROGRAM.WHAT`, such as `feed:fail2ban.asterisk` [default: `operator`]
+    #[arg(long, value_name = "WHO")]
+    pub(crate) by: Option<String>,
 }
 
 /// What to ban.
@@ -140,17 +143,17 @@ impl std::str::FromStr for Target {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
-#[group(id = "what", required = true, multiple = false, args = ["target", "reason", "by"])]
+#[group(id = "what", required = true, multiple = true, args = ["target", "reason", "by"])]
 pub(crate) struct UnbanArgs {
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
     /// An address, or a network and everything in it
     #[arg(value_name = "ADDR|NET")]
     pub(crate) target: Option<Net>,
-    /// All for this reason, such as `password-guessing`
+    /// Only for this reason, such as `password-guessing`; without an address, all for it
     #[arg(long, value_name = "REASON")]
     pub(crate) reason: Option<String>,
-    /// All by `detector`, `operator`, `feed` or `feed:NAME`
+    /// Only by `detector`, `operator`, `feed` or `feed:NAME`; without an address, all by them
     #[arg(long, value_name = "WHO")]
     pub(crate) by: Option<String>,
     /// Do not ban it again for so long, whatever it does

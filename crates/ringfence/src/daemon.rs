@@ -10,6 +10,8 @@ pub(crate) mod confirm;
 pub(crate) mod control;
 /// Kernel against ledger.
 mod drift;
+/// Block lists.
+mod feeds;
 /// A policy, put in force on this machine.
 mod force;
 /// The run directory.
@@ -55,6 +57,7 @@ use self::answers::Task;
 use self::book::{Book, Restored};
 use self::control::SOCKET;
 use self::drift::{Drift, Look};
+use self::feeds::Feeds;
 use self::force::{Events, InForce};
 use self::instance::{Instance, Lock};
 use self::live::Live;
@@ -86,6 +89,7 @@ pub(crate) struct Daemon {
     live: Live,
     reporter: Reporter,
     book: Book,
+    feeds: Feeds,
     recent: Recent,
     talkers: Talkers,
     /// What went on elsewhere comes back here.
@@ -141,6 +145,7 @@ impl Daemon {
                     live,
                     reporter,
                     book,
+                    feeds: Feeds::new(policy.feeds()),
                     recent: Recent::default(),
                     talkers: Talkers::default(),
                     tasks,
@@ -247,6 +252,7 @@ impl Daemon {
                     self.live.tick(SystemTime::now());
                     self.obey(None)?;
                     self.book.count();
+                    self.ask_for_feeds()?;
                     self.reporter.flush();
                 }
                 _ = verify.tick() => self.verify(),
@@ -308,7 +314,12 @@ impl Daemon {
 
     fn status(&mut self) -> Value {
         let drifts = status::Drifts { found: self.drifts, compared: self.compared };
-        status::status(&mut self.force, &self.live, &self.reporter, &self.book, drifts, &self.args)
+        let mut status =
+            status::status(&mut self.force, &self.live, &self.reporter, &self.book, drifts, &self.args);
+        if let Some(object) = status.as_object_mut() {
+            object.insert("feeds".to_owned(), self.feeds.json());
+        }
+        status
     }
 
     fn top(&mut self) -> Value {
@@ -492,6 +503,7 @@ impl Daemon {
                 // What the old generation dropped is told in its own words.
                 self.drain(events.get_mut(), usize::MAX)?;
                 self.force = next;
+                self.feeds.follow(policy.feeds());
                 if self.live.follow(&policy)? {
                     self.trust_again();
                 }

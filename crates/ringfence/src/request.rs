@@ -55,6 +55,9 @@ pub(crate) struct Ban {
     pub(crate) reason: String,
     #[serde(default)]
     pub(crate) all_ports: bool,
+    /// None for the operator.
+    #[serde(default)]
+    pub(crate) by: Option<String>,
 }
 
 /// See [`Request::Unban`].

@@ -99,5 +99,9 @@ fn who_only_observes_tells_of_bans_and_bans_nobody() {
     assert_eq!(status["bans"]["active"], 0, "{status}");
     assert_eq!(status["packets"]["drop"], 0, "{status}");
     let why = guard.command(&["why", &ATTACKER.to_string()]).unwrap();
-    assert!(why.stdout.contains("is not banned") && why.stdout.contains("password-guessing"), "{}", why.stdout);
+    assert!(
+        why.stdout.contains("is not banned") && why.stdout.contains("password-guessing"),
+        "{}",
+        why.stdout
+    );
 }

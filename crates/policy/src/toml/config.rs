@@ -1,5 +1,6 @@
 //! The policy, checked: nothing optional is left, and everything in it has an effect.
 
+mod feeds;
 mod services;
 mod signatures;
 
@@ -13,6 +14,7 @@ use super::reader::{Reader, Spanned, listed};
 use super::values;
 use crate::detection::{Detection, SipPorts};
 use crate::diagnostic::nearest;
+use crate::feed::Feed;
 use crate::iptables::names;
 use crate::ruleset::{
     Family, HeaderText, InterfaceName, Limit, Line, Network, Networks, Rate, RejectWith, Text, Unproven,
@@ -32,6 +34,7 @@ pub struct Config {
     pub log: LogConfig,
     pub unproven: Unproven,
     pub detect: engine::Settings,
+    pub feeds: Vec<Feed>,
 }
 
 impl Config {
@@ -175,6 +178,7 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
         log: log(&file.log, reader),
         unproven: file.unproven.map_or(defaults::UNPROVEN, |written| unproven(&written, reader)),
         detect: file.detect,
+        feeds: feeds::check(file.feeds, reader),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a policy says where it says nothing: each default once, with its reason.
 
+use std::time::Duration;
+
 use super::config::{Action, Icmp, Ipv};
 use crate::ruleset::{Limit, Rate, RateUnit, RejectWith, Unproven};
 
@@ -104,3 +106,10 @@ pub(super) const UNPROVEN: Unproven = Unproven {
 const fn per_second(amount: u32, burst: u32) -> Limit {
     Limit { rate: Rate { amount, unit: RateUnit::Second }, burst }
 }
+
+/// Lists change a few times a day, and servers shut out who asks for them all the time.
+pub(super) const FEED_EVERY: Duration = Duration::from_secs(6 * 3_600);
+/// Four turns, so that a server that is down for one changes nothing.
+pub(super) const FEED_TIME: Duration = Duration::from_secs(24 * 3_600);
+/// A tenth of what the kernel has room for.
+pub(super) const FEED_MOST: usize = 100_000;

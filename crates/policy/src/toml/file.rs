@@ -1,11 +1,13 @@
 //! The policy as it is written: every key optional, values of the right type, nothing compared with anything else yet.
 
 mod detect;
+mod feeds;
 
 use std::ops::RangeInclusive;
 
 use toml_edit::{Document, Item, TableLike};
 
+pub(super) use self::feeds::Feed;
 use super::reader::{List, Reader, Span, Spanned, key_span, span_of};
 use super::values;
 use crate::ruleset::{InterfaceName, Network};
@@ -26,6 +28,8 @@ pub(super) struct File {
     /// Service and limit.
     pub(super) limits: Vec<(Spanned<String>, Spanned<String>)>,
     pub(super) unproven: Option<Unproven>,
+    /// With the place of the whole.
+    pub(super) feeds: Option<(Vec<Feed>, Span)>,
 }
 
 /// Networks of both families.
@@ -82,7 +86,7 @@ pub(super) struct Unproven {
     pub(super) all: Option<Spanned<String>>,
 }
 
-const TOP: [&str; 12] = [
+const TOP: [&str; 13] = [
     "default",
     "refuse-with",
     "forward",
@@ -95,6 +99,7 @@ const TOP: [&str; 12] = [
     "limits",
     "unproven",
     "detect",
+    "feeds",
 ];
 const SERVICE: [&str; 5] = ["tcp", "udp", "from", "interface", "inspect"];
 const SIGNATURE: [&str; 7] = ["name", "header", "text", "hex", "regex", "ignore-case", "log-prefix"];
@@ -127,6 +132,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<File> {
         detect: table.get("detect").map(|item| detect::read(item, reader)).unwrap_or_default(),
         limits: table.get("limits").map(|item| limits(item, reader)).unwrap_or_default(),
         unproven: table.get("unproven").map(|item| unproven(item, reader)),
+        feeds: table.get("feeds").map(|item| feeds::read(item, reader)),
     })
 }
 

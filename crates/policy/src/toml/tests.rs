@@ -303,3 +303,44 @@ fn mutilated_files_are_explained() {
     }
     assert!(mistakes > 100, "{mistakes}");
 }
+
+#[test]
+fn feeds_are_read_with_their_defaults() {
+    use crate::feed::{Feed, FeedSource};
+    use std::time::Duration;
+    assert_eq!(policy("").feeds(), []);
+    let text = "[feeds.drop]\nurl = \"https://lists.example.net/drop.txt\"\n[feeds.own]\nfile = \"/etc/own.txt\"\n\
+                every = \"1h 30m\"\ntime = \"3d\"\nmost = 10\nports = \"all\"\nreason = \"known bad\"\nformat = \"ipset\"\n";
+    let hour = Duration::from_secs(3_600);
+    let drop = Feed {
+        name: "drop".to_owned(),
+        source: FeedSource::Url("https://lists.example.net/drop.txt".to_owned()),
+        every: 6 * hour,
+        time: 24 * hour,
+        most: 100_000,
+        all_ports: false,
+        reason: None,
+        format: None,
+    };
+    let own = Feed {
+        name: "own".to_owned(),
+        source: FeedSource::File("/etc/own.txt".into()),
+        every: hour + hour / 2,
+        time: 72 * hour,
+        most: 10,
+        all_ports: true,
+        reason: Some("known bad".to_owned()),
+        format: Some(feeds::Format::Ipset),
+    };
+    assert_eq!(policy(text).feeds(), [drop, own]);
+    assert_eq!(warnings(text), [""; 0]);
+    let doubtful = "[feeds.a]\nurl = \"http://lists.example.net/a\"\ntime = \"2h\"\n\
+                    [feeds.b]\nurl = \"http://127.0.0.1:8080/b\"\n";
+    assert_eq!(
+        warnings(doubtful),
+        [
+            "whoever is on the way can put addresses into this list",
+            "bans end before the list is asked for again",
+        ]
+    );
+}

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use toml_edit::Value;
 
@@ -190,4 +191,32 @@ pub(super) fn log_prefix(text: &str) -> Result<String, BadValue> {
         );
     }
     Ok(text.to_owned())
+}
+
+/// `90s`, `6h`, `1d 12h`: numbers with their units.
+pub(super) fn period(text: &str) -> Result<Duration, BadValue> {
+    const SHAPE: &str = "write it like `\"30m\"`, `\"6h\"` or `\"7d\"`";
+    let wrong = || bad(format!("`{text}` is no period of time"), SHAPE);
+    let mut rest = text.trim();
+    let mut seconds: u64 = 0;
+    if rest.is_empty() {
+        return wrong();
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, unit) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let mut letters = unit.chars();
+        let worth: u64 = match letters.next() {
+            Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3_600,
+            Some('d') => 86_400,
+            Some(_) | None => return wrong(),
+        };
+        let sum = number.parse().ok().and_then(|number: u64| number.checked_mul(worth)?.checked_add(seconds));
+        let Some(sum) = sum else { return wrong() };
+        seconds = sum;
+        rest = letters.as_str().trim_start();
+    }
+    Ok(Duration::from_secs(seconds))
 }

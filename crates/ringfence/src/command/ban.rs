@@ -59,6 +59,7 @@ impl Done {
             period: args.period,
             reason: args.reason.clone(),
             all_ports: args.all_ports,
+            by: args.by.clone(),
         });
         let answer = control::accepted(control::ask(&args.daemon.run_dir, &request)?)?;
         self.banned += answer.get("banned").and_then(Value::as_u64).unwrap_or(0);

@@ -23,13 +23,13 @@ pub(crate) fn run(args: &UnbanArgs) -> Result<ExitCode, Exit> {
     let wider = answer.get("wider").and_then(Value::as_str);
     let mut out = io::stdout().lock();
     match (number("lifted"), args.target) {
-        (0, Some(net)) => {
+        (0, Some(net)) if args.by.is_none() && args.reason.is_none() => {
             let hint = wider.map_or(String::new(), |wider| {
                 format!(", but {wider} is, with all in it: `ringfence unban {wider}`")
             });
             return Err(Exit::No(format!("{net} is not banned{hint}")));
         }
-        (0, None) => return Err(Exit::No("there is no such ban".to_owned())),
+        (0, _) => return Err(Exit::No("there is no such ban".to_owned())),
         (1, _) => writeln!(out, "1 ban is lifted")?,
         (count, _) => writeln!(out, "{count} bans are lifted")?,
     }

@@ -4,13 +4,16 @@ use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
-use ledger::{Ban, BanRow, By, Change, Cursor, MAX_PAGE, Net, Reader, Scope, Time, Trust, Unban, Which};
+use ledger::{
+    Ban, BanRow, By, Change, Cursor, Kind, MAX_PAGE, Net, Reader, Scope, Time, Trust, Unban, Which,
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::Daemon;
 use super::book;
 use super::drift::Look;
+use super::feeds::Step;
 use super::report::timestamp;
 use super::server::Waiting;
 use crate::exit::Exit;
@@ -18,6 +21,8 @@ use crate::request;
 
 /// How long a name may take to be looked up.
 const LOOK_UP: Duration = Duration::from_secs(5);
+/// Letters of the name that another program bans by.
+const MAX_NAME: usize = 100;
 /// Bans that are lifted in the kernel before anything else gets a turn.
 const LIFTED: usize = 20_000;
 
@@ -30,6 +35,8 @@ pub(crate) enum Task {
     Resolved { name: String, nets: Vec<Net>, waiting: Option<Waiting> },
     /// Kernel and ledger were compared. `settled` says that whatever was in the kernel then has reached the ledger since.
     Looked { look: Result<Look, Exit>, settled: bool, waiting: Option<Waiting> },
+    /// Something about a block list.
+    Feed(Step),
 }
 
 /// The ban that is left on a source when one was lifted: until when, and on which ports.
@@ -40,7 +47,18 @@ pub(crate) type Left = Option<(Option<Time>, Scope)>;
 pub(crate) struct Lifted {
     target: Option<Net>,
     grace: Option<Duration>,
+    /// Only those by somebody, or for some reason; other bans on the same source stay.
+    some: bool,
+    /// What a detector decided is lifted, too, so that the engine is to forget it.
+    of_detectors: bool,
     failed: Option<String>,
+}
+
+impl Lifted {
+    /// Nobody waits, and the engine has nothing to do with it.
+    pub(crate) fn quietly() -> Self {
+        Self { target: None, grace: None, some: true, of_detectors: false, failed: None }
+    }
 }
 
 impl Daemon {
@@ -50,6 +68,15 @@ impl Daemon {
         let until = request.period.and_then(|period| now.checked_add(period));
         let scope = if request.all_ports { Scope::AllPorts } else { Scope::SipPorts };
         let (since, until) = (Time::from(now), until.map(Time::from));
+        let by = match banned_by(request.by.as_deref()) {
+            Ok(by) => by,
+            Err(message) => {
+                waiting.reply(no(message));
+                return Ok(());
+            }
+        };
+        let is_operator = by == By::Operator;
+        let reason = if let By::Feed(name) = &by { name.clone() } else { by.to_string() };
         let mut refused = Vec::new();
         let mut changes = Vec::new();
         {
@@ -62,22 +89,24 @@ impl Daemon {
                         continue;
                     }
                 };
-                self.book.shelter.end_grace(net);
+                if is_operator {
+                    self.book.shelter.end_grace(net);
+                }
                 if let Some(why) = self.book.shelter.covers(net) {
                     refused.push(json!({ "target": target, "why": format!("{net} is not banned: {why}") }));
                     continue;
                 }
-                if !book::put(&mut sources, net, until, scope)? {
+                if !book::extend(&mut sources, net, until, scope)? {
                     refused.push(json!({ "target": target, "why": "the kernel's table of bans is full" }));
                     continue;
                 }
-                if book::is_one_source(net) {
+                if book::is_one_source(net) && is_operator {
                     self.live.forget(net.address());
                 }
                 changes.push(Change::Ban(Ban {
                     source: net,
-                    by: By::Operator,
-                    reason: "operator".to_owned(),
+                    by: by.clone(),
+                    reason: reason.clone(),
                     detail: request.reason.clone(),
                     since,
                     until,
@@ -92,7 +121,7 @@ impl Daemon {
         }
         let banned = changes.len();
         if let Some(Change::Ban(ban)) = changes.last() {
-            self.recent.note(format!("ban {} by the operator: {}", ban.source, ban.detail));
+            self.recent.note(format!("ban {} by {}: {}", ban.source, ban.by, ban.detail));
         }
         self.book.write_then(changes, move |written| {
             waiting.reply(match written {
@@ -114,11 +143,17 @@ impl Daemon {
             Ok(which) => which,
             Err(message) => return waiting.reply(json!({ "ok": false, "message": message })),
         };
-        let note = Lifted { target: which.within, grace: request.grace, failed: None };
+        let note = Lifted {
+            target: which.within,
+            grace: request.grace,
+            some: which.kind.is_some() || which.reason.is_some(),
+            of_detectors: which.kind.is_none_or(|kind| kind == Kind::Detector),
+            failed: None,
+        };
         self.lift(which, "by hand", note, Some(waiting));
     }
 
-    fn lift(&self, which: Which, note: &str, lifted: Lifted, waiting: Option<Waiting>) {
+    pub(super) fn lift(&self, which: Which, note: &str, lifted: Lifted, waiting: Option<Waiting>) {
         let reader = self.book.reader();
         let tasks = self.tasks.clone();
         let now = Time::from(SystemTime::now());
@@ -252,6 +287,7 @@ impl Daemon {
             Task::Lifted { left, note, waiting } => self.lifted(left, note, waiting),
             Task::Resolved { name, nets, waiting } => self.resolved(name, nets, waiting),
             Task::Looked { look, settled, waiting } => self.looked(look, settled, waiting),
+            Task::Feed(step) => self.feed(step),
         }
     }
 
@@ -276,7 +312,7 @@ impl Daemon {
                     book::put(&mut sources, *net, *until, *scope)?;
                 }
             }
-            if book::is_one_source(*net) {
+            if book::is_one_source(*net) && note.of_detectors {
                 self.live.forget(net.address());
             }
             if let Some(grace) = note.grace {
@@ -293,6 +329,7 @@ impl Daemon {
         let mut only_kernel = false;
         if let Some(target) = note.target
             && count == 0
+            && !note.some
             && note.failed.is_none()
         {
             only_kernel = book::is_one_source(target) && book::lift(&mut sources, target)?;
@@ -344,7 +381,7 @@ impl Daemon {
             // Whoever is trusted is not banned at the same time.
             for net in &nets {
                 let which = Which { within: Some(*net), ..Which::default() };
-                let lifted = Lifted { target: None, grace: None, failed: None };
+                let lifted = Lifted { some: false, of_detectors: true, ..Lifted::quietly() };
                 self.lift(which, &format!("{name} is trusted now"), lifted, None);
             }
             if waiting.is_none() && !before.is_empty() {
@@ -435,6 +472,22 @@ fn is_name(text: &str) -> bool {
         .next()
         .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     text.len() <= 253 && !last_is_number && text.trim_end_matches('.').split('.').all(is_label)
+}
+
+/// By whom the command line bans. A feed's name has a dot in it there, which a policy's feeds have not: their bans end with
+/// the policy.
+fn banned_by(by: Option<&str>) -> Result<By, String> {
+    const SHAPE: &str = "write `operator`, or `feed:PROGRAM.WHAT`, such as `feed:fail2ban.asterisk`";
+    match by.map(str::parse) {
+        None => Ok(By::Operator),
+        Some(Ok(By::Operator)) => Ok(By::Operator),
+        Some(Ok(By::Feed(name))) if name.contains('.') && name.len() <= MAX_NAME => Ok(By::Feed(name)),
+        Some(Ok(By::Feed(name))) => {
+            Err(format!("a feed of the name `{name}` is the policy's to have; {SHAPE}"))
+        }
+        Some(Ok(By::Detector)) => Err(format!("detectors ban by themselves; {SHAPE}")),
+        Some(Err(error)) => Err(error.to_string()),
+    }
 }
 
 /// What a filter of the command line asks for.
@@ -574,6 +627,11 @@ mod tests {
         assert_eq!(which(None, Some("feed:drop"), None).map(|which| which.feed), Ok(Some("drop".to_owned())));
         assert!(which(Some("nonsense"), None, None).is_err());
         assert!(which(None, Some("me"), None).is_err());
+        assert_eq!(banned_by(None), Ok(By::Operator));
+        assert_eq!(banned_by(Some("feed:fail2ban.sshd")), Ok(By::Feed("fail2ban.sshd".to_owned())));
+        for wrong in ["detector", "feed:drop", "feed:", "me"] {
+            assert!(banned_by(Some(wrong)).is_err(), "{wrong}");
+        }
         assert!(cursor("203.0.113.9 operator").is_ok());
         assert!(cursor("203.0.113.9").is_err());
     }

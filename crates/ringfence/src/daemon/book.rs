@@ -282,6 +282,30 @@ pub(crate) fn put(
     }
 }
 
+/// As [`put`], and an address that is banned for longer or on more ports stays so. Networks are put as they are given: of them
+/// only the ledger tells.
+pub(crate) fn extend(
+    sources: &mut Sources<'_>,
+    net: Net,
+    until: Option<Time>,
+    scope: Scope,
+) -> Result<bool, Exit> {
+    if !is_one_source(net) {
+        return put(sources, net, until, scope);
+    }
+    let mut wanted = banned(net, until, scope);
+    if let Some(there) = sources.find(net.address())?
+        && there.until > host::machine::monotonic()
+    {
+        if there.until >= wanted.until && (there.all_ports || !wanted.all_ports) {
+            return Ok(true);
+        }
+        wanted.until = wanted.until.max(there.until);
+        wanted.all_ports |= there.all_ports;
+    }
+    Ok(sources.ban([wanted])?.refused == 0)
+}
+
 /// Takes a ban out of the kernel; whether it was there.
 pub(crate) fn lift(sources: &mut Sources<'_>, net: Net) -> Result<bool, Exit> {
     if is_one_source(net) {
