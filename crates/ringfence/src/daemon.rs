@@ -173,6 +173,7 @@ impl Daemon {
 
     fn enforce(args: &RunArgs, policy: &Policy, plan: Plan, selection: Selection) -> Result<Enforced, Exit> {
         let run_dir = &args.daemon.run_dir;
+        let was_pinned = host::gate::is_pinned(&args.pin_dir);
         let group = args.group.as_deref().map(group_number).transpose()?;
         instance::private_dir(&args.state_dir)?;
         // A ledger that cannot be read is told before anything is in the kernel.
@@ -196,7 +197,12 @@ impl Daemon {
         let mut force =
             InForce::first(policy, plan, selection, args).inspect_err(|_| drop(confirm::confirm(run_dir)))?;
         let mut live = Live::new(policy)?;
-        let restored = restore(&mut force, &mut live, &mut book)?;
+        let restored = restore(&mut force, &mut live, &mut book).inspect_err(|_| {
+            if !was_pinned {
+                drop(host::gate::remove(&args.pin_dir));
+                drop(host::nft::remove());
+            }
+        })?;
         Ok(Enforced { force, live, reporter, book, restored, listener })
     }
 
