@@ -299,6 +299,8 @@ impl Context for Xdp {
 }
 
 impl<const AT_SOCKET: bool> Frame for Skb<AT_SOCKET> {
+    const FOLLOWED: bool = !AT_SOCKET;
+
     #[inline(always)]
     fn len(&self) -> usize {
         self.total_len()

@@ -16,7 +16,7 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{cgroup_skb, classifier, xdp};
 use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
 use gate::decode::{TCP, UDP};
-use gate::layout::{ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, CAPTURES, OBSERVE, REPORT_ALL, TAG_MASK};
+use gate::layout::{ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, CAPTURES, MARKED, OBSERVE, REPORT_ALL, TAG_MASK};
 use gate::{Fragment, Judgement, Link, Reason, Tables, Verdict, decode, judge};
 
 use crate::context::{Context, Skb, Xdp};
@@ -125,6 +125,9 @@ fn decide<C: Context>(ctx: &C, link: Link) -> Verdict {
     let flags = config().flags;
     let dropped = judgement.reason.verdict() == Verdict::Drop;
     let observed = dropped && flags & OBSERVE != 0;
+    if judgement.reason == Reason::Banned && judgement.packet.source == MARKED {
+        return Verdict::Drop;
+    }
     report::count(&mut cpu.counts, judgement.reason, ctx.size(&judgement.packet));
     let matters = dropped || judgement.notes != 0;
     if matters || flags & REPORT_ALL != 0 || flags & CAPTURES != 0 && is_captured(judgement) {

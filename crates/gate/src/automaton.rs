@@ -44,10 +44,7 @@ pub const fn state(row: u32, width: u32) -> u32 {
 /// The row of a state, counted from 0; accepting states have the lowest.
 #[inline(always)]
 pub fn row(state: u32, width: u32) -> u32 {
-    match (state & MASK as u32).checked_div(width.wrapping_mul(ENTRY as u32)) {
-        Some(row) => row,
-        None => 0,
-    }
+    (state & MASK as u32).checked_div(width.wrapping_mul(ENTRY as u32)).unwrap_or(0)
 }
 
 /// An automaton of `classes`, one for each byte, and its rows; `None` if there is no room for them.

@@ -10,7 +10,7 @@ const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERTYPE_VLAN: u16 = 0x8100;
 /// IEEE 802.1ad, the outer tag of QinQ.
 const ETHERTYPE_QINQ: u16 = 0x88a8;
-/// QinQ takes two; more are not IP to us.
+/// QinQ takes two; a frame with more is dropped where anything is asked of packets.
 const MAX_VLAN_TAGS: usize = 2;
 /// The same cap as the kernel's flow dissector users (xdp-tools) take; a longer chain has no lawful use.
 const MAX_EXTENSION_HEADERS: usize = 6;
@@ -114,6 +114,11 @@ fn ethernet<F: Frame + ?Sized>(frame: &F) -> Result<(usize, u16), Reason> {
         offset += 4;
         ethertype = frame.u16(offset).ok_or(Reason::Truncated)?;
         tags += 1;
+    }
+    // Linux takes off any number of tags of VLAN 0 (`__netif_receive_skb_core` in net/core/dev.c), so whatever is behind more
+    // of them than are read here may be for this host.
+    if ethertype == ETHERTYPE_VLAN || ethertype == ETHERTYPE_QINQ {
+        return Err(Reason::LongHeaderChain);
     }
     Ok((offset + 2, ethertype))
 }

@@ -40,6 +40,9 @@ impl Copied {
 ///
 /// In the kernel one read is one bounds check against `data_end`; in user space it is a slice access.
 pub trait Frame {
+    /// Whether TCP connections are followed where the frame was taken. Past reassembly they are not: they were before.
+    const FOLLOWED: bool = true;
+
     /// Bytes from the start of the link header to the end of the frame.
     fn len(&self) -> usize;
 

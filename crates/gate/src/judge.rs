@@ -7,8 +7,8 @@ use crate::flow::{self, Followed};
 use crate::frame::Frame;
 use crate::layout::{
     ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, Ban, Config, FORWARDS, HAS_BANS, HAS_BANS_ON_ALL_PORTS,
-    HAS_BLOCKED, HAS_NETWORKS, HAS_PROVEN, HAS_SPECIAL, HAS_TRUSTED, LIMITED, MAX_NOTES, MAX_RULES, NONE, Rule, action,
-    check,
+    HAS_BLOCKED, HAS_NETWORKS, HAS_PROVEN, HAS_SPECIAL, HAS_TRUSTED, LIMITED, MAX_NOTES, MAX_RULES, NONE,
+    Rule, action, check,
 };
 use crate::limit;
 use crate::reason::Reason;
@@ -48,10 +48,19 @@ pub fn judge<F: Frame + ?Sized, T: Tables<F>>(
 ) {
     judgement.reason = match decode(frame, link, &mut judgement.packet) {
         Ok(()) => reason(frame, tables, judgement, found),
-        // Without signatures there is nothing to hide behind the chain.
-        Err(Reason::LongHeaderChain) if tables.config().rules == 0 => Reason::Unguarded,
+        // Where nothing is looked for and nobody is unwelcome, there is nothing to hide behind the chain.
+        Err(Reason::LongHeaderChain) if !asks(tables) => Reason::Unguarded,
         Err(reason) => reason,
     };
+}
+
+/// Whether anything is asked about packets at all.
+#[inline(always)]
+fn asks<F: ?Sized, T: Tables<F>>(tables: &T) -> bool {
+    let config = tables.config();
+    config.rules != 0
+        || config.flags & (HAS_BLOCKED | LIMITED) != 0
+        || tables.live().flags & (HAS_BANS | HAS_SPECIAL | HAS_NETWORKS) != 0
 }
 
 #[inline(always)]
@@ -113,7 +122,11 @@ fn reason<F: Frame + ?Sized, T: Tables<F>>(
     if config.rules != 0 {
         search.packet(found);
     }
-    let followed = if flow::is_followed(&search) { flow::follow(&search, found) } else { Followed::Beside };
+    let followed = if F::FOLLOWED && flow::is_followed(&search) {
+        flow::follow(&search, found)
+    } else {
+        Followed::Beside
+    };
     if !found.any() && !matches!(followed, Followed::Stopped(_)) {
         return Reason::Clean;
     }

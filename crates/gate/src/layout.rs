@@ -56,6 +56,10 @@ pub mod map {
     pub const EVENTS: &str = "EVENTS";
 }
 
+/// The source of trial packets ([`crate::reason::Reason::Banned`]): nobody has it (RFC 1122 section 3.2.1.3: "this network").
+/// They are neither counted nor told.
+pub const MARKED: Address = Address::v4([0, 82, 70, 1]);
+
 /// Bit of a port that is guarded over UDP.
 pub const GUARD_UDP: u8 = 1;
 /// Bit of a port that is guarded over TCP.

@@ -25,7 +25,7 @@ pub enum Reason {
     Forwarded = 4,
     /// A second or later fragment: it has no ports; nftables judges the whole datagram.
     LaterFragment = 5,
-    /// More IPv6 extension headers than the gate walks, where the policy has something to search for.
+    /// More VLAN tags or IPv6 extension headers than the gate walks, where anything is asked of packets.
     LongHeaderChain = 6,
     /// Neither IPv4 nor IPv6.
     NotIp = 7,

@@ -33,12 +33,7 @@ pub struct Found {
 
 impl Default for Found {
     fn default() -> Self {
-        Self {
-            by_group: [NONE; MAX_GROUPS],
-            groups: 0,
-            chunk: Chunk::EMPTY,
-            copied: Copied::EMPTY,
-        }
+        Self { by_group: [NONE; MAX_GROUPS], groups: 0, chunk: Chunk::EMPTY, copied: Copied::EMPTY }
     }
 }
 

@@ -7,9 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use ledger::{
-    Ban, By, Change, Error, Evidence, Kind, Ledger, Net, Reader, Scope, Time, Unban, Which,
-};
+use ledger::{Ban, By, Change, Error, Evidence, Kind, Ledger, Net, Reader, Scope, Time, Unban, Which};
 
 const BANS: u32 = 1_000_000;
 const BATCH: usize = 10_000;
@@ -94,7 +92,7 @@ fn unban(which: Which) -> Change {
 fn ban(number: u32, scatter: bool) -> Ban {
     // An odd factor gives each number another one.
     let address = if scatter { number.wrapping_mul(0x9e37_79b1) } else { 0x0b00_0000 + number * 7 };
-    let feed = number % 2 == 0;
+    let feed = number.is_multiple_of(2);
     let since = Time(NOW.0 - i64::from(number));
     Ban {
         source: Net::from(IpAddr::V4(Ipv4Addr::from_bits(address))),

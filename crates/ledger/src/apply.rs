@@ -91,7 +91,9 @@ impl<'a> Batch<'a> {
             Change::Expire { now } => self.expire(*now),
             Change::Trust(trust) => self.trust(trust),
             Change::Unban(unban) => self.unban(unban),
-            Change::Untrust { what } => self.run("DELETE FROM trust WHERE what = ?1", &[&trust_key(what)]).map(drop),
+            Change::Untrust { what } => {
+                self.run("DELETE FROM trust WHERE what = ?1", &[&trust_key(what)]).map(drop)
+            }
         }
     }
 
@@ -103,9 +105,10 @@ impl<'a> Batch<'a> {
                  ON CONFLICT DO UPDATE SET bans = bans + excluded.bans",
                 &[&kind, &feed, &reason, &bans],
             )?;
-            self.run("DELETE FROM tally WHERE kind = ?1 AND feed = ?2 AND reason = ?3 AND bans = 0", &[
-                &kind, &feed, &reason,
-            ])?;
+            self.run(
+                "DELETE FROM tally WHERE kind = ?1 AND feed = ?2 AND reason = ?3 AND bans = 0",
+                &[&kind, &feed, &reason],
+            )?;
         }
         self.trim("past", self.past, self.bounds.past)?;
         self.trim("evidence", self.evidence, self.bounds.evidence)?;
@@ -251,11 +254,10 @@ impl<'a> Batch<'a> {
     }
 
     fn trust(&self, trust: &Trust) -> rusqlite::Result<()> {
-        self.run("INSERT OR REPLACE INTO trust (what, note, since) VALUES (?1, ?2, ?3)", &[
-            &trust_key(&trust.what),
-            &clip(&trust.note),
-            &trust.since.0,
-        ])
+        self.run(
+            "INSERT OR REPLACE INTO trust (what, note, since) VALUES (?1, ?2, ?3)",
+            &[&trust_key(&trust.what), &clip(&trust.note), &trust.since.0],
+        )
         .map(drop)
     }
 

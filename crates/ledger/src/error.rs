@@ -53,19 +53,25 @@ pub enum Error {
     )]
     ReadOnly { path: PathBuf },
     /// A batch that would make the list of the trusted too long; nothing of it was done.
-    #[error("the ledger already trusts {limit} sources, which is the most it keeps; trust a network in place of addresses")]
+    #[error(
+        "the ledger already trusts {limit} sources, which is the most it keeps; trust a network in place of addresses"
+    )]
     TrustFull { limit: u32 },
 }
 
 impl Error {
     /// For `map_err`: the operation on the file failed.
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
+        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         move |error| {
             let path = path.to_owned();
-            match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
-                _ => Self::Io { operation, path, reason: error.to_string() },
+            let kind = error.kind();
+            if [PermissionDenied, ReadOnlyFilesystem].contains(&kind) {
+                Self::ReadOnly { path }
+            } else if [StorageFull, QuotaExceeded].contains(&kind) {
+                Self::Full { path }
+            } else {
+                Self::Io { operation, path, reason: error.to_string() }
             }
         }
     }
@@ -75,24 +81,19 @@ impl Error {
         move |error| {
             let path = path.to_owned();
             let reason = error.to_string();
-            match &error {
-                // Rows that this crate does not write.
-                rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::InvalidColumnType(..) => Self::Damaged { path, what: reason },
-                other => match other.sqlite_error_code() {
-                    Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                        Self::Damaged { path, what: reason }
-                    }
-                    Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
-                    Some(ErrorCode::DiskFull) => Self::Full { path },
-                    Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
-                    // SQLite does not say why it could not open or extend one of the files beside the ledger.
-                    Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => {
-                        cause(&path).unwrap_or(Self::Io { operation, path, reason })
-                    }
-                    Some(_) | None => Self::Io { operation, path, reason },
-                },
+            match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                    Self::Damaged { path, what: reason }
+                }
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
+                Some(ErrorCode::DiskFull) => Self::Full { path },
+                Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
+                // SQLite does not say why it could not open or extend one of the files beside the ledger.
+                Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => {
+                    cause(&path).unwrap_or(Self::Io { operation, path, reason })
+                }
+                None if is_foreign(&error) => Self::Damaged { path, what: reason },
+                Some(_) | None => Self::Io { operation, path, reason },
             }
         }
     }
@@ -101,6 +102,15 @@ impl Error {
     pub(crate) fn may_pass(&self) -> bool {
         !matches!(self, Self::TrustFull { .. })
     }
+}
+
+/// Whether it is about a row that this crate does not write.
+fn is_foreign(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(
+        error,
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+    )
 }
 
 /// What is the matter with the directory of the ledger.

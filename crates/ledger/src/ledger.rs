@@ -72,7 +72,8 @@ impl Ledger {
         let added = changes.clone().filter(|change| matches!(change, Change::Trust(_))).count();
         let limit = self.bounds.trust;
         // Those that are there already are counted twice; the list is far from its limit where that matters.
-        if added > 0 && added > limit.saturating_sub(apply::trusted(&transaction).map_err(&failed)?) as usize {
+        if added > 0 && added > limit.saturating_sub(apply::trusted(&transaction).map_err(&failed)?) as usize
+        {
             return Err(Error::TrustFull { limit });
         }
         let mut batch = Batch::new(&transaction, &self.bounds);

@@ -252,7 +252,8 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_network() {
-        for text in ["203.0.113.9", "0.0.0.0/0", "255.255.255.255", "::/0", "ffff::/16", "8000::/1", "2001:db8::"]
+        for text in
+            ["203.0.113.9", "0.0.0.0/0", "255.255.255.255", "::/0", "ffff::/16", "8000::/1", "2001:db8::"]
         {
             let net = net(text);
             let back = Net::from_numbers(net.family(), net.number(), i64::from(net.prefix()));

@@ -117,7 +117,13 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::Damaged`] or [`Error::Io`].
-    pub fn bans(&self, which: &Which, after: Option<&Cursor>, limit: usize, now: Time) -> Result<Page, Error> {
+    pub fn bans(
+        &self,
+        which: &Which,
+        after: Option<&Cursor>,
+        limit: usize,
+        now: Time,
+    ) -> Result<Page, Error> {
         let limit = limit.min(MAX_PAGE);
         self.ask(|connection| {
             let mut bans = select(connection, which, after, limit + 1, Some(now))?;
@@ -153,7 +159,9 @@ impl Reader {
             // Stable sorts: what was noted later stays behind what has the same time.
             past.sort_by_key(|past| past.ended);
             evidence.sort_by_key(|evidence: &Evidence| evidence.time);
-            bans.sort_by(|a, b| a.by.kind().cmp(&b.by.kind()).then(b.source.prefix().cmp(&a.source.prefix())));
+            bans.sort_by(|a, b| {
+                a.by.kind().cmp(&b.by.kind()).then(b.source.prefix().cmp(&a.source.prefix()))
+            });
             let active = rank(&mut bans).collect();
             let trust = narrowest(trusted(connection)?, source);
             Ok(Story { active, past, evidence, trust })
@@ -218,13 +226,16 @@ pub(crate) fn select(
     };
     // The key is compared as a whole, so that a later page begins where the last one ended, without a walk to it.
     if let Some(Cursor { source, by }) = after {
-        only("(family, address, prefix, kind, feed) > (?, ?, ?, ?, ?)", vec![
-            source.family().into(),
-            source.number().into(),
-            i64::from(source.prefix()).into(),
-            kind_number(by.kind()).into(),
-            feed(by).to_owned().into(),
-        ]);
+        only(
+            "(family, address, prefix, kind, feed) > (?, ?, ?, ?, ?)",
+            vec![
+                source.family().into(),
+                source.number().into(),
+                i64::from(source.prefix()).into(),
+                kind_number(by.kind()).into(),
+                feed(by).to_owned().into(),
+            ],
+        );
     }
     if let Some(net) = which.within {
         let (first, last) = net.numbers();

@@ -144,7 +144,10 @@ pub struct Past {
 pub enum Ended {
     /// Its time was over.
     Expire,
-    Unban { who: String, note: String },
+    Unban {
+        who: String,
+        note: String,
+    },
 }
 
 /// Something that a source did.
@@ -205,14 +208,22 @@ pub enum Change {
     Ban(Ban),
     /// More packets, for the ban that rules among those on exactly this source and in force at that time; without one,
     /// nothing happens.
-    Dropped { source: Net, packets: u64, at: Time },
+    Dropped {
+        source: Net,
+        packets: u64,
+        at: Time,
+    },
     Evidence(Evidence),
     /// Moves at most [`crate::EXPIRE_BATCH`] bans that are over into history.
-    Expire { now: Time },
+    Expire {
+        now: Time,
+    },
     /// New, or in place of the one for the same `what`.
     Trust(Trust),
     Unban(Unban),
-    Untrust { what: String },
+    Untrust {
+        what: String,
+    },
 }
 
 #[cfg(test)]

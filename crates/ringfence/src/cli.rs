@@ -134,7 +134,11 @@ impl std::str::FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "-" { Ok(Self::Stdin) } else { text.parse().map(Self::Net).map_err(|error: NetError| error.to_string()) }
+        if text == "-" {
+            Ok(Self::Stdin)
+        } else {
+            text.parse().map(Self::Net).map_err(|error: NetError| error.to_string())
+        }
     }
 }
 

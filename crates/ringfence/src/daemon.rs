@@ -4,12 +4,12 @@
 mod answers;
 /// Bans, in the kernel and in the ledger.
 pub(crate) mod book;
+/// `run --confirm`.
+pub(crate) mod confirm;
 /// The control socket's protocol, for both ends.
 pub(crate) mod control;
 /// Kernel against ledger.
 mod drift;
-/// `run --confirm`.
-pub(crate) mod confirm;
 /// Block lists.
 mod feeds;
 /// A policy, put in force on this machine.
@@ -18,6 +18,8 @@ mod force;
 pub(crate) mod instance;
 /// The engine on live traffic.
 mod live;
+/// Whether a policy locks the operator out.
+mod lockout;
 /// What happened lately.
 mod recent;
 /// From the gate's events to log lines and JSON.
@@ -40,11 +42,10 @@ use engine::Command;
 use gate::layout::Event;
 use gate::{Family, Reason, Verdict};
 use host::LinkNews;
-use host::gate::MARKED;
 use host::machine::Selection;
+use ledger::{Change, Net, Time};
 use policy::Policy;
 use policy::plan::Plan;
-use ledger::{Change, Net, Time};
 use serde_json::{Value, json};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -122,6 +123,9 @@ impl Daemon {
             return Err(selection.refused.remove(0).into());
         }
         let waiting = warn_of_missing(&selection);
+        if !args.observe && args.confirm.is_none() {
+            lockout::check(&policy)?;
+        }
         let lock = Instance::lock(&args.daemon.run_dir)?;
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
         match Self::enforce(&args, &policy, plan, selection) {
@@ -167,12 +171,7 @@ impl Daemon {
         }
     }
 
-    fn enforce(
-        args: &RunArgs,
-        policy: &Policy,
-        plan: Plan,
-        selection: Selection,
-    ) -> Result<Enforced, Exit> {
+    fn enforce(args: &RunArgs, policy: &Policy, plan: Plan, selection: Selection) -> Result<Enforced, Exit> {
         let run_dir = &args.daemon.run_dir;
         let group = args.group.as_deref().map(group_number).transpose()?;
         instance::private_dir(&args.state_dir)?;
@@ -194,8 +193,8 @@ impl Daemon {
         if let Some(period) = args.confirm {
             confirm::watch(args, period)?;
         }
-        let mut force = InForce::first(policy, plan, selection, args)
-            .inspect_err(|_| drop(confirm::confirm(run_dir)))?;
+        let mut force =
+            InForce::first(policy, plan, selection, args).inspect_err(|_| drop(confirm::confirm(run_dir)))?;
         let mut live = Live::new(policy)?;
         let restored = restore(&mut force, &mut live, &mut book)?;
         Ok(Enforced { force, live, reporter, book, restored, listener })
@@ -354,9 +353,6 @@ impl Daemon {
             handled += 1;
             let age = Duration::from_nanos(now.saturating_sub(event.time));
             let time = wall.checked_sub(age).unwrap_or(wall);
-            if event.family == 4 && event.source.to_ip(Family::Ipv4) == MARKED {
-                continue;
-            }
             self.reporter.see(&event, time, &self.force, now);
             self.talk(&event);
             let capture = event.capture(&record);
@@ -411,7 +407,8 @@ impl Daemon {
     /// Compares the kernel's bans with the ledger, on a thread of its own.
     fn compare(&self, waiting: Option<Waiting>) {
         let (pins, reader, barrier) = (self.args.pin_dir.clone(), self.book.reader(), self.book.barrier());
-        let trusted: Vec<Net> = self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()).collect();
+        let trusted: Vec<Net> =
+            self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()).collect();
         let tasks = self.tasks.clone();
         tokio::task::spawn_blocking(move || {
             barrier();
@@ -539,6 +536,9 @@ impl Daemon {
     fn next_policy(&mut self) -> Result<(InForce, Policy), Exit> {
         let policy = read_policy(&self.args.policy)?;
         let plan = force::plan(&policy, self.args.observe)?;
+        if !self.args.observe {
+            lockout::check(&policy)?;
+        }
         let mut selection = host::machine::select(&self.args.interfaces, &plan.gate.interfaces)?;
         if !selection.refused.is_empty() {
             return Err(selection.refused.remove(0).into());
@@ -609,7 +609,8 @@ fn restore(force: &mut InForce, live: &mut Live, book: &mut Book) -> Result<Rest
     }
     let restored = book.restore(&mut sources, |row| {
         if row.ban.by == ledger::By::Detector {
-            let until = row.until.map_or(Duration::MAX, |until| Duration::from_micros(until.0.unsigned_abs()));
+            let until =
+                row.until.map_or(Duration::MAX, |until| Duration::from_micros(until.0.unsigned_abs()));
             live.remember(row.ban.source.address(), row.ban.level, until);
         }
     })?;

@@ -75,3 +75,29 @@ fn a_guesser_is_banned_before_his_tenth_guess_and_a_phone_is_not() {
     // The ban is the kernel's: it outlives the daemon.
     drop(guard);
 }
+
+#[test]
+fn who_only_observes_tells_of_bans_and_bans_nobody() {
+    if !skip::ready("who_only_observes_bans_nobody", TOOLS) {
+        return;
+    }
+    let lab = Lab::up("observing").unwrap();
+    let asterisk = lab.asterisk(&AsteriskOptions::default()).unwrap();
+    let policy = lab.dir().join("policy.toml");
+    std::fs::write(&policy, POLICY).unwrap();
+    let guard = Guard::start_with(&lab, &binary(), &policy, &["--observe"]).unwrap();
+    let found = attack::svcrack(&lab, Node::Attacker, PBX, WEAK.user, "100-120").unwrap();
+    assert_eq!(found.as_deref(), Some(WEAK.password), "nothing is in the guesser's way");
+    asterisk.settle().unwrap();
+    let wait = Instant::now();
+    while told(&guard, "ban").is_empty() && wait.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(!told(&guard, "ban").is_empty(), "{:?}", told(&guard, "evidence"));
+    let status = guard.command(&["status", "--format", "json"]).unwrap();
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["bans"]["active"], 0, "{status}");
+    assert_eq!(status["packets"]["drop"], 0, "{status}");
+    let why = guard.command(&["why", &ATTACKER.to_string()]).unwrap();
+    assert!(why.stdout.contains("is not banned") && why.stdout.contains("password-guessing"), "{}", why.stdout);
+}

@@ -108,6 +108,23 @@ fn a_scanner_under_priority_tags_does_not_reach_the_server() {
     }
 }
 
+/// Linux takes off as many tags as there are; nobody can hide a text behind more of them than the gate reads.
+#[test]
+fn nothing_under_three_tags_or_more_reaches_the_server() {
+    let Some(form) = Form::new("deep-tags") else { return };
+    let served = |tags: &[u16]| {
+        let message = request("OPTIONS", SCANNER, 0);
+        Tagged::open(&form.lab, tags).send(&message);
+        form.server.hears(&message, LIMIT)
+    };
+    let depths: [&[u16]; 3] = [&[0x8100; 3], &[0x88a8, 0x8100, 0x8100], &[0x8100; 6]];
+    assert!(depths.iter().all(|tags| served(tags)), "without Ringfence they are served");
+    let guard = Guard::start(&form.lab, &binary(), &sample()).unwrap();
+    assert!(!depths.iter().any(|tags| served(tags)));
+    let stopped = guard.command(&["stop", "--clean"]).unwrap();
+    assert!(stopped.status.success(), "{}", stopped.text());
+}
+
 /// How the kernel's side counts what it drops of one message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Drops {

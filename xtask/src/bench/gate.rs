@@ -171,7 +171,10 @@ impl Gates {
         let shipped = std::fs::read(workspace().join("packaging/policy.toml"))?;
         let mut shipped = TestGate::load(&tables("policy.toml", shipped)?, Interface::default())?;
         // A source at the speed of the bench is over any limit before long.
-        ensure!(shipped.sources()?.prove(Ipv4Addr::new(192, 0, 2, 1).into(), u64::MAX)?, "no room for a source");
+        ensure!(
+            shipped.sources()?.prove(Ipv4Addr::new(192, 0, 2, 1).into(), u64::MAX)?,
+            "no room for a source"
+        );
         let limits = |text: &str| tables("limits.toml", text.as_bytes().to_vec());
         Ok(Self(BTreeMap::from([
             ("article", TestGate::load(&plain, Interface::default())?),

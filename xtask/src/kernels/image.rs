@@ -20,11 +20,12 @@ const PROGRAMS: [&str; 8] = ["ip", "nft", "ethtool", "nsenter", "unshare", "moun
 const APPLETS: [&str; 10] =
     ["sh", "mkdir", "touch", "cat", "uname", "sleep", "modprobe", "poweroff", "timeout", "env"];
 /// Folders and files of modules that netfilter and the lab may want; `modprobe` finds the right ones.
-const MODULES: [&str; 8] = [
+const MODULES: [&str; 9] = [
     "kernel/net/netfilter",
     "kernel/net/ipv4/netfilter",
     "kernel/net/ipv6/netfilter",
     "kernel/net/802",
+    "kernel/net/sched",
     "kernel/drivers/net/veth",
     "kernel/lib",
     "kernel/crypto",

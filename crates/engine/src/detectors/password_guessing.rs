@@ -178,7 +178,8 @@ impl Detect for PasswordGuessing {
         }
         let failures = pair.failures;
         findings.add(source, Kind::PasswordGuessing, points, answer.request.is_proof, || {
-            format!("credentials for account {} refused, {failures} times so far", shown(name))
+            let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times") };
+            format!("credentials for account {} refused, {times} so far", shown(name))
         });
     }
 }

@@ -175,9 +175,11 @@ impl<'a> Sources<'a> {
         let key = trie_key(address, prefix);
         // The trie answers with the smallest network around; only iteration tells which it was.
         let term = self.networks.get(&key, 0).ok()?;
-        let is_it = self.networks.keys().flatten().any(|there| {
-            there.prefix_len() == key.prefix_len() && there.data() == key.data()
-        });
+        let is_it = self
+            .networks
+            .keys()
+            .flatten()
+            .any(|there| there.prefix_len() == key.prefix_len() && there.data() == key.data());
         is_it.then(|| network(address, prefix, Term(term)))
     }
 
@@ -439,7 +441,11 @@ mod tests {
         let all = [
             ([203, 0, 113, 0].into(), 24, Standing::Banned { all_ports: false }),
             ([203, 0, 113, 9].into(), 32, Standing::Trusted),
-            (IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 0)), 48, Standing::Banned { all_ports: true }),
+            (
+                IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 0)),
+                48,
+                Standing::Banned { all_ports: true },
+            ),
         ]
         .map(|(address, prefix, standing)| Network { address, prefix, standing, until: u64::MAX });
         for network in &all {

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData};
+use gate::Family;
 use gate::bans::{self, BUCKETS_V4, BUCKETS_V6, Bucket, Term};
 use gate::layout::{Ban, HAS_BANS, HAS_NETWORKS, HAS_SPECIAL, Live, NetworkKey, SourceKey, map};
-use gate::Family;
 
 use super::bans::{Banned, Network, ip, network_of};
 use super::pins::Pins;

@@ -11,8 +11,11 @@ use super::{Banned, Gate, Sources, program, xdp_name};
 use crate::error::Error;
 use crate::machine;
 
-/// Nobody has it (RFC 1122 section 3.2.1.3: "this network", never the source of a packet to us).
-pub const MARKED: IpAddr = IpAddr::V4(Ipv4Addr::new(0, 82, 70, 1));
+/// [`layout::MARKED`], of which a daemon that was killed in the middle of a trial may leave a ban of two seconds.
+pub const MARKED: IpAddr = {
+    let [a, b, c, d] = layout::MARKED.low();
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+};
 /// A ban for one packet.
 const BRIEFLY: Duration = Duration::from_secs(2);
 /// `XDP_DROP` in include/uapi/linux/bpf.h.
@@ -20,7 +23,7 @@ const DROP: u32 = 1;
 
 impl Gate {
     /// Bans an address that nobody has, shows the loaded XDP program a SIP packet from there (`BPF_PROG_TEST_RUN`), and says
-    /// whether it was dropped. Counted as one banned packet. `None` if the policy guards no port, or nothing is to be dropped.
+    /// whether it was dropped. It is not counted. `None` if the policy guards no port, or nothing is to be dropped.
     ///
     /// # Errors
     ///

@@ -8,6 +8,8 @@ use crate::error::Error;
 
 /// Where an SSH server listens, if nothing else is known.
 const SSH: u16 = 22;
+/// Where that is said; more may be in files of a folder of the same name with `.d`.
+const SSH_CONFIG: &str = "/etc/ssh/sshd_config";
 /// `TCP_ESTABLISHED` in include/net/tcp_states.h.
 const ESTABLISHED: &str = "01";
 /// `TCP_LISTEN`.
@@ -30,14 +32,51 @@ pub fn own_addresses() -> Result<BTreeSet<IpAddr>, Error> {
         .collect())
 }
 
-/// Where the SSH sessions of this host come from: the far ends of established connections to port 22 and to the other
-/// `ports` where an SSH server is known to listen.
+/// An SSH session: who administers this host from where.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Session {
+    pub peer: IpAddr,
+    pub local: IpAddr,
+    pub port: u16,
+    /// The interface that has the local address.
+    pub interface: Option<String>,
+}
+
+/// Where an SSH server of this host listens: port 22, those that its configuration names, and the one that whoever started
+/// this process came in by.
+pub fn ssh_ports() -> BTreeSet<u16> {
+    let mut ports = BTreeSet::from([SSH]);
+    let more =
+        fs::read_dir(format!("{SSH_CONFIG}.d")).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in more.chain([SSH_CONFIG.into()]) {
+        ports.extend(configured(&fs::read_to_string(path).unwrap_or_default()));
+    }
+    // Client's address and port, server's address and port (sshd(8)).
+    let connection = std::env::var("SSH_CONNECTION").unwrap_or_default();
+    ports.extend(connection.split(' ').nth(3).and_then(|port| port.parse::<u16>().ok()));
+    ports
+}
+
+/// The ports of an `sshd_config`: keyword and value stand apart by blanks or `=`, keywords in any case (sshd_config(5)).
+fn configured(text: &str) -> impl Iterator<Item = u16> + '_ {
+    text.lines().filter_map(|line| {
+        let is_gap = |letter: char| letter.is_whitespace() || letter == '=';
+        let mut words = line.split(is_gap).filter(|word| !word.is_empty());
+        match words.next()?.to_ascii_lowercase().as_str() {
+            "port" => words.next()?.parse().ok(),
+            "listenaddress" => words.next()?.rsplit_once(':')?.1.parse().ok(),
+            _ => None,
+        }
+    })
+}
+
+/// The SSH sessions of this host: established connections to one of `ports`.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] if `/proc` cannot be read.
-pub fn ssh_peers(ports: &[u16]) -> Result<BTreeSet<IpAddr>, Error> {
-    let mut peers = BTreeSet::new();
+pub fn ssh_sessions(ports: &BTreeSet<u16>) -> Result<Vec<Session>, Error> {
+    let mut sessions = Vec::new();
     for name in ["tcp", "tcp6"] {
         let path = format!("/proc/thread-self/net/{name}");
         let text = match fs::read_to_string(&path) {
@@ -46,10 +85,39 @@ pub fn ssh_peers(ports: &[u16]) -> Result<BTreeSet<IpAddr>, Error> {
             text => text.map_err(Error::io("read", &path))?,
         };
         let established = sockets(&text).filter(|socket| socket.state == ESTABLISHED);
-        let ours = established.filter(|socket| socket.local_port == SSH || ports.contains(&socket.local_port));
-        peers.extend(ours.map(|socket| socket.remote));
+        let ours = established.filter(|socket| ports.contains(&socket.local_port));
+        sessions.extend(ours.map(|socket| Session {
+            peer: socket.remote,
+            local: socket.local,
+            port: socket.local_port,
+            interface: None,
+        }));
     }
-    Ok(peers)
+    sessions.sort();
+    sessions.dedup();
+    for session in &mut sessions {
+        session.interface = interface_with(session.local);
+    }
+    Ok(sessions)
+}
+
+/// Where the SSH sessions of this host come from.
+///
+/// # Errors
+///
+/// [`Error::Io`] if `/proc` cannot be read.
+pub fn ssh_peers(ports: &BTreeSet<u16>) -> Result<BTreeSet<IpAddr>, Error> {
+    Ok(ssh_sessions(ports)?.into_iter().map(|session| session.peer).collect())
+}
+
+fn interface_with(address: IpAddr) -> Option<String> {
+    let has_it = |one: &nix::ifaddrs::InterfaceAddress| {
+        let there = one.address.as_ref();
+        let v4 = there.and_then(|there| there.as_sockaddr_in()).map(|v4| IpAddr::V4(v4.ip()));
+        let v6 = || there.and_then(|there| there.as_sockaddr_in6()).map(|v6| IpAddr::V6(v6.ip()));
+        v4.or_else(v6) == Some(address)
+    };
+    nix::ifaddrs::getifaddrs().ok()?.find(has_it).map(|one| one.interface_name)
 }
 
 /// TCP ports with a listener, ascending.
@@ -66,6 +134,7 @@ pub fn listening() -> Result<BTreeSet<u16>, Error> {
 }
 
 struct Socket<'a> {
+    local: IpAddr,
     local_port: u16,
     remote: IpAddr,
     state: &'a str,
@@ -76,9 +145,9 @@ struct Socket<'a> {
 fn sockets(text: &str) -> impl Iterator<Item = Socket<'_>> {
     text.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
-        let (_, local_port) = end(fields.next()?)?;
+        let (local, local_port) = end(fields.next()?)?;
         let (remote, _) = end(fields.next()?)?;
-        Some(Socket { local_port, remote, state: fields.next()? })
+        Some(Socket { local, local_port, remote, state: fields.next()? })
     })
 }
 
@@ -115,13 +184,22 @@ mod tests {
     }
 
     #[test]
+    fn the_servers_ports_are_read() {
+        let text = "# Port 1\nPort 2222\n port=2223\nListenAddress 0.0.0.0:2224\nListenAddress [::]:2225\n\
+                    ListenAddress ::\nPortal 7\nPort x\n";
+        assert_eq!(configured(text).collect::<Vec<_>>(), [2222, 2223, 2224, 2225]);
+        assert!(ssh_ports().contains(&22));
+    }
+
+    #[test]
     fn this_host_has_loopback_and_its_listeners() {
         assert!(own_addresses().unwrap().contains(&[127, 0, 0, 1].into()));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(listening().unwrap().contains(&port));
-        assert!(!ssh_peers(&[port]).unwrap().contains(&[127, 0, 0, 1].into()));
-        let _client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-        assert!(ssh_peers(&[port]).unwrap().contains(&[127, 0, 0, 1].into()));
+        let port = BTreeSet::from([port]);
+        assert!(!ssh_peers(&port).unwrap().contains(&[127, 0, 0, 1].into()));
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(ssh_peers(&port).unwrap().contains(&[127, 0, 0, 1].into()));
     }
 }

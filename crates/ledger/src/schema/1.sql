@@ -77,7 +77,7 @@ CREATE VIEW read_ban AS SELECT
   iif(family = 4,
     printf('%d.%d.%d.%d', address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255),
     printf('%x:%x:%x:%x::', address >> 48 & 65535, address >> 32 & 65535, address >> 16 & 65535, address & 65535)
-  ) || '/' || prefix AS source,
+  ) || iif(family = 4 AND prefix = 32, '', '/' || prefix) AS source,
   CASE kind WHEN 0 THEN 'operator' WHEN 1 THEN 'detector' ELSE 'feed:' || feed END AS banned_by,
   reason,
   detail,
@@ -93,7 +93,7 @@ CREATE VIEW read_past AS SELECT
   iif(family = 4,
     printf('%d.%d.%d.%d', address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255),
     printf('%x:%x:%x:%x::', address >> 48 & 65535, address >> 32 & 65535, address >> 16 & 65535, address & 65535)
-  ) || '/' || prefix AS source,
+  ) || iif(family = 4 AND prefix = 32, '', '/' || prefix) AS source,
   CASE kind WHEN 0 THEN 'operator' WHEN 1 THEN 'detector' ELSE 'feed:' || feed END AS banned_by,
   reason,
   detail,
@@ -109,7 +109,7 @@ CREATE VIEW read_evidence AS SELECT
   iif(family = 4,
     printf('%d.%d.%d.%d', address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255),
     printf('%x:%x:%x:%x::', address >> 48 & 65535, address >> 32 & 65535, address >> 16 & 65535, address & 65535)
-  ) || '/' || prefix AS source,
+  ) || iif(family = 4 AND prefix = 32, '', '/' || prefix) AS source,
   datetime(time / 1000000, 'unixepoch') AS time,
   detector,
   detail,

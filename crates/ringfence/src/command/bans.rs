@@ -30,8 +30,7 @@ pub(crate) fn run(args: &BansArgs) -> Result<ExitCode, Exit> {
     let most = args.limit.unwrap_or(usize::MAX);
     loop {
         request.limit = PAGE.min(most - list.count).max(1);
-        let answer =
-            control::accepted(control::ask(&args.daemon.run_dir, &Request::Bans(request.clone()))?)?;
+        let answer = control::accepted(control::ask(&args.daemon.run_dir, &Request::Bans(request.clone()))?)?;
         for row in answer.get("rows").and_then(Value::as_array).into_iter().flatten() {
             list.row(row, &mut out)?;
         }
@@ -55,7 +54,11 @@ impl List {
     fn row(&mut self, row: &Value, out: &mut impl Write) -> Result<(), Exit> {
         let word = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default();
         if self.count == 0 && self.format == BansFormat::Text {
-            writeln!(out, "{:<20} {:<20} {:<12} {:>9} {:>9}  DETAIL", "SOURCE", "REASON", "BY", "LEFT", "DROPPED")?;
+            writeln!(
+                out,
+                "{:<20} {:<20} {:<12} {:>9} {:>9}  DETAIL",
+                "SOURCE", "REASON", "BY", "LEFT", "DROPPED"
+            )?;
         }
         self.count += 1;
         match self.format {

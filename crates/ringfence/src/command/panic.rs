@@ -42,9 +42,13 @@ pub(crate) fn take_everything_off(run_dir: &Path, pin_dir: Option<&Path>) -> Res
 /// own name while the lock is held.
 fn kill(run_dir: &Path) {
     let Some(pid) = Instance::pid(run_dir) else { return };
-    let is_ours = fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "ringfence");
+    let is_ours =
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "ringfence");
     let is_held = Instance::lock(run_dir).is_err();
-    if is_ours && is_held && let Some(pid) = Pid::from_raw(pid) {
+    if is_ours
+        && is_held
+        && let Some(pid) = Pid::from_raw(pid)
+    {
         // Gone already is as good.
         let _ = kill_process(pid, Signal::KILL);
     }

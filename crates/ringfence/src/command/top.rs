@@ -19,7 +19,9 @@ use crate::request::Request;
 /// Shows the daemon's state again and again until `q` or Ctrl-C.
 pub(crate) fn run(args: &TopArgs) -> Result<ExitCode, Exit> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        return Err(Exit::No("top needs a terminal; `ringfence status --format json` prints the same once".to_owned()));
+        return Err(Exit::No(
+            "top needs a terminal; `ringfence status --format json` prints the same once".to_owned(),
+        ));
     }
     // A daemon that is not there is told before the screen is taken.
     let mut screen = Screen::new(look(args)?);
@@ -29,11 +31,7 @@ pub(crate) fn run(args: &TopArgs) -> Result<ExitCode, Exit> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-fn watch(
-    args: &TopArgs,
-    terminal: &mut ratatui::DefaultTerminal,
-    screen: &mut Screen,
-) -> Result<(), Exit> {
+fn watch(args: &TopArgs, terminal: &mut ratatui::DefaultTerminal, screen: &mut Screen) -> Result<(), Exit> {
     let period = Duration::from_secs(args.every);
     let mut next = Instant::now() + period;
     loop {

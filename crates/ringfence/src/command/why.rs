@@ -41,14 +41,18 @@ fn text(story: &Value) -> String {
     let in_kernel = story.get("in_kernel") == Some(&Value::Bool(true));
     match active.first() {
         None if in_kernel => {
-            let _ = writeln!(text, "{source} is banned in the kernel, but not in the ledger: the next comparison lifts that");
+            let _ = writeln!(
+                text,
+                "{source} is banned in the kernel, but not in the ledger: the next comparison lifts that"
+            );
         }
         None => {
             let _ = writeln!(text, "{source} is not banned ({})", class(word(story, "class")));
         }
         Some(ban) => {
             let ports = if word(ban, "scope") == "all" { "every port" } else { "the SIP ports" };
-            let _ = writeln!(text, "{} is banned from {ports} since {}", word(ban, "source"), word(ban, "since"));
+            let _ =
+                writeln!(text, "{} is banned from {ports} since {}", word(ban, "source"), word(ban, "since"));
         }
     }
     for ban in active {
@@ -57,7 +61,8 @@ fn text(story: &Value) -> String {
             let _ = writeln!(text, "    {}", word(ban, "detail"));
         }
         let number = |key: &str| ban.get(key).and_then(Value::as_u64).unwrap_or(0);
-        let _ = writeln!(text, "    ban number {}, {} packets dropped since", number("level"), number("dropped"));
+        let _ =
+            writeln!(text, "    ban number {}, {} packets dropped since", number("level"), number("dropped"));
         match ban.get("until").and_then(Value::as_str) {
             Some(until) => {
                 let _ = writeln!(
@@ -73,13 +78,19 @@ fn text(story: &Value) -> String {
         }
     }
     if let Some(why) = story.get("sheltered").and_then(Value::as_str) {
-        let _ = writeln!(text, "it is never banned by itself: {why}");
+        let _ = writeln!(text, "it is spared: {why}");
     }
     if !list(story, "evidence").is_empty() {
         let _ = writeln!(text, "what it did:");
     }
     for evidence in list(story, "evidence") {
-        let _ = writeln!(text, "  {}  {}: {}", word(evidence, "time"), word(evidence, "detector"), word(evidence, "detail"));
+        let _ = writeln!(
+            text,
+            "  {}  {}: {}",
+            word(evidence, "time"),
+            word(evidence, "detector"),
+            word(evidence, "detail")
+        );
         if let Some(line) = evidence.get("line").and_then(Value::as_str) {
             let _ = writeln!(text, "      {line}");
         }

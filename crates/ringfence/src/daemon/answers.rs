@@ -136,7 +136,7 @@ impl Daemon {
     }
 
     /// Lifts in the ledger, on a thread of its own; the kernel follows with [`Task::Lifted`].
-    pub(super) fn unban(&mut self, request: &request::Unban, waiting: Waiting) {
+    pub(super) fn unban(&self, request: &request::Unban, waiting: Waiting) {
         let which = match which(request.target.as_deref(), request.by.as_deref(), request.reason.as_deref()) {
             Ok(which) => which,
             Err(message) => return waiting.reply(json!({ "ok": false, "message": message })),
@@ -231,7 +231,7 @@ impl Daemon {
     }
 
     /// Trusts, or shows what is trusted.
-    pub(super) fn trust(&mut self, what: Option<&str>, note: String, waiting: Waiting) -> Result<(), Exit> {
+    pub(super) fn trust(&self, what: Option<&str>, note: String, waiting: Waiting) -> Result<(), Exit> {
         let Some(what) = what.map(|what| what.trim().to_ascii_lowercase()) else {
             let all = self.book.read(Reader::trusted)?;
             let rows: Vec<Value> = all.iter().map(|trust| self.trust_json(trust)).collect();
@@ -343,7 +343,9 @@ impl Daemon {
         }
         let Some(waiting) = waiting else { return Ok(()) };
         if let Some(error) = note.failed {
-            waiting.reply(json!({ "ok": false, "system": true, "message": format!("nothing was lifted: {error}") }));
+            waiting.reply(
+                json!({ "ok": false, "system": true, "message": format!("nothing was lifted: {error}") }),
+            );
             return Ok(());
         }
         let count = count + usize::from(only_kernel);
@@ -356,8 +358,12 @@ impl Daemon {
     }
 
     fn resolved(&mut self, name: String, nets: Vec<Net>, waiting: Option<Waiting>) -> Result<(), Exit> {
-        let before: Vec<Net> =
-            self.book.shelter.trusted().find(|(what, _)| *what == name).map_or(Vec::new(), |(_, nets)| nets.into());
+        let before: Vec<Net> = self
+            .book
+            .shelter
+            .trusted()
+            .find(|(what, _)| *what == name)
+            .map_or(Vec::new(), |(_, nets)| nets.into());
         // A name that does not resolve now keeps the addresses that it had.
         let nets = if nets.is_empty() { before.clone() } else { nets };
         let is_new = self.book.shelter.trust(&name, nets.clone());
@@ -382,7 +388,9 @@ impl Daemon {
         }
         if let Some(waiting) = waiting {
             let message = match nets.as_slice() {
-                [] => format!("{name} is trusted, but has no address now; it is looked up again every minute"),
+                [] => {
+                    format!("{name} is trusted, but has no address now; it is looked up again every minute")
+                }
                 [net] if net.to_string() == name => format!("{name} is trusted"),
                 nets => format!("{name} is trusted: {}", join(nets)),
             };
@@ -405,7 +413,9 @@ impl Daemon {
     fn restore_after_trust(&mut self, net: Net) -> Result<(), Exit> {
         let mut sources = self.force.gate_mut().sources()?;
         sources.remove_network(net.address(), net.prefix());
-        if let Some((until, scope)) = self.book.read(|reader| Ok(left_of(reader, net, Time::from(SystemTime::now()))))? {
+        if let Some((until, scope)) =
+            self.book.read(|reader| Ok(left_of(reader, net, Time::from(SystemTime::now()))))?
+        {
             book::put(&mut sources, net, until, scope)?;
         }
         Ok(())
@@ -454,8 +464,11 @@ fn is_name(text: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
             && !label.starts_with('-')
     };
-    let last_is_number =
-        text.trim_end_matches('.').rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let last_is_number = text
+        .trim_end_matches('.')
+        .rsplit('.')
+        .next()
+        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     text.len() <= 253 && !last_is_number && text.trim_end_matches('.').split('.').all(is_label)
 }
 
@@ -598,7 +611,9 @@ mod tests {
         for name in ["sip.example.net", "carrier", "_sip._udp.example.net.", "a1.b2"] {
             assert!(is_name(name), "{name}");
         }
-        for wrong in ["", "203.0.113.300", "203.0.113", "a..b", "-a.example", "a b", "exämple.net", "203.0.113.0/33"] {
+        for wrong in
+            ["", "203.0.113.300", "203.0.113", "a..b", "-a.example", "a b", "exämple.net", "203.0.113.0/33"]
+        {
             assert!(!is_name(wrong), "{wrong}");
         }
     }

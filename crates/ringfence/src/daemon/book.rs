@@ -216,17 +216,19 @@ impl Book {
                     }));
                 }
                 Command::Ban { time, source, reason, until, level, .. } if !observe => {
-                    let told = commands.iter().rev().find_map(|other| match other {
-                        Command::Evidence { source: about, detector, detail, .. }
-                            if about == source && detector == reason =>
+                    // What counted for the ban stands before it.
+                    let mut told = None;
+                    let mut pieces = 0;
+                    for other in commands {
+                        if let Command::Evidence { source: about, detector, detail, .. } = other
+                            && about == source
                         {
-                            Some(detail.clone())
+                            pieces += 1;
+                            if detector == reason {
+                                told = Some(detail.clone());
+                            }
                         }
-                        _ => None,
-                    });
-                    let pieces = commands.iter().filter(|other| {
-                        matches!(other, Command::Evidence { source: about, .. } if about == source)
-                    });
+                    }
                     changes.push(Change::Ban(Ban {
                         source: Net::new(source.address(), 128),
                         by: By::Detector,
@@ -239,7 +241,7 @@ impl Book {
                         level: *level,
                         scope: Scope::SipPorts,
                         dropped: 0,
-                        evidence: u32::try_from(pieces.count()).unwrap_or(u32::MAX),
+                        evidence: pieces,
                     }));
                 }
                 Command::Limit { time, source, reason, until, .. } => {
@@ -371,7 +373,10 @@ mod tests {
 
     #[test]
     fn the_line_of_a_message_is_shown_harmlessly() {
-        assert_eq!(sip_line(b"\r\n\r\nINVITE sip:1 SIP/2.0\r\nVia: x").as_deref(), Some("INVITE sip:1 SIP/2.0"));
+        assert_eq!(
+            sip_line(b"\r\n\r\nINVITE sip:1 SIP/2.0\r\nVia: x").as_deref(),
+            Some("INVITE sip:1 SIP/2.0")
+        );
         assert_eq!(sip_line(b"REGISTER \x1b[2J\xff\n").as_deref(), Some("REGISTER \u{fffd}[2J\u{fffd}"));
         assert_eq!(sip_line(&[b'a'; 1000]).map(|line| line.len()), Some(MAX_LINE));
         assert_eq!(sip_line(b"\r\n"), None);

@@ -22,7 +22,8 @@ pub(crate) fn watch(args: &RunArgs, period: Duration) -> Result<(), Exit> {
     // The watch of an earlier run must not take this one for its own.
     let token = format!("{} {}", std::process::id(), host::machine::monotonic());
     fs::write(&pending, &token).map_err(Exit::io("write", &pending))?;
-    let program = std::env::current_exe().map_err(|error| Exit::System(format!("cannot find this program: {error}")))?;
+    let program = std::env::current_exe()
+        .map_err(|error| Exit::System(format!("cannot find this program: {error}")))?;
     let mut command = Command::new(program);
     command
         .arg("roll-back")
@@ -38,7 +39,9 @@ pub(crate) fn watch(args: &RunArgs, period: Duration) -> Result<(), Exit> {
         .stdout(Stdio::null())
         // What ends the daemon's group is not to end the watch.
         .process_group(0);
-    command.spawn().map_err(|error| Exit::System(format!("cannot start the watch for --confirm: {error}")))?;
+    command
+        .spawn()
+        .map_err(|error| Exit::System(format!("cannot start the watch for --confirm: {error}")))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What stands in the kernel against what stands in the ledger: found on a thread of its own, repaired by the daemon.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -36,7 +36,7 @@ pub(crate) struct Look {
 }
 
 /// Compares; `trusted` is to be let through. To be called where it disturbs nobody: a million bans take a second.
-pub(crate) fn look(pins: &PathBuf, reader: &Arc<Mutex<Reader>>, trusted: &[Net]) -> Result<Look, Exit> {
+pub(crate) fn look(pins: &Path, reader: &Arc<Mutex<Reader>>, trusted: &[Net]) -> Result<Look, Exit> {
     let found = host::gate::standing(pins)?;
     let mut there: HashMap<Net, (u64, bool)> = found
         .bans

@@ -32,12 +32,16 @@ impl Recent {
     pub(crate) fn decided(&mut self, commands: &[Command]) {
         for command in commands {
             match command {
-                Command::Evidence { detector, .. } => *self.detectors.entry(detector.as_str()).or_default() += 1,
+                Command::Evidence { detector, .. } => {
+                    *self.detectors.entry(detector.as_str()).or_default() += 1
+                }
                 Command::Alert { source, detector, detail, .. } => {
                     *self.detectors.entry(detector.as_str()).or_default() += 1;
                     self.note(format!("alert {source}: {detail}"));
                 }
-                Command::Ban { source, reason, .. } => self.note(format!("ban {source} for {}", reason.as_str())),
+                Command::Ban { source, reason, .. } => {
+                    self.note(format!("ban {source} for {}", reason.as_str()))
+                }
                 Command::Limit { source, reason, .. } => {
                     self.note(format!("limit {source} for {}", reason.as_str()));
                 }

@@ -50,7 +50,9 @@ impl Shelter {
     /// Why `net` must not be banned, as a whole or in part; `None` if it may be.
     pub(crate) fn covers(&mut self, net: Net) -> Option<Why> {
         self.look();
-        let inside = |all: &BTreeSet<IpAddr>| all.iter().copied().find(|address| net.contains(&Net::new(*address, 128)));
+        let inside = |all: &BTreeSet<IpAddr>| {
+            all.iter().copied().find(|address| net.contains(&Net::new(*address, 128)))
+        };
         let trusted = || {
             let of_operator = self.trusted.iter().map(|(what, nets)| (what.clone(), nets.as_slice()));
             let of_policy = self.policy.iter().map(|net| (net.to_string(), std::slice::from_ref(net)));
@@ -117,7 +119,7 @@ impl Shelter {
         if let Ok(own) = host::machine::own_addresses() {
             self.own = own;
         }
-        if let Ok(operators) = host::machine::ssh_peers(&[]) {
+        if let Ok(operators) = host::machine::ssh_peers(&host::machine::ssh_ports()) {
             self.operators = operators;
         }
     }
@@ -147,7 +149,10 @@ mod tests {
         let mut shelter = Shelter::default();
         shelter.follow(vec![net("198.51.100.0/24")]);
         assert!(shelter.trust("sip.example.net", vec![net("203.0.113.7"), net("2001:db8::7")]));
-        assert!(!shelter.trust("sip.example.net", vec![net("203.0.113.7"), net("2001:db8::7")]), "nothing new");
+        assert!(
+            !shelter.trust("sip.example.net", vec![net("203.0.113.7"), net("2001:db8::7")]),
+            "nothing new"
+        );
         assert_eq!(shelter.covers(net("203.0.113.0/24")), Some(Why::Trusted("sip.example.net".to_owned())));
         assert_eq!(shelter.covers(net("2001:db8::7")), Some(Why::Trusted("sip.example.net".to_owned())));
         assert_eq!(shelter.covers(net("198.51.100.9")), Some(Why::Trusted("198.51.100.0/24".to_owned())));

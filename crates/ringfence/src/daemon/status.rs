@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use gate::layout::{MAX_BANS, MAX_GROUPS, MAX_RULES};
 use gate::{Reason, Verdict};
 use host::nft::CounterVerdict;
-use policy::plan::automaton::MAX_STATES;
 use ledger::Time;
+use policy::plan::automaton::MAX_STATES;
 use serde_json::{Map, Value, json};
 
 use super::book::{Book, LEDGER};

@@ -38,10 +38,14 @@ impl Screen {
 
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
         let [head, middle, foot] =
-            Layout::vertical([Constraint::Length(6), Constraint::Min(8), Constraint::Length(1)]).areas(frame.area());
-        let [left, right] = Layout::horizontal([Constraint::Percentage(42), Constraint::Percentage(58)]).areas(middle);
-        let [reasons, detectors] = Layout::vertical([Constraint::Percentage(55), Constraint::Percentage(45)]).areas(left);
-        let [sources, decisions] = Layout::vertical([Constraint::Percentage(45), Constraint::Percentage(55)]).areas(right);
+            Layout::vertical([Constraint::Length(6), Constraint::Min(8), Constraint::Length(1)])
+                .areas(frame.area());
+        let [left, right] =
+            Layout::horizontal([Constraint::Percentage(42), Constraint::Percentage(58)]).areas(middle);
+        let [reasons, detectors] =
+            Layout::vertical([Constraint::Percentage(55), Constraint::Percentage(45)]).areas(left);
+        let [sources, decisions] =
+            Layout::vertical([Constraint::Percentage(45), Constraint::Percentage(55)]).areas(right);
         frame.render_widget(self.head(), head);
         self.reasons(frame, reasons);
         self.detectors(frame, detectors);
@@ -106,9 +110,9 @@ impl Screen {
             .filter(|(_, count, _)| *count > 0)
             .collect();
         rows.sort_by_key(|(_, count, rate)| (std::cmp::Reverse(*rate), std::cmp::Reverse(*count)));
-        let rows = rows.into_iter().map(|(reason, count, rate)| {
-            Row::new([reason, count.to_string(), format!("{rate}/s")])
-        });
+        let rows = rows
+            .into_iter()
+            .map(|(reason, count, rate)| Row::new([reason, count.to_string(), format!("{rate}/s")]));
         let widths = [Constraint::Min(18), Constraint::Length(12), Constraint::Length(10)];
         frame.render_widget(Table::new(rows, widths).block(framed("verdicts")), area);
     }
@@ -221,7 +225,13 @@ mod tests {
         let mut screen = Screen::new(status(10));
         screen.follow(status(1_000_010));
         let text = drawn(&screen);
-        for part in ["eth0 (driver)", "203.0.113.9", "12:00:01 ban 203.0.113.9 for scanning", "scanning", "3 in force"] {
+        for part in [
+            "eth0 (driver)",
+            "203.0.113.9",
+            "12:00:01 ban 203.0.113.9 for scanning",
+            "scanning",
+            "3 in force",
+        ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(!text.contains("(0/s), 1000010 dropped (0/s)"), "{text}");
