@@ -221,7 +221,10 @@ pub mod fuzzing {
         assert!(list.entries.is_sorted_by(|one, next| one < next), "each once, in order");
         assert!(list.samples.len() <= MAX_SAMPLES, "a few are told");
         for sample in &list.samples {
-            assert!(sample.text.chars().count() <= MAX_SAMPLE && !sample.text.contains(char::is_control), "harmless");
+            assert!(
+                sample.text.chars().count() <= MAX_SAMPLE && !sample.text.contains(char::is_control),
+                "harmless"
+            );
         }
         for entry in &list.entries {
             assert_eq!(bounds::refusal(*entry), None, "nothing that is refused is in it");

@@ -15,7 +15,10 @@ fn plain_lists_are_read_as_they_are_written() {
          2001:db8::1\n::ffff:192.0.2.1\n::ffff:192.0.2.0/120\n",
     );
     assert_eq!(list.format, Format::Plain);
-    assert_eq!(entries(&list), ["192.0.2.0/24", "192.0.2.1/32", "198.51.100.0/24", "203.0.113.9/32", "2001:db8::1/128"]);
+    assert_eq!(
+        entries(&list),
+        ["192.0.2.0/24", "192.0.2.1/32", "198.51.100.0/24", "203.0.113.9/32", "2001:db8::1/128"]
+    );
     assert_eq!((list.refused(), list.beyond), (0, 0));
 }
 
@@ -32,7 +35,9 @@ fn what_ipset_saves_is_read() {
 
 #[test]
 fn apiban_is_read_page_by_page() {
-    let list = parse("{\"ipaddress\":[\"203.0.113.9\",\"2001:db8::1\",\"no address\"],\"more\":[1,{}],\"ID\":\"1700\"}");
+    let list = parse(
+        "{\"ipaddress\":[\"203.0.113.9\",\"2001:db8::1\",\"no address\"],\"more\":[1,{}],\"ID\":\"1700\"}",
+    );
     assert_eq!(list.format, Format::Apiban);
     assert_eq!(entries(&list), ["203.0.113.9/32", "2001:db8::1/128"]);
     assert_eq!(list.next.as_deref(), Some("1700"));
@@ -60,7 +65,9 @@ fn nobodys_networks_and_wide_ones_are_not_taken() {
 #[test]
 fn what_is_no_entry_is_told_harmlessly() {
     let long = "1".repeat(5000);
-    let list = parse(&format!("<html>\u{1b}[2J\u{202e}\n1.2.3\n203.0.113.9/33\n203.0.113.9/+8\n203.0.113.9 203.0.113.8\n{long}\n"));
+    let list = parse(&format!(
+        "<html>\u{1b}[2J\u{202e}\n1.2.3\n203.0.113.9/33\n203.0.113.9/+8\n203.0.113.9 203.0.113.8\n{long}\n"
+    ));
     assert_eq!((list.entries.len(), list.unread, list.samples.len()), (0, 6, MAX_SAMPLES));
     assert_eq!(list.samples[0].text, "<html>\u{fffd}[2J\u{fffd}");
     assert_eq!(parse(&long).samples[0].text.len(), MAX_SAMPLE);

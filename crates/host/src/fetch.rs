@@ -81,9 +81,8 @@ pub fn url(url: &str, mark: &Mark, most: usize) -> Result<Answer, Error> {
 /// # Errors
 /// [`Error::File`].
 pub fn file(path: &Path, mark: &Mark, most: usize) -> Result<Answer, Error> {
-    let failed = |operation| {
-        move |source| Error::File { operation, path: path.display().to_string(), source }
-    };
+    let failed =
+        |operation| move |source| Error::File { operation, path: path.display().to_string(), source };
     let known = std::fs::metadata(path).map_err(failed("read"))?;
     if !known.is_file() {
         // A pipe would be waited for.
@@ -164,7 +163,11 @@ mod tests {
 
     #[test]
     fn errors_show_no_url() {
-        for answer in ["HTTP/1.1 302 Found\r\nLocation: ftp://x/secret\r\nContent-Length: 0\r\n\r\n", "nonsense\r\n\r\n", ""] {
+        for answer in [
+            "HTTP/1.1 302 Found\r\nLocation: ftp://x/secret\r\nContent-Length: 0\r\n\r\n",
+            "nonsense\r\n\r\n",
+            "",
+        ] {
             let (asked, thread) = server(answer);
             let text = match url(&asked, &Mark::default(), 100) {
                 Err(error) => error.to_string(),

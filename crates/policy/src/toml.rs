@@ -21,8 +21,8 @@ use std::sync::Arc;
 pub use config::{Action, Config, Icmp, LogConfig, Place, Search, Service, Signature, Sources};
 
 use crate::detection::Detection;
-use crate::feed::Feed;
 use crate::diagnostic::{Diagnostic, Source};
+use crate::feed::Feed;
 use crate::ruleset::{Networks, RuleSet, Unproven};
 
 /// A policy in TOML, checked and compiled.

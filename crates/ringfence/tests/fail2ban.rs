@@ -34,21 +34,27 @@ impl<'lab> Fail2ban<'lab> {
         let _ = fs::remove_dir_all(&base);
         fs::create_dir_all(base.join("action.d")).unwrap();
         std::os::unix::fs::symlink("/etc/fail2ban/filter.d", base.join("filter.d")).unwrap();
-        let action = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/fail2ban/action.d/ringfence.conf");
+        let action =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/fail2ban/action.d/ringfence.conf");
         fs::copy(action, base.join("action.d/ringfence.conf")).unwrap();
         let at = |name: &str| base.join(name).display().to_string();
         fs::write(base.join("pbx.log"), "").unwrap();
         let main = format!(
             "[Definition]\nloglevel = INFO\nlogtarget = {}\nsyslogsocket = auto\nsocket = {}\npidfile = {}\ndbfile = {}\n\
              dbpurgeage = 1d\ndbmaxmatches = 10\n",
-            at("log"), at("sock"), at("pid"), at("db")
+            at("log"),
+            at("sock"),
+            at("pid"),
+            at("db")
         );
         fs::write(base.join("fail2ban.conf"), main).unwrap();
         let options = format!("--run-dir {}", lab.dir().join("ringfence/run").display());
         let jail = format!(
             "[DEFAULT]\nbackend = polling\nusedns = no\nfindtime = 10m\nmaxretry = 2\nbantime = {bantime}\nfilter = %(__name__)s\n\
-             [{JAIL}]\nenabled = true\nlogpath = {}\naction = ringfence[name=%(__name__)s, ringfence=\"{}\", options=\"{options}\"]\n",
-            at("pbx.log"), binary().display()
+             [{JAIL}]\nenabled = true\nlogpath = {}\n\
+             action = ringfence[name=%(__name__)s, banoptions=\"--all-ports\", ringfence=\"{}\", options=\"{options}\"]\n",
+            at("pbx.log"),
+            binary().display()
         );
         fs::write(base.join("jail.conf"), jail).unwrap();
         let mut command = lab.command(Node::Pbx, "fail2ban-server");
@@ -127,6 +133,9 @@ fn fail2ban_bans_and_unbans_through_ringfence() {
     assert_eq!(active[0]["by"], "feed:fail2ban.asterisk");
     assert_eq!(active[0]["detail"], "fail2ban asterisk: 2 failures");
     assert!(active[0]["until"].is_string(), "{active:#?}");
+    assert_eq!(active[0]["scope"], "all");
+
+    println!("{}", guard.command(&["bans", "--by", "feed:fail2ban.asterisk"]).unwrap().stdout);
 
     // What the operator has banned stays when fail2ban lifts its own.
     assert!(guard.command(&["ban", &ATTACKER.to_string(), "--reason", "mine"]).unwrap().status.success());

@@ -60,11 +60,18 @@ impl Server {
                         write!(stream, "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n").unwrap();
                     }
                     Mood::List { text, etag } => {
-                        let head = format!("ETag: \"{etag}\"\r\nContent-Length: {}\r\nConnection: close", text.len());
+                        let head = format!(
+                            "ETag: \"{etag}\"\r\nContent-Length: {}\r\nConnection: close",
+                            text.len()
+                        );
                         write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n{text}").unwrap();
                     }
                     Mood::Status(status) => {
-                        write!(stream, "HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+                        write!(
+                            stream,
+                            "HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                        )
+                        .unwrap();
                     }
                     Mood::Silence => held.push(stream),
                 }
@@ -141,7 +148,8 @@ fn is_served(lab: &Lab, from: Node) -> bool {
          To: <sip:600@{PBX}>\r\nCall-ID: feeds\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
         from = from.v4(),
     );
-    let answer = probe::udp(lab, from, (PBX, 5060).into(), request.as_bytes(), Duration::from_secs(1)).unwrap();
+    let answer =
+        probe::udp(lab, from, (PBX, 5060).into(), request.as_bytes(), Duration::from_secs(1)).unwrap();
     matches!(answer, UdpProbe::Reply(_))
 }
 
@@ -157,7 +165,8 @@ fn a_list_is_in_force_and_harms_nobody_who_is_sheltered() {
     );
     let server = Server::start(&lab, Mood::List { text: first, etag: "one" });
     let policy = lab.dir().join("policy.toml");
-    let feeds = format!("{POLICY}[feeds.drop]\nurl = \"http://{}/list\"\nreason = \"known bad\"\n", server.address);
+    let feeds =
+        format!("{POLICY}[feeds.drop]\nurl = \"http://{}/list\"\nreason = \"known bad\"\n", server.address);
     std::fs::write(&policy, POLICY).unwrap();
     let guard = Guard::start(&lab, &binary(), &policy).unwrap();
     assert!(is_served(&lab, Node::Attacker) && is_served(&lab, Node::Phone));
@@ -166,7 +175,8 @@ fn a_list_is_in_force_and_harms_nobody_who_is_sheltered() {
     std::fs::write(&policy, feeds).unwrap();
     let listed = again(&guard, &server);
     let counts = |feed: &Value| {
-        ["entries", "banned", "spared", "by_operator", "refused", "unread"].map(|key| feed[key].as_u64().unwrap())
+        ["entries", "banned", "spared", "by_operator", "refused", "unread"]
+            .map(|key| feed[key].as_u64().unwrap())
     };
     assert_eq!(counts(&listed), [6, 3, 2, 1, 2, 1], "{listed:#}");
     assert_eq!(listed["format"], "plain");
@@ -182,7 +192,9 @@ fn a_list_is_in_force_and_harms_nobody_who_is_sheltered() {
     must(&guard, &["unban", &ATTACKER.to_string(), "--by", "feed:drop", "--grace", "1h"]);
     assert!(is_served(&lab, Node::Attacker));
     let unchanged = again(&guard, &server);
-    assert!(server.asked.lock().unwrap().last().unwrap().to_ascii_lowercase().contains("if-none-match: \"one\""));
+    assert!(
+        server.asked.lock().unwrap().last().unwrap().to_ascii_lowercase().contains("if-none-match: \"one\"")
+    );
     assert_eq!(counts(&unchanged), [6, 2, 3, 1, 2, 1], "{unchanged:#}");
     assert!(is_served(&lab, Node::Attacker));
 
@@ -217,7 +229,11 @@ fn a_list_is_in_force_and_harms_nobody_who_is_sheltered() {
     }
     let verified = guard.command(&["status", "--verify", "--format", "json"]).unwrap();
     let verified: Value = serde_json::from_str(&verified.stdout).unwrap();
-    assert_eq!((&verified["repaired"], &verified["agree"]), (&serde_json::json!([]), &1.into()), "{verified:#}");
+    assert_eq!(
+        (&verified["repaired"], &verified["agree"]),
+        (&serde_json::json!([]), &1.into()),
+        "{verified:#}"
+    );
     must(&guard, &["stop", "--clean"]);
 }
 
@@ -253,9 +269,16 @@ fn a_long_list_holds_nobody_up() {
     };
     println!("{ENTRIES} entries in {:?}, the slowest `status` took {slowest:?}", begin.elapsed());
     assert!(slowest < Duration::from_secs(3), "{slowest:?}");
-    assert_eq!((&done["entries"], &done["banned"], &done["beyond"]), (&ENTRIES.into(), &ENTRIES.into(), &5.into()));
+    assert_eq!(
+        (&done["entries"], &done["banned"], &done["beyond"]),
+        (&ENTRIES.into(), &ENTRIES.into(), &5.into())
+    );
     let verified = guard.command(&["status", "--verify", "--format", "json"]).unwrap();
     let verified: Value = serde_json::from_str(&verified.stdout).unwrap();
-    assert_eq!((&verified["repaired"], &verified["agree"]), (&serde_json::json!([]), &ENTRIES.into()), "{verified:#}");
+    assert_eq!(
+        (&verified["repaired"], &verified["agree"]),
+        (&serde_json::json!([]), &ENTRIES.into()),
+        "{verified:#}"
+    );
     must(&guard, &["stop", "--clean"]);
 }

@@ -336,8 +336,11 @@ fn feeds_are_read_with_their_defaults() {
     assert_eq!(warnings(text), [""; 0]);
     let doubtful = "[feeds.a]\nurl = \"http://lists.example.net/a\"\ntime = \"2h\"\n\
                     [feeds.b]\nurl = \"http://127.0.0.1:8080/b\"\n";
-    assert_eq!(warnings(doubtful), [
-        "whoever is on the way can put addresses into this list",
-        "bans end before the list is asked for again",
-    ]);
+    assert_eq!(
+        warnings(doubtful),
+        [
+            "whoever is on the way can put addresses into this list",
+            "bans end before the list is asked for again",
+        ]
+    );
 }

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
-use ledger::{Ban, BanRow, By, Change, Cursor, Kind, MAX_PAGE, Net, Reader, Scope, Time, Trust, Unban, Which};
+use ledger::{
+    Ban, BanRow, By, Change, Cursor, Kind, MAX_PAGE, Net, Reader, Scope, Time, Trust, Unban, Which,
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -480,7 +482,9 @@ fn banned_by(by: Option<&str>) -> Result<By, String> {
         None => Ok(By::Operator),
         Some(Ok(By::Operator)) => Ok(By::Operator),
         Some(Ok(By::Feed(name))) if name.contains('.') && name.len() <= MAX_NAME => Ok(By::Feed(name)),
-        Some(Ok(By::Feed(name))) => Err(format!("a feed of the name `{name}` is the policy's to have; {SHAPE}")),
+        Some(Ok(By::Feed(name))) => {
+            Err(format!("a feed of the name `{name}` is the policy's to have; {SHAPE}"))
+        }
         Some(Ok(By::Detector)) => Err(format!("detectors ban by themselves; {SHAPE}")),
         Some(Err(error)) => Err(error.to_string()),
     }

@@ -236,7 +236,8 @@ impl Running {
         self.failures = self.failures.saturating_add(1).min(20);
         self.state = State::Idle;
         self.last_error = Some(why.to_owned());
-        (self.failures == 1).then(|| format!("feed {}: {why}; its bans stay until their time is over", self.feed.name))
+        (self.failures == 1)
+            .then(|| format!("feed {}: {why}; its bans stay until their time is over", self.feed.name))
     }
 
     /// Ends the turn; what is to be told.
@@ -290,7 +291,8 @@ impl Banning {
                 continue;
             }
             // What comes out of all bans on it: the latest end, the widest scope.
-            let until = known.map_or(Some(self.until), |known| known.until.map(|until| until.max(self.until)));
+            let until =
+                known.map_or(Some(self.until), |known| known.until.map(|until| until.max(self.until)));
             let widest = known.map_or(scope, |known| known.scope.max(scope));
             if !book::extend(sources, *net, until, widest)? {
                 self.done.no_room += 1;
@@ -427,7 +429,12 @@ impl Daemon {
         let changes = banning.go_on((&running.feed, &nets), &mut sources, &mut self.book.shelter)?;
         if changes.is_empty() && banning.at >= nets.len() {
             let done = std::mem::take(&mut banning.done);
-            self.recent.note(format!("feed {}: {} entries, {} banned", running.feed.name, nets.len(), done.banned));
+            self.recent.note(format!(
+                "feed {}: {} entries, {} banned",
+                running.feed.name,
+                nets.len(),
+                done.banned
+            ));
             if let Some(text) = running.succeed(done) {
                 self.tell_of_feed(&text);
             }
@@ -440,7 +447,10 @@ impl Daemon {
         let written = {
             let later = later.clone();
             move |written: Result<(), ledger::Error>| {
-                later(Duration::ZERO, written.map_err(|error| format!("the ledger cannot be written: {error}")));
+                later(
+                    Duration::ZERO,
+                    written.map_err(|error| format!("the ledger cannot be written: {error}")),
+                );
             }
         };
         if let Err(QueueFull(changes)) = self.book.writer().send(changes, written) {

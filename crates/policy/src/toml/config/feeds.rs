@@ -44,7 +44,8 @@ fn feed(written: &file::Feed, reader: &mut Reader<'_>) -> Option<Feed> {
     let every = period(&written.every, "every", EVERY, defaults::FEED_EVERY);
     let time = period(&written.time, "time", TIME, defaults::FEED_TIME);
     if time <= every {
-        let place = written.time.as_ref().or(written.every.as_ref()).map_or(&written.name.span, |text| &text.span);
+        let place =
+            written.time.as_ref().or(written.every.as_ref()).map_or(&written.name.span, |text| &text.span);
         let help = "let `time` be two or three times `every`, so that a server that is down for once changes nothing";
         reader.warn(place, "bans end before the list is asked for again", help);
     }
@@ -87,7 +88,11 @@ fn source(written: &file::Feed, reader: &mut Reader<'_>) -> Option<FeedSource> {
             Some(FeedSource::File(path.value))
         }
         (Some(_), Some(file)) => {
-            reader.error(&file.span, "`url` and `file` in one feed", "write two feeds, or take one of the two out");
+            reader.error(
+                &file.span,
+                "`url` and `file` in one feed",
+                "write two feeds, or take one of the two out",
+            );
             None
         }
         (None, None) => {
@@ -135,7 +140,11 @@ fn file(text: &str) -> Result<PathBuf, BadValue> {
 fn period(text: &str, key: &str, (least, most): (Duration, Duration)) -> Result<Duration, BadValue> {
     let period = values::period(text)?;
     if !(least..=most).contains(&period) {
-        let help = format!("`{key}` is at least {} minute, and at most {} days", least.as_secs() / 60, most.as_secs() / 86_400);
+        let help = format!(
+            "`{key}` is at least {} minute, and at most {} days",
+            least.as_secs() / 60,
+            most.as_secs() / 86_400
+        );
         return bad(format!("`{text}` is too {}", if period < least { "short" } else { "long" }), help);
     }
     Ok(period)
@@ -145,7 +154,9 @@ fn most_entries(number: i64) -> Result<usize, BadValue> {
     let bound = gate::layout::MAX_BANS;
     match usize::try_from(number) {
         Ok(most) if (1..=bound as usize).contains(&most) => Ok(most),
-        Ok(_) | Err(_) => bad(format!("`most` cannot be {number}"), format!("it counts entries, from 1 to {bound}")),
+        Ok(_) | Err(_) => {
+            bad(format!("`most` cannot be {number}"), format!("it counts entries, from 1 to {bound}"))
+        }
     }
 }
 
@@ -154,7 +165,9 @@ fn reason(text: &str) -> Result<String, BadValue> {
     if text.is_empty() || text.len() > LONGEST_REASON || text.contains(char::is_control) {
         return bad(
             "this is no reason to show",
-            format!("write a few words in one line, at most {LONGEST_REASON} bytes, or leave it out for the feed's name"),
+            format!(
+                "write a few words in one line, at most {LONGEST_REASON} bytes, or leave it out for the feed's name"
+            ),
         );
     }
     Ok(text.to_owned())
