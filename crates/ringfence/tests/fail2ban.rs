@@ -1,6 +1,6 @@
 //! The real fail2ban, banning through Ringfence with the action that is shipped. Root only.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 use std::fs;
 use std::io::Write as _;
@@ -103,7 +103,7 @@ impl<'lab> Fail2ban<'lab> {
 /// Who banned the attacker, in the order in which they rule; and whether he is banned in the kernel.
 fn bans(guard: &Guard<'_>) -> (Vec<Value>, bool) {
     let why = guard.command(&["why", &ATTACKER.to_string(), "--format", "json"]).unwrap();
-    let why: Value = serde_json::from_str(why.stdout.lines().next().unwrap()).expect(&why.stdout);
+    let why: Value = serde_json::from_str(why.stdout.lines().next().unwrap()).unwrap();
     (why["active"].as_array().unwrap().clone(), why["in_kernel"] == true)
 }
 

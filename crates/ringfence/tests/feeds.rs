@@ -104,7 +104,7 @@ fn read(stream: &mut TcpStream) -> String {
 
 fn status(guard: &Guard<'_>) -> Value {
     let status = guard.command(&["status", "--format", "json"]).unwrap();
-    serde_json::from_str(&status.stdout).expect(&status.stdout)
+    serde_json::from_str(&status.stdout).unwrap()
 }
 
 /// The first feed, once it is as wanted.
