@@ -20,6 +20,7 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "conntrack", package: "conntrack" },
     Tool { program: "debootstrap", package: "debootstrap" },
     Tool { program: "ethtool", package: "ethtool" },
+    Tool { program: "fail2ban-server", package: "fail2ban" },
     Tool { program: "hping3", package: "hping3" },
     Tool { program: "ip", package: "iproute2" },
     Tool { program: "iptables-legacy-restore", package: "iptables" },
