@@ -24,7 +24,9 @@ const SERIES: [&str; 2] = ["6.1", "6.12"];
 /// Mutated frames that an emulated machine compares; the running kernel gets as many, the usual test a million.
 const FRAMES: &str = "20000";
 /// Programs, and the packages that have them.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 7] = [
+    // SQLite is C; the loader for arm64 is compiled with it.
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
     ("cpio", "cpio"),
