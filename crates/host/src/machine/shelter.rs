@@ -8,6 +8,8 @@ use crate::error::Error;
 
 /// Where an SSH server listens, if nothing else is known.
 const SSH: u16 = 22;
+/// How the processes of SSH servers are called.
+const SERVERS: [&str; 2] = ["sshd", "dropbear"];
 /// `TCP_ESTABLISHED` in include/net/tcp_states.h.
 const ESTABLISHED: &str = "01";
 /// `TCP_LISTEN`.
@@ -40,14 +42,15 @@ pub struct Session {
     pub interface: Option<String>,
 }
 
-/// The SSH sessions of this host: established connections to port 22 and to the other `ports` where an SSH server is known
-/// to listen.
+/// The SSH sessions of this host: established connections to port 22, to the other `ports` where an SSH server is known to
+/// listen, and those that an SSH server has open, whatever its port.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] if `/proc` cannot be read.
 pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
     let mut sessions = Vec::new();
+    let servers = ssh_sockets();
     for name in ["tcp", "tcp6"] {
         let path = format!("/proc/thread-self/net/{name}");
         let text = match fs::read_to_string(&path) {
@@ -56,8 +59,9 @@ pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
             text => text.map_err(Error::io("read", &path))?,
         };
         let established = sockets(&text).filter(|socket| socket.state == ESTABLISHED);
-        let ours =
-            established.filter(|socket| socket.local_port == SSH || ports.contains(&socket.local_port));
+        let ours = established.filter(|socket| {
+            socket.local_port == SSH || ports.contains(&socket.local_port) || servers.contains(&socket.inode)
+        });
         sessions.extend(ours.map(|socket| Session {
             peer: socket.remote,
             local: socket.local,
@@ -80,6 +84,24 @@ pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
 /// [`Error::Io`] if `/proc` cannot be read.
 pub fn ssh_peers(ports: &[u16]) -> Result<BTreeSet<IpAddr>, Error> {
     Ok(ssh_sessions(ports)?.into_iter().map(|session| session.peer).collect())
+}
+
+/// The sockets of SSH servers, by their inodes (proc_pid_fd(5)). What cannot be read has ended, or is not ours to read.
+fn ssh_sockets() -> BTreeSet<u64> {
+    let mut all = BTreeSet::new();
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let path = process.path();
+        let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+        if !SERVERS.iter().any(|server| name.starts_with(server)) {
+            continue;
+        }
+        for file in fs::read_dir(path.join("fd")).into_iter().flatten().flatten() {
+            let link = fs::read_link(file.path()).unwrap_or_default();
+            let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']'));
+            all.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
+        }
+    }
+    all
 }
 
 fn interface_with(address: IpAddr) -> Option<String> {
@@ -110,16 +132,18 @@ struct Socket<'a> {
     local_port: u16,
     remote: IpAddr,
     state: &'a str,
+    inode: u64,
 }
 
 /// The lines of `/proc/net/tcp` and `tcp6` (`get_tcp4_sock` in net/ipv4/tcp_ipv4.c): number, local and remote address as
-/// hexadecimal words in the machine's order, state.
+/// hexadecimal words in the machine's order, state, five more, inode.
 fn sockets(text: &str) -> impl Iterator<Item = Socket<'_>> {
     text.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
         let (local, local_port) = end(fields.next()?)?;
         let (remote, _) = end(fields.next()?)?;
-        Some(Socket { local, local_port, remote, state: fields.next()? })
+        let state = fields.next()?;
+        Some(Socket { local, local_port, remote, state, inode: fields.nth(5)?.parse().ok()? })
     })
 }
 
