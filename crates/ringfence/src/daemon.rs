@@ -4,6 +4,8 @@
 mod answers;
 /// Bans, in the kernel and in the ledger.
 pub(crate) mod book;
+/// The time of the ledger.
+pub(crate) mod clock;
 /// `run --confirm`.
 pub(crate) mod confirm;
 /// The control socket's protocol, for both ends.
@@ -76,8 +78,14 @@ const FLUSH: Duration = Duration::from_secs(1);
 const VERIFY: Duration = Duration::from_secs(30);
 /// How often the kernel's bans are compared with the ledger, and trusted names are looked up.
 const COMPARE: Duration = Duration::from_secs(60);
+/// For tests: the same in milliseconds.
+const COMPARE_MS: &str = "RINGFENCE_COMPARE_MS";
 /// Differences between kernel and ledger that are told one by one.
 const TOLD: usize = 10;
+/// Differences that are repaired before anything else gets a turn.
+const REPAIRED: usize = 500;
+/// Microseconds that a command may take from the ledger to the kernel.
+const RECENT: i64 = 60_000_000;
 /// Events that are handled before anything else gets a turn.
 const BATCH: usize = 1024;
 
@@ -105,7 +113,7 @@ pub(crate) struct Daemon {
     complained: Vec<String>,
     /// Whoever stops us takes the gate off, too.
     clean: bool,
-    _lock: Lock,
+    _locks: [Lock; 2],
 }
 
 impl Daemon {
@@ -127,6 +135,8 @@ impl Daemon {
             lockout::check(&policy)?;
         }
         let lock = Instance::lock(&args.daemon.run_dir)?;
+        instance::private_dir(&args.state_dir)?;
+        let state = Instance::lock_state(&args.state_dir)?;
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
         match Self::enforce(&args, &policy, plan, selection) {
             Ok(Enforced { force, live, reporter, book, restored, listener }) => {
@@ -156,7 +166,7 @@ impl Daemon {
                     told: Vec::new(),
                     complained: Vec::new(),
                     clean: false,
-                    _lock: lock,
+                    _locks: [lock, state],
                 })
             }
             Err(reason) => {
@@ -175,9 +185,9 @@ impl Daemon {
         let run_dir = &args.daemon.run_dir;
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
         let group = args.group.as_deref().map(group_number).transpose()?;
-        instance::private_dir(&args.state_dir)?;
         // A ledger that cannot be read is told before anything is in the kernel.
         let mut book = Book::open(&args.state_dir)?;
+        clock::begin(&args.state_dir);
         let reporter = Reporter::open(&args.state_dir)?;
         if let Some(group) = group {
             instance::open_to(run_dir, group)?;
@@ -218,7 +228,7 @@ impl Daemon {
         let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let Some(mut finished) = self.finished.take() else { return Ok(()) };
         let mut flush = interval(FLUSH);
-        let mut compare = interval(COMPARE);
+        let mut compare = interval(compare_period());
         compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut verify = interval(VERIFY);
         flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -255,7 +265,7 @@ impl Daemon {
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 _ = flush.tick() => {
-                    self.live.tick(SystemTime::now());
+                    self.live.tick(clock::now());
                     self.obey(None)?;
                     self.book.count();
                     self.ask_for_feeds()?;
@@ -264,7 +274,7 @@ impl Daemon {
                 _ = verify.tick() => self.verify(),
                 _ = compare.tick() => {
                     self.talkers.fade();
-                    self.book.write(vec![Change::Expire { now: Time::from(SystemTime::now()) }]);
+                    self.book.write(vec![Change::Expire { now: Time::from(clock::now()) }]);
                     self.follow_names();
                     self.compare(None);
                 }
@@ -351,7 +361,7 @@ impl Daemon {
 
     /// Handles up to `most` events that wait; how many there were.
     fn drain(&mut self, events: &mut Events, most: usize) -> Result<usize, Exit> {
-        let (now, wall) = (host::machine::monotonic(), SystemTime::now());
+        let (now, wall) = (host::machine::monotonic(), clock::now());
         let mut handled = 0;
         while handled < most {
             let Some(record) = events.next() else { break };
@@ -359,7 +369,7 @@ impl Daemon {
             handled += 1;
             let age = Duration::from_nanos(now.saturating_sub(event.time));
             let time = wall.checked_sub(age).unwrap_or(wall);
-            self.reporter.see(&event, time, &self.force, now);
+            self.reporter.see(&event, clock::shown(time), &self.force, now);
             self.talk(&event);
             let capture = event.capture(&record);
             self.live.see(&event, capture, time);
@@ -450,29 +460,31 @@ impl Daemon {
             });
             return Ok(());
         }
-        let mut repaired = Vec::new();
-        for drift in look.drifts {
+        let mut look = look;
+        let rest = look.drifts.split_off(look.drifts.len().min(REPAIRED));
+        for drift in std::mem::replace(&mut look.drifts, rest) {
             if self.repair(&drift)? {
-                repaired.push(drift.to_string());
+                self.drifts = self.drifts.saturating_add(1);
+                look.repaired += 1;
+                self.tell_repaired(&drift, &mut look);
             }
+        }
+        if !look.drifts.is_empty() {
+            let tasks = self.tasks.clone();
+            let rest = Task::Looked { look: Ok(look), settled, waiting };
+            tokio::spawn(async move { drop(tasks.send(rest).await) });
+            return Ok(());
+        }
+        if let Some(more) = look.repaired.checked_sub(TOLD).filter(|more| *more > 0) {
+            say(&format!("warning: repaired: and {more} more\n"));
+            self.reporter.alarm(&format!("repaired: and {more} more"));
         }
         self.compared = Some(SystemTime::now());
-        self.drifts = self.drifts.saturating_add(repaired.len() as u64);
-        for (index, drift) in repaired.iter().enumerate() {
-            if index == TOLD {
-                let more = format!("and {} more", repaired.len() - TOLD);
-                say(&format!("warning: repaired: {more}\n"));
-                self.reporter.alarm(&more);
-                break;
-            }
-            say(&format!("warning: repaired: {drift}\n"));
-            self.reporter.alarm(&format!("repaired: {drift}"));
-            self.recent.note(format!("repaired: {drift}"));
-        }
         if let Some(waiting) = waiting {
             let mut status = self.status();
             if let Some(object) = status.as_object_mut() {
-                object.insert("repaired".to_owned(), json!(repaired));
+                object.insert("repaired".to_owned(), json!(look.told));
+                object.insert("repairs".to_owned(), json!(look.repaired));
                 object.insert("agree".to_owned(), json!(look.agree));
             }
             waiting.reply(status);
@@ -480,23 +492,45 @@ impl Daemon {
         Ok(())
     }
 
+    fn tell_repaired(&mut self, drift: &Drift, look: &mut Look) {
+        if look.told.len() == TOLD {
+            return;
+        }
+        let text = drift.to_string();
+        say(&format!("warning: repaired: {text}\n"));
+        self.reporter.alarm(&format!("repaired: {text}"));
+        self.recent.note(format!("repaired: {text}"));
+        look.told.push(text);
+    }
+
     /// Repairs one difference, unless it is none any more.
     fn repair(&mut self, drift: &Drift) -> Result<bool, Exit> {
         let source = drift.source();
-        let now = Time::from(SystemTime::now());
-        let is_banned = self.book.read(|reader| reader.story(source, now))?;
-        let is_banned = is_banned.active.iter().any(|row| row.ban.source == source);
+        let now = Time::from(clock::now());
+        let story = self.book.read(|reader| reader.story(source, now))?;
+        let is_banned = story.active.iter().any(|row| row.ban.source == source);
+        // The command that lifted it may be on its way to the kernel still.
+        let was_lifted =
+            story.past.iter().any(|past| past.ban.source == source && past.ended.0 > now.0 - RECENT);
         // What the ledger could not write is no reason to lift a ban.
         let is_failing = self.book.state().failing_since.is_some();
         let mut sources = self.force.gate_mut().sources()?;
         match *drift {
             Drift::Missing { until, scope, .. } if is_banned => {
-                // Terms only grow where they are put again.
-                book::lift(&mut sources, source)?;
+                // Banned while it was looked, most likely.
+                if drift::stands(&mut sources, source, until, scope)? {
+                    return Ok(false);
+                }
                 book::put(&mut sources, source, until, scope)
             }
-            Drift::Extra { .. } if !is_banned && !is_failing => book::lift(&mut sources, source),
+            Drift::Extra { .. } if !is_banned && !is_failing => {
+                Ok(book::lift(&mut sources, source)? && !was_lifted)
+            }
             Drift::Untrusted { .. } => book::let_through(&mut sources, source),
+            Drift::Alien { .. } => {
+                drop(sources);
+                self.distrust_alien(source)
+            }
             Drift::Missing { .. } | Drift::Extra { .. } => Ok(false),
         }
     }
@@ -644,6 +678,11 @@ fn spare(command: &Command, why: &str) -> Command {
         | Command::Trust { .. }
         | Command::Unlimit { .. } => command.clone(),
     }
+}
+
+fn compare_period() -> Duration {
+    let other = std::env::var(COMPARE_MS).ok().and_then(|text| text.parse().ok());
+    other.filter(|millis| *millis > 0).map_or(COMPARE, Duration::from_millis)
 }
 
 /// The number of a group of `/etc/group`.

@@ -8,8 +8,8 @@ use crate::error::Error;
 
 /// Where an SSH server listens, if nothing else is known.
 const SSH: u16 = 22;
-/// Where that is said; more may be in files of a folder of the same name with `.d`.
-const SSH_CONFIG: &str = "/etc/ssh/sshd_config";
+/// How the processes of SSH servers are called.
+const SERVERS: [&str; 2] = ["sshd", "dropbear"];
 /// `TCP_ESTABLISHED` in include/net/tcp_states.h.
 const ESTABLISHED: &str = "01";
 /// `TCP_LISTEN`.
@@ -42,41 +42,15 @@ pub struct Session {
     pub interface: Option<String>,
 }
 
-/// Where an SSH server of this host listens: port 22, those that its configuration names, and the one that whoever started
-/// this process came in by.
-pub fn ssh_ports() -> BTreeSet<u16> {
-    let mut ports = BTreeSet::from([SSH]);
-    let more =
-        fs::read_dir(format!("{SSH_CONFIG}.d")).into_iter().flatten().flatten().map(|entry| entry.path());
-    for path in more.chain([SSH_CONFIG.into()]) {
-        ports.extend(configured(&fs::read_to_string(path).unwrap_or_default()));
-    }
-    // Client's address and port, server's address and port (sshd(8)).
-    let connection = std::env::var("SSH_CONNECTION").unwrap_or_default();
-    ports.extend(connection.split(' ').nth(3).and_then(|port| port.parse::<u16>().ok()));
-    ports
-}
-
-/// The ports of an `sshd_config`: keyword and value stand apart by blanks or `=`, keywords in any case (sshd_config(5)).
-fn configured(text: &str) -> impl Iterator<Item = u16> + '_ {
-    text.lines().filter_map(|line| {
-        let is_gap = |letter: char| letter.is_whitespace() || letter == '=';
-        let mut words = line.split(is_gap).filter(|word| !word.is_empty());
-        match words.next()?.to_ascii_lowercase().as_str() {
-            "port" => words.next()?.parse().ok(),
-            "listenaddress" => words.next()?.rsplit_once(':')?.1.parse().ok(),
-            _ => None,
-        }
-    })
-}
-
-/// The SSH sessions of this host: established connections to one of `ports`.
+/// The SSH sessions of this host: established connections to port 22, to the other `ports` where an SSH server is known to
+/// listen, and those that an SSH server has open, whatever its port.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] if `/proc` cannot be read.
-pub fn ssh_sessions(ports: &BTreeSet<u16>) -> Result<Vec<Session>, Error> {
+pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
     let mut sessions = Vec::new();
+    let servers = ssh_sockets();
     for name in ["tcp", "tcp6"] {
         let path = format!("/proc/thread-self/net/{name}");
         let text = match fs::read_to_string(&path) {
@@ -85,7 +59,9 @@ pub fn ssh_sessions(ports: &BTreeSet<u16>) -> Result<Vec<Session>, Error> {
             text => text.map_err(Error::io("read", &path))?,
         };
         let established = sockets(&text).filter(|socket| socket.state == ESTABLISHED);
-        let ours = established.filter(|socket| ports.contains(&socket.local_port));
+        let ours = established.filter(|socket| {
+            socket.local_port == SSH || ports.contains(&socket.local_port) || servers.contains(&socket.inode)
+        });
         sessions.extend(ours.map(|socket| Session {
             peer: socket.remote,
             local: socket.local,
@@ -106,8 +82,26 @@ pub fn ssh_sessions(ports: &BTreeSet<u16>) -> Result<Vec<Session>, Error> {
 /// # Errors
 ///
 /// [`Error::Io`] if `/proc` cannot be read.
-pub fn ssh_peers(ports: &BTreeSet<u16>) -> Result<BTreeSet<IpAddr>, Error> {
+pub fn ssh_peers(ports: &[u16]) -> Result<BTreeSet<IpAddr>, Error> {
     Ok(ssh_sessions(ports)?.into_iter().map(|session| session.peer).collect())
+}
+
+/// The sockets of SSH servers, by their inodes (proc_pid_fd(5)). What cannot be read has ended, or is not ours to read.
+fn ssh_sockets() -> BTreeSet<u64> {
+    let mut all = BTreeSet::new();
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let path = process.path();
+        let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+        if !SERVERS.iter().any(|server| name.starts_with(server)) {
+            continue;
+        }
+        for file in fs::read_dir(path.join("fd")).into_iter().flatten().flatten() {
+            let link = fs::read_link(file.path()).unwrap_or_default();
+            let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']'));
+            all.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
+        }
+    }
+    all
 }
 
 fn interface_with(address: IpAddr) -> Option<String> {
@@ -138,16 +132,18 @@ struct Socket<'a> {
     local_port: u16,
     remote: IpAddr,
     state: &'a str,
+    inode: u64,
 }
 
 /// The lines of `/proc/net/tcp` and `tcp6` (`get_tcp4_sock` in net/ipv4/tcp_ipv4.c): number, local and remote address as
-/// hexadecimal words in the machine's order, state.
+/// hexadecimal words in the machine's order, state, five more, inode.
 fn sockets(text: &str) -> impl Iterator<Item = Socket<'_>> {
     text.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
         let (local, local_port) = end(fields.next()?)?;
         let (remote, _) = end(fields.next()?)?;
-        Some(Socket { local, local_port, remote, state: fields.next()? })
+        let state = fields.next()?;
+        Some(Socket { local, local_port, remote, state, inode: fields.nth(5)?.parse().ok()? })
     })
 }
 
@@ -184,22 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_ports_are_read() {
-        let text = "# Port 1\nPort 2222\n port=2223\nListenAddress 0.0.0.0:2224\nListenAddress [::]:2225\n\
-                    ListenAddress ::\nPortal 7\nPort x\n";
-        assert_eq!(configured(text).collect::<Vec<_>>(), [2222, 2223, 2224, 2225]);
-        assert!(ssh_ports().contains(&22));
-    }
-
-    #[test]
     fn this_host_has_loopback_and_its_listeners() {
         assert!(own_addresses().unwrap().contains(&[127, 0, 0, 1].into()));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(listening().unwrap().contains(&port));
-        let port = BTreeSet::from([port]);
-        assert!(!ssh_peers(&port).unwrap().contains(&[127, 0, 0, 1].into()));
-        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert!(ssh_peers(&port).unwrap().contains(&[127, 0, 0, 1].into()));
+        assert!(!ssh_peers(&[port]).unwrap().contains(&[127, 0, 0, 1].into()));
+        let _client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        assert!(ssh_peers(&[port]).unwrap().contains(&[127, 0, 0, 1].into()));
     }
 }

@@ -13,6 +13,7 @@ use crate::request::Request;
 /// Shows what the daemon knows, after it has read the kernel back. Exit status 1 if not everything is enforced.
 pub(crate) fn run(args: &StatusArgs) -> Result<ExitCode, Exit> {
     let status = control::ask(&args.daemon.run_dir, &Request::Status { verify: args.verify })?;
+    let status = control::accepted(status)?;
     let mut out = io::stdout().lock();
     match args.format {
         Format::Json => writeln!(out, "{status}")?,
@@ -63,6 +64,19 @@ fn text(status: &Value) -> String {
         if count.as_u64().unwrap_or(0) > 0 {
             let _ = writeln!(text, "            {count:>12} {reason}");
         }
+    }
+    let _ = writeln!(
+        text,
+        "bans        {} in force; kernel and ledger compared {}, {} differences repaired since the start",
+        number("/bans/active"),
+        at("/ledger/compared").and_then(Value::as_str).unwrap_or("not yet"),
+        number("/ledger/repaired")
+    );
+    if let Some(agree) = at("/agree").and_then(Value::as_u64) {
+        let _ = writeln!(text, "            just compared: {agree} agree, {} repaired", number("/repairs"));
+    }
+    for repaired in at("/repaired").and_then(Value::as_array).into_iter().flatten() {
+        let _ = writeln!(text, "            ! repaired: {}", repaired.as_str().unwrap_or_default());
     }
     let _ = writeln!(
         text,

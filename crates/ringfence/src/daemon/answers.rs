@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::Daemon;
 use super::book;
+use super::clock;
 use super::drift::Look;
 use super::feeds::Step;
 use super::report::timestamp;
@@ -64,7 +65,7 @@ impl Lifted {
 impl Daemon {
     /// Bans in the kernel, then in the ledger, and answers when both have it.
     pub(super) fn ban(&mut self, request: &request::Ban, waiting: Waiting) -> Result<(), Exit> {
-        let now = SystemTime::now();
+        let now = clock::now();
         let until = request.period.and_then(|period| now.checked_add(period));
         let scope = if request.all_ports { Scope::AllPorts } else { Scope::SipPorts };
         let (since, until) = (Time::from(now), until.map(Time::from));
@@ -156,7 +157,7 @@ impl Daemon {
     pub(super) fn lift(&self, which: Which, note: &str, lifted: Lifted, waiting: Option<Waiting>) {
         let reader = self.book.reader();
         let tasks = self.tasks.clone();
-        let now = Time::from(SystemTime::now());
+        let now = Time::from(clock::now());
         let unban =
             Unban { which: which.clone(), who: "operator".to_owned(), note: note.to_owned(), at: now };
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -209,14 +210,14 @@ impl Daemon {
         let in_kernel = self.force.gate_mut().sources()?.find(source.address())?;
         let now = host::machine::monotonic();
         let in_kernel = in_kernel.is_some_and(|ban| ban.until > now);
-        let class = self.live.class(address, SystemTime::now());
+        let class = self.live.class(address, clock::now());
         let shelter = self.book.shelter.covers(source).map(|why| why.to_string());
         let reader = self.book.reader();
         let barrier = self.book.barrier();
         tokio::task::spawn_blocking(move || {
             barrier();
             let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Time::from(SystemTime::now());
+            let now = Time::from(clock::now());
             waiting.reply(match reader.story(source, now) {
                 Ok(story) => json!({
                     "ok": true, "type": "story", "source": source.to_string(), "class": class, "in_kernel": in_kernel,
@@ -249,7 +250,7 @@ impl Daemon {
             }));
             return Ok(());
         }
-        let trust = Trust { what: what.clone(), note, since: Time::from(SystemTime::now()) };
+        let trust = Trust { what: what.clone(), note, since: Time::from(clock::now()) };
         // In the ledger first: a trust that is lost bans somebody.
         let tasks = self.tasks.clone();
         let handle = tokio::runtime::Handle::current();
@@ -352,7 +353,7 @@ impl Daemon {
         }
         let count = count + usize::from(only_kernel);
         let wider = note.target.and_then(|target| {
-            let story = self.book.read(|reader| reader.story(target, Time::from(SystemTime::now()))).ok()?;
+            let story = self.book.read(|reader| reader.story(target, Time::from(clock::now()))).ok()?;
             story.active.first().map(|row| row.ban.source.to_string())
         });
         waiting.reply(json!({ "ok": true, "lifted": count, "still": still, "wider": wider }));
@@ -416,11 +417,22 @@ impl Daemon {
         let mut sources = self.force.gate_mut().sources()?;
         sources.remove_network(net.address(), net.prefix());
         if let Some((until, scope)) =
-            self.book.read(|reader| Ok(left_of(reader, net, Time::from(SystemTime::now()))))?
+            self.book.read(|reader| Ok(left_of(reader, net, Time::from(clock::now()))))?
         {
             book::put(&mut sources, net, until, scope)?;
         }
         Ok(())
+    }
+
+    /// Somebody else let a network through: not while a trusted name is without addresses, which may be these.
+    pub(super) fn distrust_alien(&mut self, net: Net) -> Result<bool, Exit> {
+        let mut trusted = self.book.shelter.trusted();
+        if trusted.any(|(_, nets)| nets.is_empty() || nets.contains(&net)) {
+            return Ok(false);
+        }
+        drop(trusted);
+        self.restore_after_trust(net)?;
+        Ok(true)
     }
 
     fn trust_json(&self, trust: &Trust) -> Value {
@@ -537,7 +549,7 @@ fn page(reader: &Reader, request: &request::Bans) -> Result<Value, String> {
     let which = which(request.within.as_deref(), request.by.as_deref(), request.reason.as_deref())?;
     let after = request.after.as_deref().map(cursor).transpose()?;
     let limit = request.limit.clamp(1, MAX_PAGE);
-    let now = Time::from(SystemTime::now());
+    let now = Time::from(clock::now());
     let page = reader.bans(&which, after.as_ref(), limit, now).map_err(|error| error.to_string())?;
     let next = page.next.map(|next| format!("{} {}", next.source, next.by));
     Ok(json!({ "ok": true, "rows": page.rows.iter().map(ban_json).collect::<Vec<_>>(), "next": next }))
@@ -599,7 +611,8 @@ fn scope(scope: Scope) -> &'static str {
 
 fn time(time: Time) -> String {
     let micros = Duration::from_micros(time.0.unsigned_abs());
-    timestamp(if time.0 < 0 { SystemTime::UNIX_EPOCH - micros } else { SystemTime::UNIX_EPOCH + micros })
+    let time = if time.0 < 0 { SystemTime::UNIX_EPOCH - micros } else { SystemTime::UNIX_EPOCH + micros };
+    timestamp(clock::shown(time))
 }
 
 fn no(message: impl Into<String>) -> Value {

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use engine::Command;
 use host::gate::{Banned, Network, Sources, Standing};
 use ledger::{Ban, BanRow, By, Change, Evidence, Ledger, Net, Reader, Scope, Time, Writer};
 
+use super::clock;
+use super::report::timestamp;
 use super::shelter::Shelter;
 use crate::exit::Exit;
 
@@ -26,7 +28,9 @@ const MAX_LINE: usize = 160;
 #[derive(Debug)]
 pub(crate) struct Book {
     writer: Arc<Writer>,
-    reader: Arc<Mutex<Reader>>,
+    reader: Reader,
+    /// For threads that may take their time, so that nobody else waits for them.
+    other: Arc<Mutex<Reader>>,
     pub(crate) shelter: Shelter,
     dropped: HashMap<Net, u64>,
 }
@@ -59,9 +63,11 @@ impl Book {
         let path = state_dir.join(LEDGER);
         let ledger = Ledger::open(&path).map_err(system)?;
         let reader = Reader::open(&path).map_err(system)?;
+        let other = Reader::open(&path).map_err(system)?;
         Ok(Self {
             writer: Arc::new(Writer::spawn(ledger).map_err(system)?),
-            reader: Arc::new(Mutex::new(reader)),
+            reader,
+            other: Arc::new(Mutex::new(other)),
             shelter: Shelter::default(),
             dropped: HashMap::new(),
         })
@@ -85,7 +91,7 @@ impl Book {
             })
         };
         self.read(|reader| {
-            reader.active(Time::from(SystemTime::now()), |row| {
+            reader.active(Time::from(clock::now()), |row| {
                 if !row.rules || failed.is_err() {
                     return;
                 }
@@ -149,12 +155,12 @@ impl Book {
 
     /// Asks the ledger.
     pub(crate) fn read<T>(&self, ask: impl FnOnce(&Reader) -> Result<T, ledger::Error>) -> Result<T, Exit> {
-        ask(&self.reader.lock().unwrap_or_else(PoisonError::into_inner)).map_err(system)
+        ask(&self.reader).map_err(system)
     }
 
     /// For a thread that may take its time.
     pub(crate) fn reader(&self) -> Arc<Mutex<Reader>> {
-        Arc::clone(&self.reader)
+        Arc::clone(&self.other)
     }
 
     /// How the writing goes.
@@ -175,7 +181,7 @@ impl Book {
         if self.dropped.is_empty() {
             return;
         }
-        let at = Time::from(SystemTime::now());
+        let at = Time::from(clock::now());
         let changes = self.dropped.drain().map(|(source, packets)| Change::Dropped { source, packets, at });
         let changes = changes.collect();
         self.write(changes);
@@ -245,7 +251,7 @@ impl Book {
                     }));
                 }
                 Command::Limit { time, source, reason, until, .. } => {
-                    let until = crate::daemon::report::timestamp(SystemTime::UNIX_EPOCH + *until);
+                    let until = timestamp(clock::shown(SystemTime::UNIX_EPOCH + *until));
                     changes.push(Change::Evidence(Evidence {
                         source: Net::new(source.address(), 128),
                         time: at(*time),
@@ -342,7 +348,7 @@ fn network(net: Net, until: Option<Time>, scope: Scope) -> Network {
 /// A time of the wall clock as the kernel's bans have it.
 pub(crate) fn monotonic(until: Option<Time>) -> u64 {
     let Some(until) = until else { return u64::MAX };
-    let left = until.0.saturating_sub(Time::from(SystemTime::now()).0).max(0);
+    let left = until.0.saturating_sub(Time::from(clock::now()).0).max(0);
     host::machine::monotonic().saturating_add(left.unsigned_abs().saturating_mul(1000))
 }
 
@@ -388,7 +394,7 @@ mod tests {
         assert_eq!(monotonic(None), u64::MAX);
         let now = host::machine::monotonic();
         assert!(monotonic(Some(Time(0))) - now < 1_000_000_000);
-        let soon = Time(Time::from(SystemTime::now()).0 + 5_000_000);
+        let soon = Time(Time::from(clock::now()).0 + 5_000_000);
         assert!((4_900_000_000..5_200_000_000).contains(&(monotonic(Some(soon)) - now)));
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
-use host::gate::Standing;
+use host::gate::{Sources, Standing};
 use ledger::{Net, Reader, Scope, Time};
 
 use super::book::{is_one_source, monotonic};
+use super::clock;
 use crate::exit::Exit;
 
 /// Differences that one look tells; more wait for the next.
@@ -25,6 +25,8 @@ pub(crate) enum Drift {
     Extra { source: Net },
     /// Trusted, and not in the kernel.
     Untrusted { source: Net },
+    /// Let through in the kernel, and not trusted.
+    Alien { source: Net },
 }
 
 /// What a look found.
@@ -33,6 +35,9 @@ pub(crate) struct Look {
     pub(crate) drifts: Vec<Drift>,
     /// Bans that stand in both.
     pub(crate) agree: usize,
+    /// Differences that were repaired so far, and the first of them in words.
+    pub(crate) repaired: usize,
+    pub(crate) told: Vec<String>,
 }
 
 /// Compares; `trusted` is to be let through. To be called where it disturbs nobody: a million bans take a second.
@@ -58,7 +63,7 @@ pub(crate) fn look(pins: &Path, reader: &Arc<Mutex<Reader>>, trusted: &[Net]) ->
     }
     let mut look = Look::default();
     let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-    let asked = reader.active(Time::from(SystemTime::now()), |row| {
+    let asked = reader.active(Time::from(clock::now()), |row| {
         if !row.rules {
             return;
         }
@@ -80,8 +85,30 @@ pub(crate) fn look(pins: &Path, reader: &Arc<Mutex<Reader>>, trusted: &[Net]) ->
     look.drifts.extend(extra.take(MOST).map(|(source, _)| Drift::Extra { source }));
     let lacking = trusted.iter().filter(|net| !let_through.contains(net));
     look.drifts.extend(lacking.map(|source| Drift::Untrusted { source: *source }));
+    let aliens = let_through.iter().filter(|net| !trusted.contains(net));
+    look.drifts.extend(aliens.take(MOST).map(|source| Drift::Alien { source: *source }));
     look.drifts.sort_by_key(|drift| drift.source());
     Ok(look)
+}
+
+/// Whether a ban stands in the kernel now as it should.
+pub(crate) fn stands(
+    sources: &mut Sources<'_>,
+    source: Net,
+    until: Option<Time>,
+    scope: Scope,
+) -> Result<bool, Exit> {
+    let wanted = monotonic(until);
+    let found = if is_one_source(source) {
+        sources.find(source.address())?.map(|ban| (ban.until, ban.all_ports))
+    } else {
+        sources.find_network(source.address(), source.prefix()).and_then(|network| match network.standing {
+            Standing::Banned { all_ports } => Some((network.until, all_ports)),
+            Standing::Trusted => None,
+        })
+    };
+    let is_it = |(until, all_ports)| all_ports == (scope == Scope::AllPorts) && is_close(until, wanted);
+    Ok(found.is_some_and(is_it))
 }
 
 /// Terms of more than half a year stand for ever in the kernel; whoever wrote them ends them.
@@ -92,7 +119,10 @@ fn is_close(until: u64, wanted: u64) -> bool {
 impl Drift {
     pub(crate) fn source(&self) -> Net {
         match self {
-            Self::Missing { source, .. } | Self::Extra { source } | Self::Untrusted { source } => *source,
+            Self::Missing { source, .. }
+            | Self::Extra { source }
+            | Self::Untrusted { source }
+            | Self::Alien { source } => *source,
         }
     }
 }
@@ -106,6 +136,9 @@ impl std::fmt::Display for Drift {
             }
             Self::Extra { source } => {
                 write!(f, "{}{source} was banned in the kernel, but not in the ledger", kind(*source))
+            }
+            Self::Alien { source } => {
+                write!(f, "{source} was let through in the kernel, but nobody trusts it")
             }
             Self::Untrusted { source } => write!(f, "trusted {source} was not let through in the kernel"),
         }

@@ -82,6 +82,20 @@ impl Instance {
         }
     }
 
+    /// Takes the state directory: two daemons would each lift in the kernel what the other one bans.
+    pub(crate) fn lock_state(state_dir: &Path) -> Result<Lock, Exit> {
+        let file = File::open(state_dir).map_err(Exit::io("open", state_dir))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Lock(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Exit::No(format!(
+                "another daemon uses the state directory {}; name another `--state-dir`, or end that daemon with \
+                 `ringfence stop` and its `--run-dir`",
+                state_dir.display()
+            ))),
+            Err(error) => Err(Exit::io("lock", state_dir)(error.into())),
+        }
+    }
+
     /// Writes down what a later `stop --clean` needs; all of it or nothing.
     pub(crate) fn write(&self, run_dir: &Path) -> Result<(), Exit> {
         let path = run_dir.join(RECORD);

@@ -12,6 +12,7 @@ use host::gate::{Banned, Sources};
 use policy::Policy;
 use policy::detection::Detection as Told;
 
+use super::clock;
 use crate::detection::Detection;
 use crate::exit::Exit;
 
@@ -104,7 +105,7 @@ impl Live {
     /// Puts one command into the kernel's maps; `false` if there was no room.
     pub(crate) fn obey(&mut self, command: &Command, sources: &mut Sources<'_>) -> Result<bool, Exit> {
         let monotonic = |until: Duration| {
-            let left = until.saturating_sub(since_epoch(SystemTime::now()));
+            let left = until.saturating_sub(since_epoch(clock::now()));
             host::machine::monotonic().saturating_add(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX))
         };
         let has_room = match command {
@@ -132,7 +133,7 @@ impl Live {
                     true
                 }
                 Class::Proven | Class::Credited | Class::Trusted => {
-                    let until = since_epoch(SystemTime::now()).saturating_add(PROVEN);
+                    let until = since_epoch(clock::now()).saturating_add(PROVEN);
                     sources.prove(source.address(), monotonic(until))?
                 }
             },
@@ -153,7 +154,7 @@ impl Live {
 
     /// A source that was banned `level` times, and is until `until`.
     pub(crate) fn remember(&mut self, address: IpAddr, level: u32, until: Duration) {
-        self.detection.remember(address, level, until, since_epoch(SystemTime::now()));
+        self.detection.remember(address, level, until, since_epoch(clock::now()));
     }
 
     /// How far an address is believed.

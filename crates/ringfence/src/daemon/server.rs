@@ -5,12 +5,13 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::control::MAX_REQUEST;
@@ -19,6 +20,8 @@ use crate::request::Request;
 
 /// How long a client may take for its request, and for taking its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Clients at a time. Each may hold a request of [`MAX_REQUEST`].
+const MAX_CLIENTS: usize = 64;
 /// How long a daemon that stops waits for whoever stopped it to take the answer.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -63,10 +66,17 @@ pub(crate) fn listen(path: &Path, group: Option<u32>) -> Result<StdListener, Exi
 /// Takes connections until the daemon ends.
 pub(crate) async fn serve(listener: StdListener, requests: mpsc::Sender<(Request, Waiting)>) {
     let Ok(listener) = UnixListener::from_std(listener) else { return };
+    let places = Arc::new(Semaphore::new(MAX_CLIENTS));
     loop {
+        // More wait outside.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(stream, requests.clone()));
+                let served = connection(stream, requests.clone());
+                tokio::spawn(async move {
+                    served.await;
+                    drop(place);
+                });
             }
             // Out of descriptors, most likely: wait instead of turning in circles.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -98,7 +108,9 @@ async fn ask(
     {
         return (answer, Some(done));
     }
-    (json!({ "ok": false, "message": "the daemon is ending" }), None)
+    let message =
+        "the daemon is ending, or too many changes wait for the disk; nothing was confirmed, try again";
+    (json!({ "ok": false, "system": true, "message": message }), None)
 }
 
 async fn read(stream: &mut UnixStream) -> io::Result<Request> {

@@ -119,7 +119,7 @@ impl Shelter {
         if let Ok(own) = host::machine::own_addresses() {
             self.own = own;
         }
-        if let Ok(operators) = host::machine::ssh_peers(&host::machine::ssh_ports()) {
+        if let Ok(operators) = host::machine::ssh_peers(&[]) {
             self.operators = operators;
         }
     }

@@ -10,6 +10,7 @@ use policy::plan::automaton::MAX_STATES;
 use serde_json::{Map, Value, json};
 
 use super::book::{Book, LEDGER};
+use super::clock;
 use super::force::InForce;
 use super::live::Live;
 use super::report::{Reporter, timestamp};
@@ -57,7 +58,7 @@ pub(super) fn status(
         Ok(Some(false)) => faults.push("a packet from a banned address went through the gate".to_owned()),
         Err(error) => faults.push(error.to_string()),
     }
-    let counts = book.read(|reader| reader.counts(Time::from(SystemTime::now())));
+    let counts = book.read(|reader| reader.counts(Time::from(clock::now())));
     let counts = counts.unwrap_or_else(|_| {
         faults.push("the ledger cannot be read".to_owned());
         ledger::Counts::default()

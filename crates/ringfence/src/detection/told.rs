@@ -1,9 +1,18 @@
 //! The engine's lines.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use engine::Command;
 use serde_json::{Value, json};
 
-use crate::command::replay::rfc3339;
+use crate::command::replay;
+use crate::daemon::clock;
+
+/// As people have it: a daemon counts in a time of its own.
+fn rfc3339(time: Duration) -> String {
+    let shown = clock::shown(UNIX_EPOCH + time);
+    replay::rfc3339(shown.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
 
 /// A line of JSON; `None` for what replay does not tell.
 pub(crate) fn json(command: &Command) -> Option<Value> {
