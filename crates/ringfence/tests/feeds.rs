@@ -126,8 +126,13 @@ fn again(guard: &Guard<'_>, server: &Server) -> Value {
     let before = server.asked.lock().unwrap().len();
     let reload = guard.command(&["reload"]).unwrap();
     assert!(reload.status.success(), "{}", reload.text());
-    let seen = || server.asked.lock().unwrap().len() > before;
-    feed(guard, "asked again", Duration::from_secs(10), |feed| seen() && feed["state"] == "waiting")
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while server.asked.lock().unwrap().len() == before {
+        assert!(Instant::now() < deadline, "the server is not asked again");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Only from now on it is not the wait before that look.
+    feed(guard, "looked", Duration::from_secs(10), |feed| feed["state"] == "waiting")
 }
 
 fn banned(guard: &Guard<'_>) -> Vec<String> {
