@@ -32,7 +32,7 @@ const MODULES: [&str; 9] = [
     "kernel/arch/x86/crypto",
 ];
 /// Files of the project that the tests read.
-const FILES: [&str; 2] = ["crates/host/tests/gate", "samples/asterisk.rules"];
+const FILES: [&str; 3] = ["crates/host/tests/gate", "packaging/policy.toml", "samples/asterisk.rules"];
 
 /// Makes the RAM disk in `dir`; `job` is the shell script that the machine runs. All of `binaries` are found where they are here.
 pub(super) fn make(kernel: &Kernel, binaries: &[&Path], job: &str, dir: &Path) -> Result<PathBuf> {

@@ -1,27 +1,28 @@
-//! What the daemon does about the commands that are about bans and trust.
+//! What the daemon answers to commands.
+
+/// What the ledger knows, as JSON.
+mod rows;
+/// Whom the operator trusts.
+mod trust;
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use ledger::{
-    Ban, BanRow, By, Change, Cursor, Kind, MAX_PAGE, Net, Reader, Scope, Time, Trust, Unban, Which,
-};
+use gate::Reason;
+use ledger::{Ban, By, Change, Cursor, Kind, MAX_PAGE, Net, Reader, Scope, Time, Unban, Which};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::io::unix::AsyncFd;
 
-use super::Daemon;
-use super::book;
-use super::clock;
+use self::rows::{ban_json, evidence_json, past_json};
 use super::drift::Look;
 use super::feeds::Step;
-use super::report::timestamp;
+use super::force::Events;
 use super::server::Waiting;
+use super::{Daemon, book, clock, confirm, status};
 use crate::exit::Exit;
-use crate::request;
+use crate::request::{self, Request};
 
-/// How long a name may take to be looked up.
-const LOOK_UP: Duration = Duration::from_secs(5);
 /// Letters of the name that another program bans by.
 const MAX_NAME: usize = 100;
 /// Bans that are lifted in the kernel before anything else gets a turn.
@@ -63,6 +64,72 @@ impl Lifted {
 }
 
 impl Daemon {
+    /// Answers one request, or has it answered; whether it was the last one.
+    pub(super) async fn answer(
+        &mut self,
+        request: Request,
+        waiting: Waiting,
+        events: &mut AsyncFd<Events>,
+    ) -> Result<bool, Exit> {
+        match request {
+            Request::Status { verify: false } => waiting.reply(self.status()),
+            Request::Status { verify: true } => self.compare(Some(waiting)),
+            Request::Top {} => waiting.reply(self.top()),
+            Request::Reload {} => waiting.reply(self.reload(events)?),
+            Request::Stop { clean } => {
+                self.clean = clean;
+                waiting.last_reply(json!({ "ok": true, "pid": std::process::id() })).await;
+                return Ok(true);
+            }
+            Request::Ban(ban) => self.ban(&ban, waiting)?,
+            Request::Unban(unban) => self.unban(&unban, waiting),
+            Request::Bans(bans) => self.bans(bans, waiting),
+            Request::Why { address } => self.why(address, waiting)?,
+            Request::Trust { what, note } => self.trust(what.as_deref(), note, waiting)?,
+            Request::Untrust { what } => self.untrust(&what, waiting)?,
+            Request::Confirm {} => {
+                let message = if confirm::confirm(&self.args.daemon.run_dir)? {
+                    json!({ "ok": true, "message": "confirmed: it stays" })
+                } else {
+                    json!({ "ok": false, "message": "nothing waits to be confirmed" })
+                };
+                waiting.reply(message);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn status(&mut self) -> Value {
+        let drifts = status::Drifts { found: self.drifts, compared: self.compared };
+        let mut status =
+            status::status(&mut self.force, &self.live, &self.reporter, &self.book, drifts, &self.args);
+        if let Some(object) = status.as_object_mut() {
+            object.insert("feeds".to_owned(), self.feeds.json());
+        }
+        status
+    }
+
+    pub(super) fn top(&mut self) -> Value {
+        const SHOWN: usize = 50;
+        let mut status = self.status();
+        let (decisions, detectors) = self.recent.json();
+        let talkers: Vec<Value> = self
+            .talkers
+            .loudest(SHOWN)
+            .into_iter()
+            .map(|(address, count)| {
+                let reason = Reason::from_u8(count.reason).map_or("", Reason::as_str);
+                json!({ "source": address.to_string(), "packets": count.packets, "reason": reason })
+            })
+            .collect();
+        if let Some(object) = status.as_object_mut() {
+            object.insert("decisions".to_owned(), decisions);
+            object.insert("detectors".to_owned(), detectors);
+            object.insert("talkers".to_owned(), json!(talkers));
+        }
+        status
+    }
+
     /// Bans in the kernel, then in the ledger, and answers when both have it.
     pub(super) fn ban(&mut self, request: &request::Ban, waiting: Waiting) -> Result<(), Exit> {
         let now = clock::now();
@@ -233,55 +300,6 @@ impl Daemon {
         Ok(())
     }
 
-    /// Trusts, or shows what is trusted.
-    pub(super) fn trust(&self, what: Option<&str>, note: String, waiting: Waiting) -> Result<(), Exit> {
-        let Some(what) = what.map(|what| what.trim().to_ascii_lowercase()) else {
-            let all = self.book.read(Reader::trusted)?;
-            let rows: Vec<Value> = all.iter().map(|trust| self.trust_json(trust)).collect();
-            waiting.reply(json!({ "ok": true, "trusted": rows }));
-            return Ok(());
-        };
-        let nets: Option<Vec<Net>> = what.parse().ok().map(|net: Net| vec![net]);
-        if nets.is_none() && !is_name(&what) {
-            let wrong: Result<Net, _> = what.parse();
-            waiting.reply(no(match wrong {
-                Err(error) => format!("{error}, or a DNS name"),
-                Ok(_) => String::new(),
-            }));
-            return Ok(());
-        }
-        let trust = Trust { what: what.clone(), note, since: Time::from(clock::now()) };
-        // In the ledger first: a trust that is lost bans somebody.
-        let tasks = self.tasks.clone();
-        let handle = tokio::runtime::Handle::current();
-        self.book.write_then(vec![Change::Trust(trust)], move |written| match written {
-            Err(error) => waiting.reply(json!({ "ok": false, "system": true, "message": error.to_string() })),
-            Ok(()) => resolve(&handle, tasks, what, nets, Some(waiting)),
-        });
-        Ok(())
-    }
-
-    /// Trusts it no more.
-    pub(super) fn untrust(&mut self, what: &str, waiting: Waiting) -> Result<(), Exit> {
-        let what = what.trim().to_ascii_lowercase();
-        let is_known = self.book.read(Reader::trusted)?.iter().any(|trust| trust.what == what);
-        if !is_known {
-            waiting.reply(no(format!("`{what}` is not trusted; `ringfence trust` shows what is")));
-            return Ok(());
-        }
-        for net in self.book.shelter.distrust(&what).unwrap_or_default() {
-            self.restore_after_trust(net)?;
-        }
-        self.live.trust(self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
-        self.book.write_then(vec![Change::Untrust { what: what.clone() }], move |written| {
-            waiting.reply(match written {
-                Ok(()) => json!({ "ok": true, "message": format!("{what} is no longer trusted") }),
-                Err(error) => json!({ "ok": false, "system": true, "message": error.to_string() }),
-            });
-        });
-        Ok(())
-    }
-
     /// Finishes what went on elsewhere.
     pub(super) fn finish(&mut self, task: Task) -> Result<(), Exit> {
         match task {
@@ -359,131 +377,6 @@ impl Daemon {
         waiting.reply(json!({ "ok": true, "lifted": count, "still": still, "wider": wider }));
         Ok(())
     }
-
-    fn resolved(&mut self, name: String, nets: Vec<Net>, waiting: Option<Waiting>) -> Result<(), Exit> {
-        let before: Vec<Net> = self
-            .book
-            .shelter
-            .trusted()
-            .find(|(what, _)| *what == name)
-            .map_or(Vec::new(), |(_, nets)| nets.into());
-        // A name that does not resolve now keeps the addresses that it had.
-        let nets = if nets.is_empty() { before.clone() } else { nets };
-        let is_new = self.book.shelter.trust(&name, nets.clone());
-        if is_new {
-            for gone in before.iter().filter(|net| !nets.contains(net)) {
-                self.restore_after_trust(*gone)?;
-            }
-            let mut sources = self.force.gate_mut().sources()?;
-            for net in &nets {
-                book::let_through(&mut sources, *net)?;
-            }
-            self.live.trust(self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
-            // Whoever is trusted is not banned at the same time.
-            for net in &nets {
-                let which = Which { within: Some(*net), ..Which::default() };
-                let lifted = Lifted { some: false, of_detectors: true, ..Lifted::quietly() };
-                self.lift(which, &format!("{name} is trusted now"), lifted, None);
-            }
-            if waiting.is_none() && !before.is_empty() {
-                super::say(&format!("trusted {name} is now {}\n", join(&nets)));
-            }
-        }
-        if let Some(waiting) = waiting {
-            let message = match nets.as_slice() {
-                [] => {
-                    format!("{name} is trusted, but has no address now; it is looked up again every minute")
-                }
-                [net] if net.to_string() == name => format!("{name} is trusted"),
-                nets => format!("{name} is trusted: {}", join(nets)),
-            };
-            waiting.reply(json!({ "ok": true, "message": message }));
-        }
-        Ok(())
-    }
-
-    /// Looks every trusted name up again.
-    pub(super) fn follow_names(&self) {
-        let handle = tokio::runtime::Handle::current();
-        for (what, _) in self.book.shelter.trusted() {
-            if what.parse::<Net>().is_err() {
-                resolve(&handle, self.tasks.clone(), what.to_owned(), None, None);
-            }
-        }
-    }
-
-    /// What was trusted may be banned as part of a network.
-    fn restore_after_trust(&mut self, net: Net) -> Result<(), Exit> {
-        let mut sources = self.force.gate_mut().sources()?;
-        sources.remove_network(net.address(), net.prefix());
-        if let Some((until, scope)) =
-            self.book.read(|reader| Ok(left_of(reader, net, Time::from(clock::now()))))?
-        {
-            book::put(&mut sources, net, until, scope)?;
-        }
-        Ok(())
-    }
-
-    /// Somebody else let a network through: not while a trusted name is without addresses, which may be these.
-    pub(super) fn distrust_alien(&mut self, net: Net) -> Result<bool, Exit> {
-        let mut trusted = self.book.shelter.trusted();
-        if trusted.any(|(_, nets)| nets.is_empty() || nets.contains(&net)) {
-            return Ok(false);
-        }
-        drop(trusted);
-        self.restore_after_trust(net)?;
-        Ok(true)
-    }
-
-    fn trust_json(&self, trust: &Trust) -> Value {
-        let nets = self.book.shelter.trusted().find(|(what, _)| *what == trust.what).map(|(_, nets)| nets);
-        let nets: Vec<String> = nets.unwrap_or_default().iter().map(Net::to_string).collect();
-        json!({ "what": trust.what, "note": trust.note, "since": time(trust.since), "addresses": nets })
-    }
-}
-
-/// Looks a name up, unless its networks are known, and hands them over.
-fn resolve(
-    handle: &tokio::runtime::Handle,
-    tasks: mpsc::Sender<Task>,
-    name: String,
-    nets: Option<Vec<Net>>,
-    waiting: Option<Waiting>,
-) {
-    handle.spawn(async move {
-        let nets = match nets {
-            Some(nets) => nets,
-            None => {
-                let looked = tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((name.as_str(), 0))).await;
-                let found = looked.ok().and_then(Result::ok);
-                let mut nets: Vec<Net> =
-                    found.into_iter().flatten().map(|address| Net::new(address.ip(), 128)).collect();
-                nets.sort();
-                nets.dedup();
-                nets
-            }
-        };
-        drop(tasks.send(Task::Resolved { name, nets, waiting }).await);
-    });
-}
-
-fn join(nets: &[Net]) -> String {
-    nets.iter().map(Net::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether a text may be a DNS name (RFC 1123 section 2.1, with the underscore that SRV names have).
-fn is_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-            && !label.starts_with('-')
-    };
-    let last_is_number = text
-        .trim_end_matches('.')
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    text.len() <= 253 && !last_is_number && text.trim_end_matches('.').split('.').all(is_label)
 }
 
 /// By whom the command line bans. A feed's name has a dot in it there, which a policy's feeds have not: their bans end with
@@ -563,58 +456,6 @@ fn cursor(text: &str) -> Result<Cursor, String> {
     })
 }
 
-/// A ban as `bans --format json` has it.
-fn ban_json(row: &BanRow) -> Value {
-    let ban = &row.ban;
-    json!({
-        "type": "ban",
-        "source": ban.source.to_string(),
-        "reason": ban.reason,
-        "since": time(ban.since),
-        "until": ban.until.map(time),
-        "by": ban.by.to_string(),
-        "scope": scope(ban.scope),
-        "dropped": ban.dropped,
-        "detail": ban.detail,
-        "level": ban.level,
-        "evidence": ban.evidence,
-        "first_seen": time(ban.first_seen),
-        "last_seen": time(ban.last_seen),
-        "rules": row.rules,
-    })
-}
-
-fn past_json(past: &ledger::Past) -> Value {
-    let ban = &past.ban;
-    let why = match &past.why {
-        ledger::Ended::Expire => json!("expired"),
-        ledger::Ended::Unban { who, note } => json!({ "who": who, "note": note }),
-    };
-    json!({
-        "reason": ban.reason, "by": ban.by.to_string(), "since": time(ban.since), "until": ban.until.map(time),
-        "ended": time(past.ended), "why": why, "detail": ban.detail, "dropped": ban.dropped, "source": ban.source.to_string(),
-    })
-}
-
-fn evidence_json(evidence: &ledger::Evidence) -> Value {
-    json!({
-        "time": time(evidence.time), "detector": evidence.detector, "detail": evidence.detail, "line": evidence.line,
-    })
-}
-
-fn scope(scope: Scope) -> &'static str {
-    match scope {
-        Scope::SipPorts => "sip",
-        Scope::AllPorts => "all",
-    }
-}
-
-fn time(time: Time) -> String {
-    let micros = Duration::from_micros(time.0.unsigned_abs());
-    let time = if time.0 < 0 { SystemTime::UNIX_EPOCH - micros } else { SystemTime::UNIX_EPOCH + micros };
-    timestamp(clock::shown(time))
-}
-
 fn no(message: impl Into<String>) -> Value {
     json!({ "ok": false, "message": message.into() })
 }
@@ -622,18 +463,6 @@ fn no(message: impl Into<String>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_told_from_wrong_addresses() {
-        for name in ["sip.example.net", "carrier", "_sip._udp.example.net.", "a1.b2"] {
-            assert!(is_name(name), "{name}");
-        }
-        for wrong in
-            ["", "203.0.113.300", "203.0.113", "a..b", "-a.example", "a b", "exämple.net", "203.0.113.0/33"]
-        {
-            assert!(!is_name(wrong), "{wrong}");
-        }
-    }
 
     #[test]
     fn filters_say_what_is_wrong_with_them() {

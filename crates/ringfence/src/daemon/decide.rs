@@ -1,0 +1,96 @@
+//! From the gate's events to what is done about them.
+
+use std::time::Duration;
+
+use engine::Command;
+use gate::layout::Event;
+use gate::{Family, Reason, Verdict};
+
+use super::force::Events;
+use super::{Daemon, book, clock};
+use crate::exit::Exit;
+
+impl Daemon {
+    /// Handles up to `most` events that wait; how many there were.
+    pub(super) fn drain(&mut self, events: &mut Events, most: usize) -> Result<usize, Exit> {
+        let (now, wall) = (host::machine::monotonic(), clock::now());
+        let mut handled = 0;
+        while handled < most {
+            let Some(record) = events.next() else { break };
+            let Some(event) = Event::from_bytes(&record) else { break };
+            handled += 1;
+            let age = Duration::from_nanos(now.saturating_sub(event.time));
+            let time = wall.checked_sub(age).unwrap_or(wall);
+            self.reporter.see(&event, clock::shown(time), &self.force, now);
+            self.talk(&event);
+            let capture = event.capture(&record);
+            self.live.see(&event, capture, time);
+            let line = self.live.has_decided().then(|| book::sip_line(capture)).flatten();
+            drop(record);
+            self.obey(line.as_deref())?;
+        }
+        Ok(handled)
+    }
+
+    /// Counts who was dropped.
+    pub(super) fn talk(&mut self, event: &Event) {
+        let Some(reason) = Reason::from_u8(event.reason) else { return };
+        if event.outgoing != 0 || reason.verdict() == Verdict::Pass {
+            return;
+        }
+        let family = if event.family == 6 { Family::Ipv6 } else { Family::Ipv4 };
+        let source = event.source.to_ip(family);
+        self.talkers.add(source, event.reason);
+        if reason == Reason::Banned {
+            self.book.dropped(source);
+        }
+    }
+
+    /// Does what the engine decided, tells it and writes it down; `line` is the SIP line that it came from. When only
+    /// observing, it is told and not done.
+    pub(super) fn obey(&mut self, line: Option<&str>) -> Result<(), Exit> {
+        let mut commands = self.live.take();
+        if commands.is_empty() {
+            return Ok(());
+        }
+        if !self.force.observe {
+            commands.retain_mut(|command| {
+                let Some(why) = self.book.shelters(command) else { return true };
+                *command = spare(command, &why.to_string());
+                true
+            });
+            let mut sources = self.force.gate_mut().sources()?;
+            for command in &commands {
+                if !self.live.obey(command, &mut sources)? {
+                    self.reporter.alarm("the kernel's tables of sources are full");
+                }
+            }
+        }
+        self.reporter.decided(&commands);
+        self.recent.decided(&commands);
+        self.book.decided(&commands, line, self.force.observe);
+        Ok(())
+    }
+}
+
+/// What is told instead of a ban or limit of somebody who is sheltered.
+fn spare(command: &Command, why: &str) -> Command {
+    match command {
+        Command::Ban { time, source, reason, .. } => Command::Alert {
+            time: *time,
+            source: *source,
+            detector: *reason,
+            detail: format!("would be banned, but {why}"),
+        },
+        Command::Limit { time, source, reason, .. } => Command::Alert {
+            time: *time,
+            source: *source,
+            detector: *reason,
+            detail: format!("would be limited, but {why}"),
+        },
+        Command::Alert { .. }
+        | Command::Evidence { .. }
+        | Command::Trust { .. }
+        | Command::Unlimit { .. } => command.clone(),
+    }
+}

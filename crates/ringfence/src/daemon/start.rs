@@ -1,0 +1,184 @@
+//! From arguments to a policy in force.
+
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use host::machine::Selection;
+use ledger::Net;
+use policy::Policy;
+use policy::plan::Plan;
+use tokio::sync::mpsc;
+
+use super::book::{Book, Restored};
+use super::control::SOCKET;
+use super::feeds::Feeds;
+use super::force::InForce;
+use super::instance::Instance;
+use super::live::Live;
+use super::recent::Recent;
+use super::report::Reporter;
+use super::talkers::Talkers;
+use super::{Daemon, book, clock, confirm, force, instance, lockout, say, server};
+use crate::cli::RunArgs;
+use crate::command::read_policy;
+use crate::exit::{Exit, draw};
+
+impl Daemon {
+    /// Puts the policy in force. If anything fails, the machine is left as it was.
+    pub(crate) fn start(args: &RunArgs) -> Result<Self, Exit> {
+        let mut args = args.clone();
+        let policy = read_policy(&args.policy)?;
+        let plan = force::plan(&policy, args.observe)?;
+        host::machine::check()?;
+        // What we write is for root alone.
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+        args.pin_dir = std::path::absolute(&args.pin_dir).map_err(Exit::io("find", &args.pin_dir))?;
+        let mut selection = host::machine::select(&args.interfaces, &plan.gate.interfaces)?;
+        if !selection.refused.is_empty() {
+            return Err(selection.refused.remove(0).into());
+        }
+        let waiting = warn_of_missing(&selection);
+        if !args.observe && args.confirm.is_none() {
+            lockout::check(&policy)?;
+        }
+        let lock = Instance::lock(&args.daemon.run_dir)?;
+        instance::private_dir(&args.state_dir)?;
+        let state = Instance::lock_state(&args.state_dir)?;
+        let was_pinned = host::gate::is_pinned(&args.pin_dir);
+        match Self::enforce(&args, &policy, plan, selection) {
+            Ok(Enforced { force, live, reporter, book, restored, listener }) => {
+                say(&draw(policy.warnings()));
+                say(&waiting);
+                say(&restored.message());
+                for name in host::machine::unguarded().unwrap_or_default() {
+                    say(&format!(
+                        "warning: {name} is not guarded by the gate, which cannot read its frames; nftables is in force there\n"
+                    ));
+                }
+                let (tasks, finished) = mpsc::channel(64);
+                Ok(Self {
+                    args,
+                    force,
+                    live,
+                    reporter,
+                    book,
+                    feeds: Feeds::new(policy.feeds()),
+                    recent: Recent::default(),
+                    talkers: Talkers::default(),
+                    tasks,
+                    finished: Some(finished),
+                    drifts: 0,
+                    compared: None,
+                    listener,
+                    told: Vec::new(),
+                    complained: Vec::new(),
+                    clean: false,
+                    _locks: [lock, state],
+                })
+            }
+            Err(reason) => {
+                if !was_pinned {
+                    let mounted =
+                        Instance::read(&args.daemon.run_dir).is_some_and(|instance| instance.mounted);
+                    drop(host::bpffs::give_back(&args.pin_dir, mounted));
+                    drop(Instance::forget(&args.daemon.run_dir));
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    fn enforce(args: &RunArgs, policy: &Policy, plan: Plan, selection: Selection) -> Result<Enforced, Exit> {
+        let run_dir = &args.daemon.run_dir;
+        let was_pinned = host::gate::is_pinned(&args.pin_dir);
+        let group = args.group.as_deref().map(group_number).transpose()?;
+        // A ledger that cannot be read is told before anything is in the kernel.
+        let mut book = Book::open(&args.state_dir)?;
+        clock::begin(&args.state_dir);
+        let reporter = Reporter::open(&args.state_dir)?;
+        if let Some(group) = group {
+            instance::open_to(run_dir, group)?;
+        }
+        let listener = server::listen(&run_dir.join(SOCKET), group)?;
+        // Written down before anything is in the kernel, so that it can always be found and taken off.
+        let before =
+            Instance::read(run_dir).is_some_and(|known| known.mounted && known.pin_dir == args.pin_dir);
+        let mounted = host::bpffs::prepare(&args.pin_dir)?;
+        let namespace = host::machine::namespace();
+        Instance { pin_dir: args.pin_dir.clone(), mounted: mounted || before, namespace }.write(run_dir)?;
+        // Nobody is to confirm what an earlier run left.
+        confirm::confirm(run_dir)?;
+        if let Some(period) = args.confirm {
+            confirm::watch(args, period)?;
+        }
+        let mut force =
+            InForce::first(policy, plan, selection, args).inspect_err(|_| drop(confirm::confirm(run_dir)))?;
+        let mut live = Live::new(policy)?;
+        let restored = restore(&mut force, &mut live, &mut book).inspect_err(|_| {
+            if !was_pinned {
+                drop(host::gate::remove(&args.pin_dir));
+                drop(host::nft::remove());
+            }
+        })?;
+        Ok(Enforced { force, live, reporter, book, restored, listener })
+    }
+}
+
+/// What came of putting a policy in force.
+struct Enforced {
+    force: InForce,
+    live: Live,
+    reporter: Reporter,
+    book: Book,
+    restored: Restored,
+    listener: UnixListener,
+}
+
+/// Puts back into the kernel what the ledger knows.
+fn restore(force: &mut InForce, live: &mut Live, book: &mut Book) -> Result<Restored, Exit> {
+    book.shelter.follow(live.trusted_by_policy());
+    let mut sources = force.gate_mut().sources()?;
+    for trust in book.read(ledger::Reader::trusted)? {
+        // Names are looked up when the daemon runs.
+        let nets: Vec<Net> = trust.what.parse().ok().into_iter().collect();
+        for net in &nets {
+            book::let_through(&mut sources, *net)?;
+        }
+        book.shelter.trust(&trust.what, nets);
+    }
+    let restored = book.restore(&mut sources, |row| {
+        if row.ban.by == ledger::By::Detector {
+            let until =
+                row.until.map_or(Duration::MAX, |until| Duration::from_micros(until.0.unsigned_abs()));
+            live.remember(row.ban.source.address(), row.ban.level, until);
+        }
+    })?;
+    live.trust(book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
+    Ok(restored)
+}
+
+/// The number of a group of `/etc/group`.
+fn group_number(name: &str) -> Result<u32, Exit> {
+    let group = nix::unistd::Group::from_name(name)
+        .map_err(|error| Exit::System(format!("cannot look up the group `{name}`: {error}")))?;
+    let group = group.ok_or_else(|| {
+        Exit::No(format!("there is no group `{name}`; `groupadd --system {name}` makes it"))
+    })?;
+    Ok(group.gid.as_raw())
+}
+
+/// What is to be said about names that are not there.
+fn warn_of_missing(selection: &Selection) -> String {
+    if selection.waiting.is_empty() {
+        return String::new();
+    }
+    let known = host::machine::interfaces().unwrap_or_default();
+    let known: Vec<&str> = known.iter().map(|interface| interface.name.as_str()).collect();
+    let missing = |name: &String| {
+        format!(
+            "warning: there is no interface `{name}` yet; it is guarded when it appears (the interfaces here are: {})\n",
+            known.join(", ")
+        )
+    };
+    selection.waiting.iter().map(missing).collect()
+}
