@@ -493,7 +493,8 @@ impl Daemon {
         let story = self.book.read(|reader| reader.story(source, now))?;
         let is_banned = story.active.iter().any(|row| row.ban.source == source);
         // The command that lifted it may be on its way to the kernel still.
-        let was_lifted = story.past.iter().any(|past| past.ban.source == source && past.ended.0 > now.0 - RECENT);
+        let was_lifted =
+            story.past.iter().any(|past| past.ban.source == source && past.ended.0 > now.0 - RECENT);
         // What the ledger could not write is no reason to lift a ban.
         let is_failing = self.book.state().failing_since.is_some();
         let mut sources = self.force.gate_mut().sources()?;
@@ -508,7 +509,10 @@ impl Daemon {
             Drift::Extra { .. } if !is_banned && !is_failing => {
                 Ok(book::lift(&mut sources, source)? && !was_lifted)
             }
-            Drift::Untrusted { .. } => book::let_through(&mut sources, source),
+            // It may be trusted no more since it was looked.
+            Drift::Untrusted { .. } => {
+                Ok(self.book.shelter.trusts(source) && book::let_through(&mut sources, source)?)
+            }
             Drift::Alien { .. } => {
                 drop(sources);
                 self.distrust_alien(source)
