@@ -3,6 +3,8 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+/// A million bans, beside ipset and fail2ban.
+mod bans;
 /// Calls under a flood with forged sources.
 mod flood;
 /// The gate, by `BPF_PROG_TEST_RUN`.
@@ -20,6 +22,8 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// A million bans: in, back after a restart, looked at; beside `ipset restore` and fail2ban
+    Bans(bans::BansArgs),
     /// Calls that go through while one core floods the server with forged sources: bare, behind iptables, behind Ringfence
     Flood(flood::FloodArgs),
     /// Nanoseconds per packet by the path that it takes through the gate, beside an empty program and iptables
@@ -30,6 +34,7 @@ enum What {
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     match &args.what {
+        What::Bans(args) => bans::run(args),
         What::Flood(args) => flood::run(args),
         What::Gate => gate::run(),
         What::Sip => sip::sip(),

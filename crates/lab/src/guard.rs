@@ -23,6 +23,7 @@ for name in null zero full random urandom tty; do
     touch "$dev/$name"
     mount --bind "/dev/$name" "$dev/$name"
 done
+mkdir -m 1777 "$dev/shm"
 touch "$dev/log"
 mount --bind "$socket" "$dev/log"
 mount --rbind "$dev" /dev

@@ -161,7 +161,11 @@ fn check_pages(connection: &Connection, path: &Path) -> Result<(), Error> {
     connection.progress_handler(0, None::<fn() -> bool>).map_err(&failed)?;
     match found {
         Ok(found) if found == "ok" => Ok(()),
-        Ok(what) => Err(Error::Damaged { path: path.to_owned(), what }),
+        // Its last line has the place and the reason.
+        Ok(what) => {
+            let what = what.lines().last().unwrap_or_default().to_owned();
+            Err(Error::Damaged { path: path.to_owned(), what })
+        }
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(()),
         Err(error) => Err(failed(error)),
     }

@@ -199,10 +199,12 @@ impl Shared {
     fn write(&self, ledger: &mut Ledger, jobs: Vec<Job>) {
         match ledger.run(jobs.iter().flat_map(|job| &job.changes)) {
             Ok(_) => {
-                let mut queue = self.lock();
-                queue.retry = None;
-                queue.state.failing_since = None;
-                drop(queue);
+                // A transaction of nothing, for whoever waits for those before, says nothing about the disk.
+                if jobs.iter().any(|job| !job.changes.is_empty()) {
+                    let mut queue = self.lock();
+                    queue.retry = None;
+                    queue.state.failing_since = None;
+                }
                 jobs.into_iter().for_each(|job| self.settle(job, Ok(())));
             }
             Err(error) if error.may_pass() => self.fail(jobs, &error),

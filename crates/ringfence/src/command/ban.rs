@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::request::{Ban, Request};
 
 /// Addresses that go to the daemon at once.
-const BATCH: usize = 5000;
+const BATCH: usize = 2000;
 /// What is longer is no address; a batch of them fits into a request.
 const MAX_LINE: usize = 100;
 

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::request::{Bans, Request};
 
 /// Bans that the daemon gives at once.
-const PAGE: usize = 5000;
+const PAGE: usize = 2000;
 
 /// Shows the bans in force, page by page, so that a million of them need no memory.
 pub(crate) fn run(args: &BansArgs) -> Result<ExitCode, Exit> {

@@ -23,6 +23,8 @@ use super::{Daemon, book, clock, confirm, status};
 use crate::exit::Exit;
 use crate::request::{self, Request};
 
+/// Bans in one answer.
+const PAGE: usize = 2000;
 /// Letters of the name that another program bans by.
 const MAX_NAME: usize = 100;
 /// Bans that are lifted in the kernel before anything else gets a turn.
@@ -191,13 +193,18 @@ impl Daemon {
         if let Some(Change::Ban(ban)) = changes.last() {
             self.recent.note(format!("ban {} by {}: {}", ban.source, ban.by, ban.detail));
         }
+        let (writer, again) = (self.book.writer(), changes.clone());
         self.book.write_then(changes, move |written| {
+            if written.is_err() {
+                // They are in force, so they are to be written when that is possible again.
+                let _ = writer.post(again);
+            }
             waiting.reply(match written {
                 Ok(()) => json!({ "ok": true, "banned": banned, "refused": refused }),
                 Err(error) => json!({
                     "ok": false, "system": true, "banned": banned, "refused": refused,
                     "message": format!(
-                        "{banned} bans are in force, but do not outlive a restart of this machine: {error}"
+                        "{banned} bans are in force, but not in the ledger yet, which is tried again and again: {error}"
                     ),
                 }),
             });
@@ -441,7 +448,7 @@ fn left_of(reader: &Reader, source: Net, now: Time) -> Left {
 fn page(reader: &Reader, request: &request::Bans) -> Result<Value, String> {
     let which = which(request.within.as_deref(), request.by.as_deref(), request.reason.as_deref())?;
     let after = request.after.as_deref().map(cursor).transpose()?;
-    let limit = request.limit.clamp(1, MAX_PAGE);
+    let limit = request.limit.clamp(1, PAGE);
     let now = Time::from(clock::now());
     let page = reader.bans(&which, after.as_ref(), limit, now).map_err(|error| error.to_string())?;
     let next = page.next.map(|next| format!("{} {}", next.source, next.by));

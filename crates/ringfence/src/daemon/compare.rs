@@ -129,7 +129,10 @@ impl Daemon {
             Drift::Extra { .. } if !is_banned && !is_failing => {
                 Ok(book::lift(&mut sources, source)? && !was_lifted)
             }
-            Drift::Untrusted { .. } => book::let_through(&mut sources, source),
+            // It may be trusted no more since it was looked.
+            Drift::Untrusted { .. } => {
+                Ok(self.book.shelter.trusts(source) && book::let_through(&mut sources, source)?)
+            }
             Drift::Alien { .. } => {
                 drop(sources);
                 self.distrust_alien(source)

@@ -13,7 +13,7 @@ use crate::request::Request;
 /// Its name in the run directory.
 pub(crate) const SOCKET: &str = "control.sock";
 /// A longer request is nonsense.
-pub(crate) const MAX_REQUEST: usize = 1 << 20;
+pub(crate) const MAX_REQUEST: usize = 1 << 18;
 /// A longer answer is nonsense, too.
 const MAX_ANSWER: u64 = 16 << 20;
 /// A daemon that says nothing for this long hangs.

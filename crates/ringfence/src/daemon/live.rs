@@ -8,10 +8,11 @@ use gate::decode::{TCP, UDP};
 use gate::layout::Event;
 use gate::limit::Rate;
 use gate::{Family, Reason, Verdict};
-use host::gate::{Banned, Sources};
+use host::gate::Sources;
 use policy::Policy;
 use policy::detection::Detection as Told;
 
+use super::book;
 use super::clock;
 use crate::detection::Detection;
 use crate::exit::Exit;
@@ -111,8 +112,9 @@ impl Live {
         let has_room = match command {
             Command::Ban { source, until, .. } => {
                 self.bans += 1;
-                let ban = Banned { address: source.address(), until: monotonic(*until), all_ports: false };
-                sources.ban([ban])?.refused == 0
+                // What somebody else decided may last longer, or cover more.
+                let source = ledger::Net::new(source.address(), 128);
+                book::extend(sources, source, Some(book::at(*until)), ledger::Scope::SipPorts)?
             }
             Command::Limit { source, until, is_known, .. } => {
                 self.limits += 1;

@@ -19,9 +19,9 @@ use crate::exit::Exit;
 use crate::request::Request;
 
 /// How long a client may take for its request, and for taking its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Clients at a time. Each may hold a request of [`MAX_REQUEST`].
-const MAX_CLIENTS: usize = 64;
+const MAX_CLIENTS: usize = 32;
 /// How long a daemon that stops waits for whoever stopped it to take the answer.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -92,7 +92,10 @@ async fn connection(mut stream: UnixStream, requests: mpsc::Sender<(Request, Wai
             (json!({ "ok": false, "message": format!("the request cannot be read: {error}") }), None)
         }
     };
-    let _ = timeout(PATIENCE, stream.write_all(format!("{answer}\n").as_bytes())).await;
+    let text = format!("{answer}\n");
+    // It takes many times the room of the text.
+    drop(answer);
+    let _ = timeout(PATIENCE, stream.write_all(text.as_bytes())).await;
     if let Some(done) = done {
         let _ = done.send(());
     }

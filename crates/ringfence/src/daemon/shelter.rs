@@ -90,6 +90,11 @@ impl Shelter {
         self.trusted.iter().map(|(what, nets)| (what.as_str(), nets.as_slice()))
     }
 
+    /// Whether the operator trusts exactly this.
+    pub(crate) fn trusts(&self, net: Net) -> bool {
+        self.trusted.values().any(|nets| nets.contains(&net))
+    }
+
     /// Does not ban `net` again for `period`.
     pub(crate) fn grace(&mut self, net: Net, period: Duration) {
         let now = Instant::now();

@@ -1,0 +1,177 @@
+//! Whoever administers the host over SSH stays in, or comes back in: with a real server and a real client.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lab::{Guard, Node, Process, guard};
+use rustix::process::Signal;
+
+use crate::scene::{PBX, PHONE, SIP, Scene, binary, json, says, until};
+
+/// Nothing but SIP gets in.
+const NO_SSH: &str = "signatures = []\n[services]\nsip = { udp = [5060], inspect = true }\n";
+const TOOLS: &[&str] = &["ssh", "sshd"];
+
+/// An SSH server in the PBX's namespace, and a key for the phone's.
+struct Ssh<'a> {
+    scene: &'a Scene,
+    key: PathBuf,
+    _server: Process,
+}
+
+impl<'a> Ssh<'a> {
+    fn start(scene: &'a Scene) -> Self {
+        let base = scene.lab.dir().join("ssh");
+        std::fs::create_dir_all(&base).unwrap();
+        let key = base.join("key");
+        for name in ["host", "key"] {
+            let mut keygen = scene.lab.command(Node::Pbx, "ssh-keygen");
+            keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(base.join(name));
+            assert!(lab::run(keygen, Duration::from_secs(10)).unwrap().status.success());
+        }
+        let config = base.join("config");
+        let text = format!(
+            "Port 22\nPort 2222\nHostKey {0}/host\nAuthorizedKeysFile {0}/key.pub\nPidFile none\nUsePAM no\n\
+             StrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n",
+            base.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        // Where its unprivileged half lives; the package's service makes it at the start of the machine.
+        std::fs::create_dir_all("/run/sshd").unwrap();
+        let mut command = scene.lab.command(Node::Pbx, "/usr/sbin/sshd");
+        command.args(["-D", "-e", "-f"]).arg(config);
+        let server = scene.lab.spawn("sshd", command).unwrap();
+        let ssh = Self { scene, key, _server: server };
+        until("an SSH server", Duration::from_secs(10), || ssh.logs_in());
+        ssh
+    }
+
+    fn client(&self, port: u16, command: &str) -> std::process::Command {
+        let mut ssh = self.scene.lab.command(Node::Phone, "ssh");
+        ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=2", "-o", "LogLevel=ERROR"]);
+        ssh.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-i"])
+            .arg(&self.key);
+        ssh.args(["-p", &port.to_string(), &format!("root@{PBX}"), command]);
+        ssh
+    }
+
+    /// Whether a new session does what it is told.
+    fn logs_in(&self) -> bool {
+        lab::run(self.client(22, "echo hello"), Duration::from_secs(20)).unwrap().stdout == "hello\n"
+    }
+
+    /// A session that stays.
+    fn session(&self, port: u16) -> Process {
+        let session = self.scene.lab.spawn("ssh", self.client(port, "echo in; exec sleep 600")).unwrap();
+        until("a session", Duration::from_secs(10), || session.stdout() == "in\n");
+        session
+    }
+}
+
+#[test]
+fn the_source_of_an_ssh_session_is_not_banned() {
+    let Some(scene) = Scene::new("operator", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    let guard = scene.guard();
+    // Whatever the port is called, it is an SSH server that has it.
+    for port in [22, 2222] {
+        let session = ssh.session(port);
+        for target in
+            [PHONE.to_string(), "192.0.2.0/24".to_owned(), "0.0.0.0/1".to_owned(), "128.0.0.0/1".to_owned()]
+        {
+            let said = says(&guard, &["ban", &target, "--all-ports"], 1);
+            assert!(
+                said.contains("an SSH session of this host comes from") || said.contains("own address"),
+                "{said}"
+            );
+        }
+        let said = says(&guard, &["ban", &PHONE.to_string(), "--all-ports"], 1);
+        assert!(
+            said.contains(&format!("an SSH session of this host comes from {PHONE}")),
+            "port {port}: {said}"
+        );
+        assert!(says(&guard, &["ban", &PBX.to_string()], 1).contains("own address"));
+        assert!(scene.serves(Node::Phone, SIP) && ssh.logs_in());
+        drop(session);
+        until("the end of the session", Duration::from_secs(10), || {
+            let sessions = scene.shell("ss -Htn state established '( sport = :22 or sport = :2222 )'");
+            sessions.stdout.is_empty()
+        });
+    }
+    // What was known of sessions is a second old at most.
+    std::thread::sleep(Duration::from_millis(1200));
+    says(&guard, &["ban", &PHONE.to_string(), "--all-ports"], 0);
+    assert!(!ssh.logs_in(), "without a session it is an address as any");
+}
+
+#[test]
+fn a_policy_that_locks_the_operator_out_is_refused() {
+    let Some(scene) = Scene::new("refuse", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    let _session = ssh.session(22);
+    std::fs::write(&scene.policy, NO_SSH).unwrap();
+    let refused = scene.run("run", "ringfence", &[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.text());
+    assert!(refused.stderr.contains("this policy locks you out"), "{}", refused.stderr);
+    assert_eq!(guard::remains(&scene.lab).unwrap(), [""; 0]);
+    assert!(ssh.logs_in());
+}
+
+#[test]
+fn what_nobody_confirms_is_rolled_back_even_if_the_daemon_dies_or_hangs() {
+    let Some(scene) = Scene::new("rollback", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    let session = ssh.session(22);
+    std::fs::write(&scene.policy, NO_SSH).unwrap();
+    for what in [None, Some(Signal::KILL), Some(Signal::STOP)] {
+        let mut guard = unconfirmed(&scene, "4s");
+        if let Some(signal) = what {
+            guard.process().signal(signal);
+        }
+        assert!(!ssh.logs_in(), "{what:?}: the operator is locked out");
+        until("a way back", Duration::from_secs(20), || ssh.logs_in());
+        until("nothing left", Duration::from_secs(5), || guard::remains(&scene.lab).unwrap().is_empty());
+        until("the end of the daemon", Duration::from_secs(5), || guard.process().status().is_some());
+    }
+    drop(session);
+}
+
+#[test]
+fn what_is_confirmed_in_time_stays() {
+    let Some(scene) = Scene::new("confirm", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    std::fs::write(&scene.policy, NO_SSH).unwrap();
+    let guard = unconfirmed(&scene, "3s");
+    says(&guard, &["confirm"], 0);
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(!ssh.logs_in());
+    assert_eq!(json(&guard, &["status"])[0]["enforced"], true);
+    assert!(says(&guard, &["confirm"], 1).contains("nothing waits"));
+    assert!(says(&guard, &["panic"], 0).contains("removed"));
+    assert!(ssh.logs_in());
+}
+
+#[test]
+fn panic_takes_everything_off_whatever_the_daemon_does() {
+    let Some(scene) = Scene::new("panic", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    std::fs::write(&scene.policy, NO_SSH).unwrap();
+    for signal in [Signal::STOP, Signal::KILL, Signal::CONT] {
+        let mut guard = scene.guard();
+        says(&guard, &["ban", "192.0.2.0/24", "--all-ports"], 0);
+        assert!(!ssh.logs_in());
+        guard.process().signal(signal);
+        says(&guard, &["panic"], 0);
+        assert_eq!(guard::remains(&scene.lab).unwrap(), [""; 0], "{signal:?}");
+        assert!(ssh.logs_in(), "{signal:?}");
+        until("the end of the daemon", Duration::from_secs(5), || guard.process().status().is_some());
+        // What the operator saw was the bans, too; they are still in the ledger.
+        let again = scene.guard();
+        says(&again, &["unban", "192.0.2.0/24"], 0);
+        says(&again, &["panic"], 0);
+    }
+}
+
+fn unconfirmed<'a>(scene: &'a Scene, period: &str) -> Guard<'a> {
+    Guard::start_with(&scene.lab, &binary(), &scene.policy, &["--confirm", period]).unwrap()
+}
