@@ -98,7 +98,7 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
 
     #[inline(always)]
     fn guards(&self, protocol: usize, port: u16) -> bool {
-        // A port comes from memory, and verifiers before 6.13 do not know there that it has 16 bits.
+        // A port comes from memory, where the verifiers of 6.1 and 6.12 do not know that it has 16 bits.
         let word = opaque(usize::from(port)) / 64 & 1023;
         let Some(word) = PORTS.get(0).and_then(|all| all.get((protocol & 1) * 1024 + word))
         else {
