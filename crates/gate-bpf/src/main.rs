@@ -16,7 +16,9 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{cgroup_skb, classifier, xdp};
 use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
 use gate::decode::{TCP, UDP};
-use gate::layout::{ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, CAPTURES, MARKED, OBSERVE, REPORT_ALL, TAG_MASK};
+use gate::layout::{
+    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, CAPTURES, MARKED, OBSERVE, REPORT_ALL, TAG_MASK,
+};
 use gate::{Fragment, Judgement, Link, Reason, Tables, Verdict, decode, judge};
 
 use crate::context::{Context, Skb, Xdp};

@@ -14,8 +14,8 @@ use gate::{Address, Family, Packet, Tables};
 use crate::clock;
 use crate::context::{Context, opaque, put};
 use crate::maps::{
-    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, BUCKETS, FILTER, FLOWS, FRESH, INTERFACES, LIVE, NETWORKS, OUTPUTS, PORTS,
-    PROVEN, RULES, SPECIAL, TRUSTED, config, host_key,
+    AUTOMATON, BANS_V4, BANS_V6, BLOCKED, BUCKETS, FILTER, FLOWS, FRESH, INTERFACES, LIVE, NETWORKS, OUTPUTS,
+    PORTS, PROVEN, RULES, SPECIAL, TRUSTED, config, host_key,
 };
 
 const AF_INET: u8 = 2;
@@ -100,8 +100,7 @@ impl<C: Context> Tables<C> for KernelTables<'_, C> {
     fn guards(&self, protocol: usize, port: u16) -> bool {
         // A port comes from memory, where the verifiers of 6.1 and 6.12 do not know that it has 16 bits.
         let word = opaque(usize::from(port)) / 64 & 1023;
-        let Some(word) = PORTS.get(0).and_then(|all| all.get((protocol & 1) * 1024 + word))
-        else {
+        let Some(word) = PORTS.get(0).and_then(|all| all.get((protocol & 1) * 1024 + word)) else {
             return false;
         };
         word >> (port % 64) & 1 != 0
