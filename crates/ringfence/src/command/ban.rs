@@ -103,6 +103,9 @@ mod tests {
         let text = [b"192.0.2.1\n\xff\xfe\n".as_slice(), long.as_bytes(), b"\n\n2001:db8::1"].concat();
         let mut input = io::BufReader::with_capacity(7, text.as_slice());
         let lines: Vec<String> = std::iter::from_fn(|| line(&mut input).unwrap()).collect();
-        assert_eq!(lines, ["192.0.2.1", "\u{fffd}\u{fffd}", &long[..MAX_LINE], "", "2001:db8::1"]);
+        assert_eq!(
+            lines,
+            ["192.0.2.1", "\u{fffd}\u{fffd}", "x".repeat(MAX_LINE).as_str(), "", "2001:db8::1"]
+        );
     }
 }

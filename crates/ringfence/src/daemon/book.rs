@@ -17,8 +17,9 @@ use crate::exit::Exit;
 
 /// The ledger's name in the state directory.
 pub(crate) const LEDGER: &str = "ledger.db";
-/// Bans that are put into the kernel at once when a daemon starts.
-const BATCH: usize = 1 << 16;
+/// Bans that are put into the kernel at once when a daemon starts: each of its buckets is then read and written once, which is
+/// most of the time that a start takes.
+const BATCH: usize = 1 << 20;
 /// Banned sources whose packets are counted between two writes.
 const MAX_COUNTED: usize = 1 << 14;
 /// Bytes of the SIP line that is kept with a piece of evidence.
@@ -80,7 +81,7 @@ impl Book {
         mut each: impl FnMut(&BanRow),
     ) -> Result<Restored, Exit> {
         let mut restored = Restored::default();
-        let mut waiting = Vec::with_capacity(BATCH);
+        let mut waiting = Vec::new();
         let mut networks = Vec::new();
         let mut failed = Ok(());
         let mut flush = |waiting: &mut Vec<Banned>| {

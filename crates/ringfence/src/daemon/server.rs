@@ -21,7 +21,7 @@ use crate::request::Request;
 /// How long a client may take for its request, and for taking its answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Clients at a time. Each may hold a request of [`MAX_REQUEST`].
-const MAX_CLIENTS: usize = 32;
+const MAX_CLIENTS: usize = 16;
 /// How long a daemon that stops waits for whoever stopped it to take the answer.
 const FAREWELL: Duration = Duration::from_secs(2);
 

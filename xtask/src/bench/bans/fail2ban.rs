@@ -34,10 +34,12 @@ pub(super) fn run(lab: &Lab, count: u32) -> Result<()> {
     let log = base.join("log");
     fs::write(&log, "")?;
     fs::write(config.join("jail.local"), format!("{JAIL}logpath = {}\n", log.display()))?;
+    let server = format!("[Definition]\ndbfile = {}\n", base.join("db").display());
+    fs::write(config.join("fail2ban.local"), server)?;
     let options = format!("-c {} -s {base}/socket -p {base}/pid", config.display(), base = base.display());
     let start = || -> Result<Process> {
         let mut command = lab.command(Node::Pbx, "fail2ban-server");
-        command.args(options.split(' ')).args(["-f", "--dbfile"]).arg(base.join("db"));
+        command.args(options.split(' ')).args(["-f", "-x"]);
         Ok(lab.spawn("fail2ban", command)?)
     };
     let server = start()?;
@@ -68,7 +70,7 @@ pub(super) fn run(lab: &Lab, count: u32) -> Result<()> {
 /// Addresses in its set.
 fn in_force(lab: &Lab) -> Result<usize> {
     let listed = shell(lab, "nft list table inet f2b-table 2>/dev/null || true")?.stdout;
-    Ok(listed.matches("11.").count())
+    Ok(listed.split([',', '{', '}']).filter(|element| element.trim().starts_with("11.")).count())
 }
 
 fn wait(mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
