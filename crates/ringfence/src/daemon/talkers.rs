@@ -1,5 +1,5 @@
 //! Who sends most of what is dropped, in bounded memory (the space-saving algorithm of Metwally, Agrawal and El Abbadi, 2005):
-//! whoever sends more than one in [`TALKERS`] of all is among them, and never counted too low by more than that.
+//! whoever sends more than one in `TALKERS` of all is among them, and never counted too low by more than that.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
