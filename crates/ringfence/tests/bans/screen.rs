@@ -63,7 +63,7 @@ fn top_shows_what_status_says_and_bans_as_they_happen() {
     assert!(!terminal.shows().contains(&format!("ban {attacker}")), "not yet: {}", terminal.shows());
 
     says(&guard, &["ban", &attacker, "--reason", "live"], 0);
-    terminal.waits_for(&format!("ban {attacker} by the operator: live"));
+    terminal.waits_for(&format!("ban {attacker} by operator: live"));
     terminal.waits_for("17 in force");
     assert!(!scene.serves(Node::Attacker, SIP));
     let dropped = || json(&guard, &["status"])[0]["packets"]["drop"].as_u64().unwrap();
