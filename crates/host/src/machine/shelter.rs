@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::MetadataExt as _;
 
 use crate::error::Error;
 
-/// Where an SSH server listens, if nothing else is known.
-const SSH: u16 = 22;
-/// How the processes of SSH servers are called.
-const SERVERS: [&str; 2] = ["sshd", "dropbear"];
+/// How the processes of an SSH server are called: `sshd`, and since OpenSSH 9.8 `sshd-session`.
+const SERVER: &str = "sshd";
 /// `TCP_ESTABLISHED` in include/net/tcp_states.h.
 const ESTABLISHED: &str = "01";
 /// `TCP_LISTEN`.
@@ -42,15 +41,15 @@ pub struct Session {
     pub interface: Option<String>,
 }
 
-/// The SSH sessions of this host: established connections to port 22, to the other `ports` where an SSH server is known to
-/// listen, and those that an SSH server has open, whatever its port.
+/// The SSH sessions of this host, on whatever port: established connections whose client has logged in. Whoever only connects
+/// to the port may be anybody.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] if `/proc` cannot be read.
-pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
+pub fn ssh_sessions() -> Result<Vec<Session>, Error> {
     let mut sessions = Vec::new();
-    let servers = ssh_sockets();
+    let logged_in = logged_in();
     for name in ["tcp", "tcp6"] {
         let path = format!("/proc/thread-self/net/{name}");
         let text = match fs::read_to_string(&path) {
@@ -59,9 +58,7 @@ pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
             text => text.map_err(Error::io("read", &path))?,
         };
         let established = sockets(&text).filter(|socket| socket.state == ESTABLISHED);
-        let ours = established.filter(|socket| {
-            socket.local_port == SSH || ports.contains(&socket.local_port) || servers.contains(&socket.inode)
-        });
+        let ours = established.filter(|socket| logged_in.contains(&socket.inode));
         sessions.extend(ours.map(|socket| Session {
             peer: socket.remote,
             local: socket.local,
@@ -82,26 +79,42 @@ pub fn ssh_sessions(ports: &[u16]) -> Result<Vec<Session>, Error> {
 /// # Errors
 ///
 /// [`Error::Io`] if `/proc` cannot be read.
-pub fn ssh_peers(ports: &[u16]) -> Result<BTreeSet<IpAddr>, Error> {
-    Ok(ssh_sessions(ports)?.into_iter().map(|session| session.peer).collect())
+pub fn ssh_peers() -> Result<BTreeSet<IpAddr>, Error> {
+    Ok(ssh_sessions()?.into_iter().map(|session| session.peer).collect())
 }
 
-/// The sockets of SSH servers, by their inodes (proc_pid_fd(5)). What cannot be read has ended, or is not ours to read.
-fn ssh_sockets() -> BTreeSet<u64> {
-    let mut all = BTreeSet::new();
+/// The sockets of clients that have logged in, by their inodes (proc_pid_fd(5)): a server of root has each open, and a process
+/// of the server says so that somebody is in. The second alone any user of this host could pretend. What cannot be read has
+/// ended.
+fn logged_in() -> BTreeSet<u64> {
+    let (mut of_root, mut of_sessions) = (BTreeSet::new(), BTreeSet::new());
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let path = process.path();
-        let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
-        if !SERVERS.iter().any(|server| name.starts_with(server)) {
+        if !fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with(SERVER)) {
             continue;
         }
+        let mut inodes = BTreeSet::new();
         for file in fs::read_dir(path.join("fd")).into_iter().flatten().flatten() {
             let link = fs::read_link(file.path()).unwrap_or_default();
             let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']'));
-            all.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
+            inodes.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
+        }
+        if fs::metadata(&path).is_ok_and(|process| process.uid() == 0) {
+            of_root.extend(inodes.iter().copied());
+        }
+        if fs::read(path.join("cmdline")).is_ok_and(|title| is_session(&title)) {
+            of_sessions.extend(inodes);
         }
     }
-    all
+    &of_root & &of_sessions
+}
+
+/// Whether a process of an SSH server says that somebody has logged in: `sshd: root@pts/0`. Before that it is `sshd: root [net]`
+/// and the like (`session_proctitle` in session.c, `privsep_preauth` in sshd.c of OpenSSH).
+fn is_session(title: &[u8]) -> bool {
+    let title = String::from_utf8_lossy(title);
+    let title = title.trim_end_matches(['\0', ' ']);
+    title.split_once(": ").is_some_and(|(_, what)| what.contains('@') && !what.ends_with(']'))
 }
 
 fn interface_with(address: IpAddr) -> Option<String> {
@@ -185,8 +198,27 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(listening().unwrap().contains(&port));
-        assert!(!ssh_peers(&[port]).unwrap().contains(&[127, 0, 0, 1].into()));
+        // Being connected is not being logged in.
         let _client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-        assert!(ssh_peers(&[port]).unwrap().contains(&[127, 0, 0, 1].into()));
+        assert!(ssh_sessions().unwrap().iter().all(|session| session.port != port));
+    }
+
+    #[test]
+    fn who_has_logged_in_is_told_from_who_knocks() {
+        for title in ["sshd: root@pts/0\0\0", "sshd: alice@notty", "sshd-session: alice@pts/1,pts/2   "] {
+            assert!(is_session(title.as_bytes()), "{title}");
+        }
+        let others = [
+            "sshd: /usr/sbin/sshd -D [listener] 1 of 10-100 startups",
+            "sshd: unknown [net]",
+            "sshd: alice [priv]",
+            "sshd: alice@example.org [net]",
+            "sshd: [accepted]",
+            "/usr/sbin/sshd\0-D\0",
+            "",
+        ];
+        for title in others {
+            assert!(!is_session(title.as_bytes()), "{title}");
+        }
     }
 }

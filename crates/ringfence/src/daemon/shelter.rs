@@ -124,7 +124,7 @@ impl Shelter {
         if let Ok(own) = host::machine::own_addresses() {
             self.own = own;
         }
-        if let Ok(operators) = host::machine::ssh_peers(&[]) {
+        if let Ok(operators) = host::machine::ssh_peers() {
             self.operators = operators;
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lab::{Guard, Node, Process, guard};
 use rustix::process::Signal;
 
-use crate::scene::{PBX, PHONE, SIP, Scene, binary, json, says, until};
+use crate::scene::{ATTACKER, PBX, PHONE, SIP, Scene, binary, json, says, until};
 
 /// Nothing but SIP gets in.
 const NO_SSH: &str = "signatures = []\n[services]\nsip = { udp = [5060], inspect = true }\n";
@@ -102,6 +102,26 @@ fn the_source_of_an_ssh_session_is_not_banned() {
     std::thread::sleep(Duration::from_millis(1200));
     says(&guard, &["ban", &PHONE.to_string(), "--all-ports"], 0);
     assert!(!ssh.logs_in(), "without a session it is an address as any");
+}
+
+/// Anybody can open a connection to the port; that must not keep an attacker from being banned.
+#[test]
+fn who_only_connects_to_the_ssh_port_is_no_operator() {
+    let Some(scene) = Scene::new("knocker", TOOLS) else { return };
+    let _ssh = Ssh::start(&scene);
+    let guard = scene.guard();
+    let knocker = scene.lab.inside(Node::Attacker, || {
+        let mut stream = std::net::TcpStream::connect((PBX, 22)).unwrap();
+        let mut banner = [0; 4];
+        std::io::Read::read_exact(&mut stream, &mut banner).unwrap();
+        assert_eq!(&banner, b"SSH-");
+        stream
+    });
+    let knocker = knocker.unwrap();
+    std::thread::sleep(Duration::from_millis(1200));
+    says(&guard, &["ban", &ATTACKER.to_string()], 0);
+    assert!(!scene.serves(Node::Attacker, SIP));
+    drop(knocker);
 }
 
 #[test]
