@@ -222,7 +222,7 @@ impl Book {
                         line: line.map(str::to_owned),
                     }));
                 }
-                Command::Ban { time, source, reason, until, level, .. } if !observe => {
+                Command::Ban { time, source, reason, until, level, scope, jail, .. } if !observe => {
                     // What counted for the ban stands before it.
                     let mut told = None;
                     let mut pieces = 0;
@@ -239,14 +239,14 @@ impl Book {
                     changes.push(Change::Ban(Ban {
                         source: Net::new(source.address(), 128),
                         by: By::Detector,
-                        reason: reason.as_str().to_owned(),
+                        reason: reason_of(*reason, jail.as_deref()),
                         detail: told.unwrap_or_default(),
                         since: at(*time),
                         until: Some(at(*until)),
                         first_seen: at(*time),
                         last_seen: at(*time),
                         level: *level,
-                        scope: Scope::SipPorts,
+                        scope: self::scope(*scope),
                         dropped: 0,
                         evidence: pieces,
                     }));

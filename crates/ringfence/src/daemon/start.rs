@@ -150,7 +150,7 @@ fn restore(force: &mut InForce, live: &mut Live, book: &mut Book) -> Result<Rest
         if row.ban.by == ledger::By::Detector {
             let until =
                 row.until.map_or(Duration::MAX, |until| Duration::from_micros(until.0.unsigned_abs()));
-            live.remember(row.ban.source.address(), row.ban.level, until);
+            live.remember(row.ban.source.address(), row.ban.level, until, row.scope);
         }
     })?;
     live.trust(book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
