@@ -6,6 +6,7 @@ use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::feed::Feed;
 use crate::iptables;
+use crate::jail::Jail;
 use crate::ruleset::{Family, Networks, RuleSet, Unproven};
 use crate::toml;
 
@@ -36,6 +37,7 @@ pub struct Policy {
     unproven: Unproven,
     detection: Detection,
     feeds: Vec<Feed>,
+    jails: Vec<Jail>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -55,14 +57,14 @@ impl Policy {
                 let detection = Detection::of_rules(&sets);
                 let (networks, warnings) = (Networks::default(), file.warnings);
                 let unproven = Unproven::default();
-                let feeds = Vec::new();
-                Ok(Self { source, language, sets, networks, unproven, detection, feeds, warnings })
+                let (feeds, jails) = (Vec::new(), Vec::new());
+                Ok(Self { source, language, sets, networks, unproven, detection, feeds, jails, warnings })
             }
             Language::Toml => {
-                let toml::TomlPolicy { sets, networks, unproven, detection, feeds, warnings } =
+                let toml::TomlPolicy { sets, networks, unproven, detection, feeds, jails, warnings } =
                     toml::parse(&source)?;
                 let sets = sets.into();
-                Ok(Self { source, language, sets, networks, unproven, detection, feeds, warnings })
+                Ok(Self { source, language, sets, networks, unproven, detection, feeds, jails, warnings })
             }
         }
     }
@@ -103,6 +105,11 @@ impl Policy {
     /// Block lists to ask for; a file of iptables-save has none.
     pub fn feeds(&self) -> &[Feed] {
         &self.feeds
+    }
+
+    /// Logs to search; a file of iptables-save has none.
+    pub fn jails(&self) -> &[Jail] {
+        &self.jails
     }
 
     /// Places where the policy stands but hardly does what its author meant.

@@ -23,6 +23,7 @@ pub use config::{Action, Config, Icmp, LogConfig, Place, Search, Service, Signat
 use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::feed::Feed;
+use crate::jail::Jail;
 use crate::ruleset::{Networks, RuleSet, Unproven};
 
 /// A policy in TOML, checked and compiled.
@@ -34,6 +35,7 @@ pub struct TomlPolicy {
     pub unproven: Unproven,
     pub detection: Detection,
     pub feeds: Vec<Feed>,
+    pub jails: Vec<Jail>,
     /// Places where the policy stands but hardly does what its author meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -48,6 +50,7 @@ pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
         unproven: config.unproven,
         detection: config.detection(),
         feeds: config.feeds,
+        jails: config.jails,
         warnings,
     })
 }

@@ -353,6 +353,19 @@ pub(crate) fn monotonic(until: Option<Time>) -> u64 {
     host::machine::monotonic().saturating_add(left.unsigned_abs().saturating_mul(1000))
 }
 
+/// What a ban covers, as the ledger has it.
+pub(crate) fn scope(scope: engine::Scope) -> Scope {
+    match scope {
+        engine::Scope::SipPorts => Scope::SipPorts,
+        engine::Scope::AllPorts => Scope::AllPorts,
+    }
+}
+
+/// What a ban is for: a detector, or the jail whose measure was full.
+pub(crate) fn reason_of(kind: engine::Kind, jail: Option<&str>) -> String {
+    jail.map_or_else(|| kind.as_str().to_owned(), |jail| format!("jail:{jail}"))
+}
+
 /// A time since the epoch, as the ledger has it.
 pub(crate) fn at(time: Duration) -> Time {
     Time(i64::try_from(time.as_micros()).unwrap_or(i64::MAX))

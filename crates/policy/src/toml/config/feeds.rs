@@ -66,11 +66,16 @@ fn feed(written: &file::Feed, reader: &mut Reader<'_>) -> Option<Feed> {
 }
 
 fn check_name(name: &Spanned<String>, reader: &mut Reader<'_>) {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if name.value.is_empty() || name.value.len() > LONGEST_NAME || !name.value.chars().all(is_plain) {
+    if !is_name(&name.value) {
         let help = format!("a name has letters, digits, `-` and `_`, at most {LONGEST_NAME} of them");
         reader.error(&name.span, format!("`{}` is no name for a feed", name.value), help);
     }
+}
+
+/// Whether something may have that name.
+pub(super) fn is_name(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(is_plain)
 }
 
 fn source(written: &file::Feed, reader: &mut Reader<'_>) -> Option<FeedSource> {
@@ -137,14 +142,15 @@ fn file(text: &str) -> Result<PathBuf, BadValue> {
     Ok(PathBuf::from(text))
 }
 
-fn period(text: &str, key: &str, (least, most): (Duration, Duration)) -> Result<Duration, BadValue> {
+pub(super) fn period(
+    text: &str,
+    key: &str,
+    (least, most): (Duration, Duration),
+) -> Result<Duration, BadValue> {
     let period = values::period(text)?;
     if !(least..=most).contains(&period) {
-        let help = format!(
-            "`{key}` is at least {} minute, and at most {} days",
-            least.as_secs() / 60,
-            most.as_secs() / 86_400
-        );
+        let shortest = if least.as_secs() < 60 { "second" } else { "minute" };
+        let help = format!("`{key}` is at least 1 {shortest}, and at most {} days", most.as_secs() / 86_400);
         return bad(format!("`{text}` is too {}", if period < least { "short" } else { "long" }), help);
     }
     Ok(period)

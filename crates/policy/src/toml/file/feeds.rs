@@ -47,7 +47,7 @@ fn feed(feeds: &dyn TableLike, name: &str, item: &Item, reader: &mut Reader<'_>)
     })
 }
 
-fn number(table: &dyn TableLike, key: &str, reader: &mut Reader<'_>) -> Option<Spanned<i64>> {
+pub(super) fn number(table: &dyn TableLike, key: &str, reader: &mut Reader<'_>) -> Option<Spanned<i64>> {
     let item = table.get(key)?;
     let span = span_of(item);
     let number = item.as_integer();
