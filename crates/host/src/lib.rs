@@ -9,6 +9,8 @@ pub mod error;
 pub mod event_log;
 /// Reading what others publish: lists by HTTP, and files.
 pub mod fetch;
+/// Log files that grow.
+pub mod follow;
 /// The kernel half: loading, attaching, reading back.
 pub mod gate;
 /// Who we are and what the machine has: privileges, kernel, interfaces.

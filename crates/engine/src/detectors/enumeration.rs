@@ -128,7 +128,7 @@ impl Enumeration {
     /// The PBX says that it was asked for an account that it does not know: as if the request had been seen on the wire, where
     /// the same request then is nothing new.
     pub(crate) fn told(
-        &mut self,
+        &self,
         scene: &Scene,
         name: &[u8],
         is_proof: bool,

@@ -78,7 +78,7 @@ impl Engine {
                 }
             }
             Fact::Unknown => {
-                if let Some(detector) = &mut self.detectors.enumeration {
+                if let Some(detector) = &self.detectors.enumeration {
                     detector.told(&scene, account.as_bytes(), is_proof, source, findings);
                 }
             }
