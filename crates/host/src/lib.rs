@@ -21,6 +21,8 @@ mod netlink;
 pub mod nft;
 /// Telling systemd.
 pub mod notify;
+/// What a banned source still has open.
+pub mod sever;
 /// Lines for the system's log.
 pub mod syslog;
 

@@ -33,12 +33,10 @@ fn failure(world: &mut World, peer: &str, jail: usize, account: &str) {
 }
 
 fn bans_of(world: &World) -> Vec<(String, Option<String>, Scope, u64)> {
-    let ban = |command: &Command| match command {
-        Command::Ban { time, source, until, scope, jail, .. } => {
-            let name = jail.as_ref().map(|name| name.to_string());
-            Some((source.to_string(), name, *scope, (*until - *time).as_secs()))
-        }
-        _ => None,
+    let ban = |command: &Command| {
+        let Command::Ban { time, source, until, scope, jail, .. } = command else { return None };
+        let name = jail.as_ref().map(|name| name.to_string());
+        Some((source.to_string(), name, *scope, (*until - *time).as_secs()))
     };
     world.commands.iter().filter_map(ban).collect()
 }
