@@ -13,6 +13,8 @@ pub mod fetch;
 pub mod follow;
 /// The kernel half: loading, attaching, reading back.
 pub mod gate;
+/// systemd's journal.
+pub mod journal;
 /// Who we are and what the machine has: privileges, kernel, interfaces.
 pub mod machine;
 /// Talking to the kernel about links, and hearing of them.

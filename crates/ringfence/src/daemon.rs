@@ -26,12 +26,16 @@ pub(crate) mod instance;
 mod live;
 /// Whether a policy locks the operator out.
 mod lockout;
+/// Logs that jails search.
+pub(crate) mod logs;
 /// What happened lately.
 mod recent;
 /// From the gate's events to log lines and JSON.
 mod report;
 /// The control socket's server.
 mod server;
+/// What is open when a ban begins.
+mod sever;
 /// Who is never banned.
 mod shelter;
 /// From arguments to a policy in force.
@@ -63,6 +67,7 @@ use self::feeds::Feeds;
 use self::force::{Events, InForce};
 use self::instance::Lock;
 use self::live::Live;
+use self::logs::{Logs, Ready};
 use self::recent::Recent;
 use self::report::Reporter;
 use self::talkers::Talkers;
@@ -86,6 +91,7 @@ pub(crate) struct Daemon {
     reporter: Reporter,
     book: Book,
     feeds: Feeds,
+    logs: Logs,
     recent: Recent,
     talkers: Talkers,
     /// What went on elsewhere comes back here.
@@ -186,14 +192,16 @@ impl Daemon {
     fn reload(&mut self, events: &mut AsyncFd<Events>) -> Result<Value, Exit> {
         host::notify::notify("RELOADING=1");
         let answer = match self.next_policy() {
-            Ok((next, policy)) => {
+            Ok((next, policy, jails)) => {
                 // What the old generation dropped is told in its own words.
                 self.drain(events.get_mut(), usize::MAX)?;
                 self.force = next;
                 self.feeds.follow(policy.feeds());
+                self.book.severer.guard(&policy.detection().ports);
                 if self.live.follow(&policy)? {
                     self.trust_again();
                 }
+                self.logs.follow(jails, &self.tasks)?;
                 *events = watch(self.force.take_events()?)
                     .map_err(|error| Exit::System(format!("cannot watch the gate: {error}")))?;
                 json!({ "ok": true, "message": format!("reloaded {}", self.args.policy.display()) })
@@ -220,9 +228,10 @@ impl Daemon {
         self.live.trust(self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
     }
 
-    fn next_policy(&mut self) -> Result<(InForce, Policy), Exit> {
+    fn next_policy(&mut self) -> Result<(InForce, Policy, Vec<Ready>), Exit> {
         let policy = read_policy(&self.args.policy)?;
         let plan = force::plan(&policy, self.args.observe)?;
+        let jails = logs::prepare(&policy)?;
         if !self.args.observe {
             lockout::check(&policy)?;
         }
@@ -231,7 +240,7 @@ impl Daemon {
             return Err(selection.refused.remove(0).into());
         }
         let next = self.force.next(&policy, plan, selection, &self.args)?;
-        Ok((next, policy))
+        Ok((next, policy, jails))
     }
 
     /// Guards what has come, and says so; what cannot be guarded is told once.

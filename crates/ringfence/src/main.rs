@@ -20,6 +20,8 @@ mod detection;
 mod duration;
 /// Exit statuses and the last words.
 mod exit;
+/// Where filters are.
+mod filter_files;
 /// What commands ask of the daemon.
 mod request;
 

@@ -12,6 +12,7 @@ use ledger::{Ban, BanRow, By, Change, Evidence, Ledger, Net, Reader, Scope, Time
 
 use super::clock;
 use super::report::timestamp;
+use super::sever::Severer;
 use super::shelter::Shelter;
 use crate::exit::Exit;
 
@@ -34,6 +35,8 @@ pub(crate) struct Book {
     other: Arc<Mutex<Reader>>,
     pub(crate) shelter: Shelter,
     dropped: HashMap<Net, u64>,
+    /// Whoever is banned loses what is open.
+    pub(crate) severer: Severer,
 }
 
 /// What was put back into the kernel.
@@ -71,6 +74,7 @@ impl Book {
             other: Arc::new(Mutex::new(other)),
             shelter: Shelter::default(),
             dropped: HashMap::new(),
+            severer: Severer::spawn()?,
         })
     }
 
@@ -121,6 +125,7 @@ impl Book {
 
     /// Writes to the ledger as soon as it can, however often it takes, and does not wait.
     pub(crate) fn write(&self, changes: Vec<Change>) {
+        self.sever(&changes);
         // What finds no room is counted there, and told by `status`.
         let _ = self.writer.post(changes);
     }
@@ -131,8 +136,18 @@ impl Book {
         changes: Vec<Change>,
         done: impl FnOnce(Result<(), ledger::Error>) + Send + 'static,
     ) {
+        self.sever(&changes);
         // Without room `done` is dropped, and with it the client's answer: it is told that there was none.
         let _ = self.writer.send(changes, done);
+    }
+
+    /// Every ban is in the kernel when it comes here.
+    fn sever(&self, changes: &[Change]) {
+        for change in changes {
+            if let Change::Ban(ban) = change {
+                self.severer.banned(ban.source, ban.scope);
+            }
+        }
     }
 
     /// Waits until what was written so far is on the disk, or cannot be; not for the daemon's own thread.
@@ -206,9 +221,9 @@ impl Book {
         }
     }
 
-    /// Writes down what the engine decided and what was done about it; `line` is the SIP line that it came from. What is
-    /// only observed is evidence, not a ban.
-    pub(crate) fn decided(&self, commands: &[Command], line: Option<&str>, observe: bool) {
+    /// What is to be written down of what the engine decided and what was done about it; `line` is the line that it came from.
+    /// What is only observed is evidence, not a ban.
+    pub(crate) fn decided(&self, commands: &[Command], line: Option<&str>, observe: bool) -> Vec<Change> {
         let mut changes = Vec::new();
         for command in commands {
             match command {
@@ -264,9 +279,7 @@ impl Book {
                 Command::Ban { .. } | Command::Trust { .. } | Command::Unlimit { .. } => {}
             }
         }
-        if !changes.is_empty() {
-            self.write(changes);
-        }
+        changes
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use engine::Command;
 use gate::layout::Event;
 use gate::{Family, Reason, Verdict};
+use ledger::Change;
 
 use super::force::Events;
 use super::{Daemon, book, clock};
@@ -49,9 +50,18 @@ impl Daemon {
     /// Does what the engine decided, tells it and writes it down; `line` is the SIP line that it came from. When only
     /// observing, it is told and not done.
     pub(super) fn obey(&mut self, line: Option<&str>) -> Result<(), Exit> {
+        let changes = self.carry_out(line)?;
+        if !changes.is_empty() {
+            self.book.write(changes);
+        }
+        Ok(())
+    }
+
+    /// As [`Daemon::obey`]; what is to be written down is returned.
+    pub(super) fn carry_out(&mut self, line: Option<&str>) -> Result<Vec<Change>, Exit> {
         let mut commands = self.live.take();
         if commands.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if !self.force.observe {
             commands.retain_mut(|command| {
@@ -68,8 +78,7 @@ impl Daemon {
         }
         self.reporter.decided(&commands);
         self.recent.decided(&commands);
-        self.book.decided(&commands, line, self.force.observe);
-        Ok(())
+        Ok(self.book.decided(&commands, line, self.force.observe))
     }
 }
 

@@ -163,6 +163,11 @@ impl Live {
         self.detection.remember(address, level, (until, scope), since_epoch(clock::now()));
     }
 
+    /// Something to tell that no detector saw.
+    pub(crate) fn tell(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+
     /// Takes what somebody else saw; what is to be done waits for [`Live::take`].
     pub(crate) fn hear(&mut self, testimony: &Testimony<'_>) {
         let commands = &mut self.commands;

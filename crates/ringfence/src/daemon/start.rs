@@ -15,10 +15,11 @@ use super::feeds::Feeds;
 use super::force::InForce;
 use super::instance::Instance;
 use super::live::Live;
+use super::logs::Logs;
 use super::recent::Recent;
 use super::report::Reporter;
 use super::talkers::Talkers;
-use super::{Daemon, book, clock, confirm, force, instance, lockout, say, server};
+use super::{Daemon, book, clock, confirm, force, instance, lockout, logs, say, server};
 use crate::cli::RunArgs;
 use crate::command::read_policy;
 use crate::exit::{Exit, draw};
@@ -29,6 +30,7 @@ impl Daemon {
         let mut args = args.clone();
         let policy = read_policy(&args.policy)?;
         let plan = force::plan(&policy, args.observe)?;
+        let jails = logs::prepare(&policy)?;
         host::machine::check()?;
         // What we write is for root alone.
         rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
@@ -56,6 +58,9 @@ impl Daemon {
                     ));
                 }
                 let (tasks, finished) = mpsc::channel(64);
+                book.severer.guard(&policy.detection().ports);
+                let mut logs = Logs::new(book.read(ledger::Reader::positions)?);
+                logs.follow(jails, &tasks)?;
                 Ok(Self {
                     args,
                     force,
@@ -63,6 +68,7 @@ impl Daemon {
                     reporter,
                     book,
                     feeds: Feeds::new(policy.feeds()),
+                    logs,
                     recent: Recent::default(),
                     talkers: Talkers::default(),
                     tasks,
