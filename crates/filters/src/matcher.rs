@@ -36,6 +36,7 @@ pub struct Failure {
     pub host: Host,
     /// Since the epoch: the line's date, that of the line before it, or now.
     pub time: Duration,
+    /// Perhaps an empty name.
     pub user: Option<String>,
     /// All whom a connection of several lines tried.
     pub users: Vec<String>,
@@ -214,8 +215,12 @@ impl Matcher {
             outcome.ignored = true;
             return;
         };
+        if merged.fields.has(Key::NoFail) {
+            outcome.ignored = true;
+            return;
+        }
         let Some((host, id)) = merged.fields.host() else { return };
-        let user = merged.fields.get(Key::User).filter(|user| !user.is_empty()).map(str::to_owned);
+        let user = merged.fields.get(Key::User).map(str::to_owned);
         let (users, lines) = (merged.users.into_iter().collect(), merged.lines);
         outcome.failures.push(Failure { host, time, user, users, id, regex: hit.regex, lines, other });
     }
@@ -239,7 +244,7 @@ impl Matcher {
                 start = from;
                 searched = Cow::Owned(format!("{}\n", text.get(from..to)?));
                 if keep {
-                    self.lines.replace(text.get(from..to)?);
+                    self.lines.replace(searched.trim_end_matches('\n'));
                 }
             }
         }

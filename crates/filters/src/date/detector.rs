@@ -39,6 +39,8 @@ struct Slot {
 /// A date in a line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Seen {
+    /// Where the match begins, which may be before it.
+    pub(crate) from: usize,
     /// What is cut out.
     pub(crate) start: usize,
     pub(crate) end: usize,
@@ -92,7 +94,7 @@ impl Detector {
     /// What the date says; `None` if there is no such time.
     pub(crate) fn time(&mut self, line: &str, seen: Seen, now: Duration, zone: &TimeZone) -> Option<Duration> {
         let template = self.forms.templates.get(seen.form)?;
-        let from = if template.anchored { 0 } else { seen.start };
+        let from = if template.anchored { 0 } else { seen.from };
         let mut found = std::mem::take(&mut self.found);
         let again = template.pattern.search_from(line, from, &mut found).unwrap_or(false);
         let time = if again { template.time(line, &found, now, zone) } else { None };
@@ -192,7 +194,7 @@ impl Detector {
             self.first_unused += 1;
         }
         self.last_slot = if slot != 0 && slot != self.last_slot { self.move_up(slot) } else { slot };
-        Seen { start: cut.0, end: cut.1, form }
+        Seen { from: start, start: cut.0, end: cut.1, form }
     }
 
     /// Moves a form to the front if it has earned that.

@@ -51,9 +51,14 @@ impl Lines {
         self.kept.iter().for_each(|line| text.push_str(&line.text));
     }
 
-    /// What the prefix leaves of them takes their place.
+    /// What the prefix leaves of them takes their place, as it does in fail2ban.
     pub(super) fn replace(&mut self, content: &str) {
-        let _ = content;
+        if self.most > 1 {
+            let whole = self.kept.back().map_or_else(String::new, |line| line.whole.clone());
+            self.kept.clear();
+            self.bytes = 0;
+            self.push(&whole, &format!("{content}\n"));
+        }
     }
 
     /// Which lines a match took, but for those that it skipped.
