@@ -15,6 +15,7 @@ pub mod iptables;
 pub mod plan;
 mod policy;
 pub mod ruleset;
+pub mod sensor;
 pub mod signature;
 pub mod toml;
 

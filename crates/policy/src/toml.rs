@@ -24,6 +24,7 @@ use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::feed::Feed;
 use crate::ruleset::{Networks, RuleSet, Unproven};
+use crate::sensor::{Hep, Manager};
 
 /// A policy in TOML, checked and compiled.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct TomlPolicy {
     pub unproven: Unproven,
     pub detection: Detection,
     pub feeds: Vec<Feed>,
+    pub managers: Vec<Manager>,
+    pub hep: Option<Hep>,
     /// Places where the policy stands but hardly does what its author meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -48,6 +51,8 @@ pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
         unproven: config.unproven,
         detection: config.detection(),
         feeds: config.feeds,
+        managers: config.managers,
+        hep: config.hep,
         warnings,
     })
 }

@@ -1,6 +1,7 @@
 //! The policy, checked: nothing optional is left, and everything in it has an effect.
 
 mod feeds;
+mod sensors;
 mod services;
 mod signatures;
 
@@ -19,6 +20,7 @@ use crate::iptables::names;
 use crate::ruleset::{
     Family, HeaderText, InterfaceName, Limit, Line, Network, Networks, Rate, RejectWith, Text, Unproven,
 };
+use crate::sensor::{Hep, Manager};
 
 /// Everything that a policy says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,6 +37,8 @@ pub struct Config {
     pub unproven: Unproven,
     pub detect: engine::Settings,
     pub feeds: Vec<Feed>,
+    pub managers: Vec<Manager>,
+    pub hep: Option<Hep>,
 }
 
 impl Config {
@@ -179,6 +183,8 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
         unproven: file.unproven.map_or(defaults::UNPROVEN, |written| unproven(&written, reader)),
         detect: file.detect,
         feeds: feeds::check(file.feeds, reader),
+        managers: sensors::managers(file.managers, reader),
+        hep: file.hep.and_then(|written| sensors::hep(&written, reader)),
     }
 }
 
@@ -205,6 +211,16 @@ fn unproven(file: &file::Unproven, reader: &mut Reader<'_>) -> Unproven {
 
 fn place(span: &std::ops::Range<usize>, reader: &Reader<'_>) -> Place {
     Place(reader.line(span))
+}
+
+/// The name of a feed or a manager.
+fn check_name(name: &Spanned<String>, of: &str, reader: &mut Reader<'_>) {
+    const LONGEST: usize = 32;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if name.value.is_empty() || name.value.len() > LONGEST || !name.value.chars().all(is_plain) {
+        let help = format!("a name has letters, digits, `-` and `_`, at most {LONGEST} of them");
+        reader.error(&name.span, format!("`{}` is no name for {of}", name.value), help);
+    }
 }
 
 /// One of some words.

@@ -113,3 +113,6 @@ pub(super) const FEED_EVERY: Duration = Duration::from_secs(6 * 3_600);
 pub(super) const FEED_TIME: Duration = Duration::from_secs(24 * 3_600);
 /// A tenth of what the kernel has room for.
 pub(super) const FEED_MOST: usize = 100_000;
+
+/// Whatever is not 0; receivers show it, to tell agents apart.
+pub(super) const CAPTURE_ID: u32 = 2001;

@@ -2,12 +2,14 @@
 
 mod detect;
 mod feeds;
+mod sensors;
 
 use std::ops::RangeInclusive;
 
 use toml_edit::{Document, Item, TableLike};
 
 pub(super) use self::feeds::Feed;
+pub(super) use self::sensors::{Hep, Manager};
 use super::reader::{List, Reader, Span, Spanned, key_span, span_of};
 use super::values;
 use crate::ruleset::{InterfaceName, Network};
@@ -30,6 +32,9 @@ pub(super) struct File {
     pub(super) unproven: Option<Unproven>,
     /// With the place of the whole.
     pub(super) feeds: Option<(Vec<Feed>, Span)>,
+    /// With the place of the whole.
+    pub(super) managers: Option<(Vec<Manager>, Span)>,
+    pub(super) hep: Option<Hep>,
 }
 
 /// Networks of both families.
@@ -86,7 +91,7 @@ pub(super) struct Unproven {
     pub(super) all: Option<Spanned<String>>,
 }
 
-const TOP: [&str; 13] = [
+const TOP: [&str; 15] = [
     "default",
     "refuse-with",
     "forward",
@@ -100,6 +105,8 @@ const TOP: [&str; 13] = [
     "unproven",
     "detect",
     "feeds",
+    "managers",
+    "hep",
 ];
 const SERVICE: [&str; 5] = ["tcp", "udp", "from", "interface", "inspect"];
 const SIGNATURE: [&str; 7] = ["name", "header", "text", "hex", "regex", "ignore-case", "log-prefix"];
@@ -133,6 +140,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<File> {
         limits: table.get("limits").map(|item| limits(item, reader)).unwrap_or_default(),
         unproven: table.get("unproven").map(|item| unproven(item, reader)),
         feeds: table.get("feeds").map(|item| feeds::read(item, reader)),
+        managers: table.get("managers").map(|item| sensors::managers(item, reader)),
+        hep: table.get("hep").and_then(|item| sensors::hep(item, reader)),
     })
 }
 
