@@ -11,14 +11,20 @@ pub mod event_log;
 pub mod fetch;
 /// The kernel half: loading, attaching, reading back.
 pub mod gate;
+/// Copies of SIP messages: received from others, and sent to others.
+pub mod hep;
 /// Who we are and what the machine has: privileges, kernel, interfaces.
 pub mod machine;
+/// Connections to PBXs that tell who tries to get in.
+pub mod manager;
 /// Talking to the kernel about links, and hearing of them.
 mod netlink;
 /// The nftables table.
 pub mod nft;
 /// Telling systemd.
 pub mod notify;
+/// Passwords, and the files that they are in.
+pub mod secret;
 /// Lines for the system's log.
 pub mod syslog;
 
