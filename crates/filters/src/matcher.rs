@@ -173,7 +173,14 @@ impl Matcher {
         self.detector.last_form()
     }
 
-    fn judge(&mut self, line: &str, candidates: Candidates, time: Duration, now: Duration, outcome: &mut Outcome) {
+    fn judge(
+        &mut self,
+        line: &str,
+        candidates: Candidates,
+        time: Duration,
+        now: Duration,
+        outcome: &mut Outcome,
+    ) {
         let mut text = std::mem::take(&mut self.text);
         if self.filter.max_lines() > 1 {
             self.lines.push(line, &text);
@@ -202,7 +209,8 @@ impl Matcher {
         }
         let Some(hit) = self.first_hit(text, candidates, outcome, true) else { return };
         let told = self.lines.told(line, &hit.matched);
-        let shown = if hit.matched.several { self.lines.text(&hit.matched) } else { hit.matched.searched.clone() };
+        let shown =
+            if hit.matched.several { self.lines.text(&hit.matched) } else { hit.matched.searched.clone() };
         if !self.filter.ignored.is_empty() && self.is_ignored(&shown, outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);
@@ -231,7 +239,13 @@ impl Matcher {
     }
 
     /// The first expression that matches, after the prefix.
-    fn first_hit(&mut self, text: &str, candidates: Candidates, outcome: &mut Outcome, keep: bool) -> Option<Hit> {
+    fn first_hit(
+        &mut self,
+        text: &str,
+        candidates: Candidates,
+        outcome: &mut Outcome,
+        keep: bool,
+    ) -> Option<Hit> {
         let mut base = Fields::default();
         let mut start = 0;
         let mut searched = Cow::Borrowed(text);
@@ -248,7 +262,9 @@ impl Matcher {
                 }
             }
         }
-        for (regex, pattern) in self.filter.failures.iter().enumerate().filter(|(regex, _)| candidates.has(*regex)) {
+        for (regex, pattern) in
+            self.filter.failures.iter().enumerate().filter(|(regex, _)| candidates.has(*regex))
+        {
             if !matches(pattern, &searched, &mut self.found, outcome) {
                 continue;
             }

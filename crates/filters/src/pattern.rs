@@ -134,7 +134,9 @@ impl Pattern {
                 if loose.search_half(&input(text, from)).is_none() {
                     return Ok(false);
                 }
-                let Some(captures) = exact.captures_from_pos(text, from).map_err(|_| GaveUp)? else { return Ok(false) };
+                let Some(captures) = exact.captures_from_pos(text, from).map_err(|_| GaveUp)? else {
+                    return Ok(false);
+                };
                 let spans = captures.iter().map(|group| group.map(|group| (group.start(), group.end())));
                 found.take(&self.groups, spans);
                 Ok(true)
@@ -145,7 +147,9 @@ impl Pattern {
     /// Where the whole of it matches first, without the groups; only of expressions that do not look round.
     pub(crate) fn find_from(&self, text: &str, from: usize) -> Option<(usize, usize)> {
         match &self.engine {
-            Engine::Plain(regex) => regex.search(&input(text, from)).map(|found| (found.start(), found.end())),
+            Engine::Plain(regex) => {
+                regex.search(&input(text, from)).map(|found| (found.start(), found.end()))
+            }
             Engine::Fancy { .. } => None,
         }
     }

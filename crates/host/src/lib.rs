@@ -13,16 +13,22 @@ pub mod fetch;
 pub mod follow;
 /// The kernel half: loading, attaching, reading back.
 pub mod gate;
+/// Copies of SIP messages: received from others, and sent to others.
+pub mod hep;
 /// systemd's journal.
 pub mod journal;
 /// Who we are and what the machine has: privileges, kernel, interfaces.
 pub mod machine;
+/// Connections to PBXs that tell who tries to get in.
+pub mod manager;
 /// Talking to the kernel about links, and hearing of them.
 mod netlink;
 /// The nftables table.
 pub mod nft;
 /// Telling systemd.
 pub mod notify;
+/// Passwords, and the files that they are in.
+pub mod secret;
 /// What a banned source still has open.
 pub mod sever;
 /// Lines for the system's log.

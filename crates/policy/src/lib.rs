@@ -16,6 +16,7 @@ pub mod jail;
 pub mod plan;
 mod policy;
 pub mod ruleset;
+pub mod sensor;
 pub mod signature;
 pub mod toml;
 

@@ -8,6 +8,7 @@ use crate::feed::Feed;
 use crate::iptables;
 use crate::jail::Jail;
 use crate::ruleset::{Family, Networks, RuleSet, Unproven};
+use crate::sensor::{Hep, Manager};
 use crate::toml;
 
 /// The language of a policy file, told by its content.
@@ -38,6 +39,8 @@ pub struct Policy {
     detection: Detection,
     feeds: Vec<Feed>,
     jails: Vec<Jail>,
+    managers: Vec<Manager>,
+    hep: Option<Hep>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -54,17 +57,35 @@ impl Policy {
             Language::Iptables => {
                 let file = iptables::parse_source(Arc::clone(&source))?;
                 let sets: Vec<RuleSet> = [file.ipv4, file.ipv6].into_iter().flatten().collect();
-                let detection = Detection::of_rules(&sets);
-                let (networks, warnings) = (Networks::default(), file.warnings);
-                let unproven = Unproven::default();
-                let (feeds, jails) = (Vec::new(), Vec::new());
-                Ok(Self { source, language, sets, networks, unproven, detection, feeds, jails, warnings })
+                Ok(Self {
+                    source,
+                    language,
+                    detection: Detection::of_rules(&sets),
+                    sets,
+                    networks: Networks::default(),
+                    unproven: Unproven::default(),
+                    feeds: Vec::new(),
+                    jails: Vec::new(),
+                    managers: Vec::new(),
+                    hep: None,
+                    warnings: file.warnings,
+                })
             }
             Language::Toml => {
-                let toml::TomlPolicy { sets, networks, unproven, detection, feeds, jails, warnings } =
-                    toml::parse(&source)?;
-                let sets = sets.into();
-                Ok(Self { source, language, sets, networks, unproven, detection, feeds, jails, warnings })
+                let toml = toml::parse(&source)?;
+                Ok(Self {
+                    source,
+                    language,
+                    sets: toml.sets.into(),
+                    networks: toml.networks,
+                    unproven: toml.unproven,
+                    detection: toml.detection,
+                    feeds: toml.feeds,
+                    jails: toml.jails,
+                    managers: toml.managers,
+                    hep: toml.hep,
+                    warnings: toml.warnings,
+                })
             }
         }
     }
@@ -110,6 +131,16 @@ impl Policy {
     /// Logs to search; a file of iptables-save has none.
     pub fn jails(&self) -> &[Jail] {
         &self.jails
+    }
+
+    /// PBXs that tell who tries to get in; a file of iptables-save has none.
+    pub fn managers(&self) -> &[Manager] {
+        &self.managers
+    }
+
+    /// Copies of SIP messages, if the policy has any to do with them.
+    pub fn hep(&self) -> Option<&Hep> {
+        self.hep.as_ref()
     }
 
     /// Places where the policy stands but hardly does what its author meant.

@@ -8,7 +8,7 @@ mod credits;
 mod header;
 mod memory;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 pub use credits::{HASHLIMIT_SCALE, HashCredits, LIMIT_SCALE, LimitCredits};
@@ -254,6 +254,15 @@ pub struct Network {
 }
 
 impl Network {
+    /// This host, as it speaks with itself.
+    pub const LOOPBACK: [Self; 2] = [
+        Self {
+            address: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)),
+            mask: IpAddr::V4(Ipv4Addr::new(255, 0, 0, 0)),
+        },
+        Self { address: IpAddr::V6(Ipv6Addr::LOCALHOST), mask: IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)) },
+    ];
+
     /// Whether `address` is in it; an address of the other family never is.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (address, self.address, self.mask) {

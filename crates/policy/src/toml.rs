@@ -25,6 +25,7 @@ use crate::diagnostic::{Diagnostic, Source};
 use crate::feed::Feed;
 use crate::jail::Jail;
 use crate::ruleset::{Networks, RuleSet, Unproven};
+use crate::sensor::{Hep, Manager};
 
 /// A policy in TOML, checked and compiled.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct TomlPolicy {
     pub detection: Detection,
     pub feeds: Vec<Feed>,
     pub jails: Vec<Jail>,
+    pub managers: Vec<Manager>,
+    pub hep: Option<Hep>,
     /// Places where the policy stands but hardly does what its author meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -51,6 +54,8 @@ pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
         detection: config.detection(),
         feeds: config.feeds,
         jails: config.jails,
+        managers: config.managers,
+        hep: config.hep,
         warnings,
     })
 }

@@ -76,7 +76,11 @@ impl Groups {
             }
         }
         for (key, group) in &self.parts {
-            let joined = [fields.get(*key), found.text(text, *group)].into_iter().flatten().collect::<Vec<_>>().join(", ");
+            let joined = [fields.get(*key), found.text(text, *group)]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", ");
             fields.set(*key, Some(&joined));
         }
         fields
@@ -102,7 +106,8 @@ fn key(name: &str) -> Option<Key> {
 
 /// `user_1`
 fn numbered(name: &str) -> Option<Key> {
-    let plain = name.rsplit_once('_').filter(|(_, number)| number.chars().all(|letter| letter.is_ascii_digit()));
+    let plain =
+        name.rsplit_once('_').filter(|(_, number)| number.chars().all(|letter| letter.is_ascii_digit()));
     key(plain.map_or(name, |(plain, _)| plain))
 }
 

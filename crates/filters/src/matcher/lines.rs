@@ -74,8 +74,12 @@ impl Lines {
         let skipped = groups.skipped.iter().filter_map(|group| found.text(text, *group));
         let mut from = first;
         for line in skipped.flat_map(str::lines) {
-            let place = (from..=last).find(|place| self.kept.get(*place).is_some_and(|kept| kept.text.trim_end_matches('\n') == line));
-            if let Some((place, taken)) = place.and_then(|place| taken.get_mut(place).map(|taken| (place, taken))) {
+            let place = (from..=last).find(|place| {
+                self.kept.get(*place).is_some_and(|kept| kept.text.trim_end_matches('\n') == line)
+            });
+            if let Some((place, taken)) =
+                place.and_then(|place| taken.get_mut(place).map(|taken| (place, taken)))
+            {
                 *taken = false;
                 from = place + 1;
             }

@@ -64,7 +64,12 @@ impl Screen {
         }
         let build = |kind| {
             let mut builder = AhoCorasick::builder();
-            builder.ascii_case_insensitive(screen.fold).match_kind(MatchKind::Standard).kind(kind).build(&texts).ok()
+            builder
+                .ascii_case_insensitive(screen.fold)
+                .match_kind(MatchKind::Standard)
+                .kind(kind)
+                .build(&texts)
+                .ok()
         };
         (screen.any, screen.all) = (build(None), build(Some(AhoCorasickKind::DFA)));
         screen
@@ -102,6 +107,10 @@ impl Screen {
                 }
             }
         }
-        if self.prefix && candidates.0 & PREFIX.0 == 0 { Candidates::default() } else { Candidates(candidates.0 & !PREFIX.0) }
+        if self.prefix && candidates.0 & PREFIX.0 == 0 {
+            Candidates::default()
+        } else {
+            Candidates(candidates.0 & !PREFIX.0)
+        }
     }
 }

@@ -2,22 +2,46 @@
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Node {
     Empty,
-    Literal { letter: char, fold: bool },
+    Literal {
+        letter: char,
+        fold: bool,
+    },
     /// `.`, and whether it takes a line end.
-    Any { all: bool },
+    Any {
+        all: bool,
+    },
     Class(Class),
     Look(Look),
     /// A capturing group, from 1.
-    Group { index: usize, node: Box<Node> },
+    Group {
+        index: usize,
+        node: Box<Node>,
+    },
     /// `(?=…)` and its kin.
-    Around { behind: bool, negated: bool, node: Box<Node> },
+    Around {
+        behind: bool,
+        negated: bool,
+        node: Box<Node>,
+    },
     /// `\1`, `(?P=name)`
-    Back { index: usize, fold: bool },
+    Back {
+        index: usize,
+        fold: bool,
+    },
     /// `(?(1)yes|no)`
-    If { index: usize, yes: Box<Node>, no: Box<Node> },
+    If {
+        index: usize,
+        yes: Box<Node>,
+        no: Box<Node>,
+    },
     /// `(?>…)`
     Atomic(Box<Node>),
-    Repeat { node: Box<Node>, min: u32, max: Option<u32>, greed: Greed },
+    Repeat {
+        node: Box<Node>,
+        min: u32,
+        max: Option<u32>,
+        greed: Greed,
+    },
     Concat(Vec<Node>),
     Either(Vec<Node>),
 }
@@ -95,8 +119,16 @@ impl Node {
     pub(crate) fn each(&self, call: &mut impl FnMut(&Self)) {
         call(self);
         match self {
-            Self::Empty | Self::Literal { .. } | Self::Any { .. } | Self::Class(_) | Self::Look(_) | Self::Back { .. } => {}
-            Self::Group { node, .. } | Self::Around { node, .. } | Self::Atomic(node) | Self::Repeat { node, .. } => node.each(call),
+            Self::Empty
+            | Self::Literal { .. }
+            | Self::Any { .. }
+            | Self::Class(_)
+            | Self::Look(_)
+            | Self::Back { .. } => {}
+            Self::Group { node, .. }
+            | Self::Around { node, .. }
+            | Self::Atomic(node)
+            | Self::Repeat { node, .. } => node.each(call),
             Self::If { yes, no, .. } => {
                 yes.each(call);
                 no.each(call);

@@ -25,17 +25,19 @@ fn node(tree: Node) -> Node {
 fn row(nodes: Vec<Node>) -> Node {
     let found = nodes.iter().enumerate().find_map(|(at, node)| {
         let Node::Group { index, node } = node else { return None };
-        let last = nodes.iter().rposition(|node| matches!(node, Node::Back { index: back, .. } if back == index))?;
+        let last =
+            nodes.iter().rposition(|node| matches!(node, Node::Back { index: back, .. } if back == index))?;
         Some((at, *index, letters(node)?, last))
     });
     let Some((first, group, letters, last)) = found else { return Node::Concat(nodes) };
     let branch = |letter: char| {
         let literal = Node::Literal { letter, fold: false };
-        let nodes = nodes.iter().enumerate().skip(first).take(last + 1 - first).map(|(at, node)| match node {
-            _ if at == first => Node::Group { index: group, node: Box::new(literal.clone()) },
-            Node::Back { index, .. } if *index == group => literal.clone(),
-            node => node.clone(),
-        });
+        let nodes =
+            nodes.iter().enumerate().skip(first).take(last + 1 - first).map(|(at, node)| match node {
+                _ if at == first => Node::Group { index: group, node: Box::new(literal.clone()) },
+                Node::Back { index, .. } if *index == group => literal.clone(),
+                node => node.clone(),
+            });
         Node::Concat(nodes.collect())
     };
     let mut row: Vec<Node> = nodes.get(..first).unwrap_or_default().to_vec();
@@ -91,7 +93,9 @@ fn begins_with_word(node: &Node) -> Option<bool> {
         }
         Node::Either(nodes) => all(nodes.iter().map(begins_with_word).collect()),
         Node::Concat(nodes) => nodes.iter().map(begins_with_word).find(Option::is_some).flatten(),
-        Node::Any { .. } | Node::Around { .. } | Node::Back { .. } | Node::If { .. } | Node::Atomic(_) => Some(false),
+        Node::Any { .. } | Node::Around { .. } | Node::Back { .. } | Node::If { .. } | Node::Atomic(_) => {
+            Some(false)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod feeds;
 mod jails;
+mod sensors;
 mod services;
 mod signatures;
 
@@ -21,6 +22,7 @@ use crate::jail::Jail;
 use crate::ruleset::{
     Family, HeaderText, InterfaceName, Limit, Line, Network, Networks, Rate, RejectWith, Text, Unproven,
 };
+use crate::sensor::{Hep, Manager};
 
 /// Everything that a policy says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub detect: engine::Settings,
     pub feeds: Vec<Feed>,
     pub jails: Vec<Jail>,
+    pub managers: Vec<Manager>,
+    pub hep: Option<Hep>,
 }
 
 impl Config {
@@ -185,6 +189,8 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
         detect: file.detect,
         feeds: feeds::check(file.feeds, reader),
         jails: jails::check(file.jails, reader),
+        managers: sensors::managers(file.managers, reader),
+        hep: file.hep.and_then(|written| sensors::hep(&written, reader)),
     }
 }
 
@@ -211,6 +217,16 @@ fn unproven(file: &file::Unproven, reader: &mut Reader<'_>) -> Unproven {
 
 fn place(span: &std::ops::Range<usize>, reader: &Reader<'_>) -> Place {
     Place(reader.line(span))
+}
+
+/// The name of a feed or a manager.
+fn check_name(name: &Spanned<String>, of: &str, reader: &mut Reader<'_>) {
+    const LONGEST: usize = 32;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if name.value.is_empty() || name.value.len() > LONGEST || !name.value.chars().all(is_plain) {
+        let help = format!("a name has letters, digits, `-` and `_`, at most {LONGEST} of them");
+        reader.error(&name.span, format!("`{}` is no name for {of}", name.value), help);
+    }
 }
 
 /// One of some words.

@@ -117,3 +117,5 @@ pub(super) const FEED_MOST: usize = 100_000;
 /// As fail2ban ships them.
 pub(super) const JAIL_FAILURES: u16 = 5;
 pub(super) const JAIL_WITHIN: Duration = Duration::from_secs(600);
+/// Whatever is not 0; receivers show it, to tell agents apart.
+pub(super) const CAPTURE_ID: u32 = 2001;

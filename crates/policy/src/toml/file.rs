@@ -3,6 +3,7 @@
 mod detect;
 mod feeds;
 mod jails;
+mod sensors;
 
 use std::ops::RangeInclusive;
 
@@ -10,6 +11,7 @@ use toml_edit::{Document, Item, TableLike};
 
 pub(super) use self::feeds::Feed;
 pub(super) use self::jails::Jail;
+pub(super) use self::sensors::{Hep, Manager};
 use super::reader::{List, Reader, Span, Spanned, key_span, span_of};
 use super::values;
 use crate::ruleset::{InterfaceName, Network};
@@ -33,6 +35,9 @@ pub(super) struct File {
     /// With the place of the whole.
     pub(super) feeds: Option<(Vec<Feed>, Span)>,
     pub(super) jails: Option<(Vec<Jail>, Span)>,
+    /// With the place of the whole.
+    pub(super) managers: Option<(Vec<Manager>, Span)>,
+    pub(super) hep: Option<Hep>,
 }
 
 /// Networks of both families.
@@ -89,7 +94,7 @@ pub(super) struct Unproven {
     pub(super) all: Option<Spanned<String>>,
 }
 
-const TOP: [&str; 14] = [
+const TOP: [&str; 16] = [
     "default",
     "refuse-with",
     "forward",
@@ -104,6 +109,8 @@ const TOP: [&str; 14] = [
     "detect",
     "feeds",
     "jails",
+    "managers",
+    "hep",
 ];
 const SERVICE: [&str; 5] = ["tcp", "udp", "from", "interface", "inspect"];
 const SIGNATURE: [&str; 7] = ["name", "header", "text", "hex", "regex", "ignore-case", "log-prefix"];
@@ -138,6 +145,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<File> {
         unproven: table.get("unproven").map(|item| unproven(item, reader)),
         feeds: table.get("feeds").map(|item| feeds::read(item, reader)),
         jails: table.get("jails").map(|item| jails::read(item, reader)),
+        managers: table.get("managers").map(|item| sensors::managers(item, reader)),
+        hep: table.get("hep").and_then(|item| sensors::hep(item, reader)),
     })
 }
 

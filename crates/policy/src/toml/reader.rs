@@ -119,6 +119,16 @@ impl<'s> Reader<'s> {
         value.map(|value| Spanned { value, span })
     }
 
+    pub(super) fn number(&mut self, table: &dyn TableLike, key: &str, shape: &str) -> Option<Spanned<i64>> {
+        let item = table.get(key)?;
+        let span = span_of(item);
+        let number = item.as_integer();
+        if number.is_none() {
+            self.wrong_type(item, &span, &format!("`{key}`"), "a whole number", shape);
+        }
+        number.map(|value| Spanned { value, span })
+    }
+
     /// The elements of a list, each read by `read`.
     pub(super) fn list<T>(
         &mut self,

@@ -8,6 +8,7 @@ use crate::plan::Plan;
 use crate::plan::nft::{Mode, Tag};
 use crate::policy::{Language, Policy};
 use crate::ruleset::{ChainId, Family, Match, RejectWith, Rule, RuleSet, Target};
+use crate::sensor::{Secret, Server};
 
 fn policy(text: &str) -> Policy {
     Policy::parse("policy.toml", text.as_bytes().to_vec())
@@ -345,4 +346,45 @@ fn feeds_are_read_with_their_defaults() {
             "bans end before the list is asked for again",
         ]
     );
+}
+
+#[test]
+fn managers_are_read_with_their_defaults() {
+    let text = "[managers.pbx]\nkind = \"asterisk\"\nuser = \"ringfence\"\nsecret-file = \"/etc/ringfence/manager.secret\"\n\
+        [managers.switch]\nkind = \"freeswitch\"\naddress = \"192.0.2.1\"\nsecret = \"ClueCon\"\ntls = true\n\
+        ca-file = \"/etc/ringfence/ca.pem\"\ntls-name = \"switch.example.net\"\n";
+    let policy = policy(text);
+    assert_eq!(policy.warnings(), []);
+    let [pbx, switch] = policy.managers() else { panic!("{:?}", policy.managers()) };
+    assert_eq!((pbx.name.as_str(), pbx.kind, pbx.user.as_str()), ("pbx", Server::Asterisk, "ringfence"));
+    assert_eq!((pbx.address, &pbx.tls), ("127.0.0.1:5038".parse().unwrap(), &None));
+    assert_eq!(pbx.secret, Secret::File("/etc/ringfence/manager.secret".into()));
+    assert_eq!((switch.address, switch.user.as_str()), ("192.0.2.1:8021".parse().unwrap(), ""));
+    assert_eq!(switch.tls.as_ref().unwrap().name.as_deref(), Some("switch.example.net"));
+    assert!(!format!("{switch:?}").contains("ClueCon"), "no secret is shown");
+    assert_eq!(
+        warnings(
+            "[managers.pbx]\nkind = \"asterisk\"\naddress = \"192.0.2.1\"\nuser = \"a\"\nsecret = \"b\"\n"
+        ),
+        ["whoever is on the way can say anything in the manager's name"]
+    );
+}
+
+#[test]
+fn hep_is_read_with_its_defaults() {
+    assert_eq!(policy("").hep(), None);
+    let here = policy("[hep]\nlisten = [\"127.0.0.1\", \"[::1]:9061\"]\n");
+    assert_eq!(here.warnings(), []);
+    let hep = here.hep().unwrap();
+    assert_eq!(hep.listen, ["127.0.0.1:9060".parse().unwrap(), "[::1]:9061".parse().unwrap()]);
+    assert_eq!((hep.udp, hep.tcp, hep.capture_id), (true, false, 2001));
+    assert!(hep.senders.iter().any(|network| network.contains("127.0.0.1".parse().unwrap())));
+    assert!(hep.senders.iter().any(|network| network.contains("::1".parse().unwrap())));
+    let text = "[hep]\nlisten = [\"0.0.0.0:9060\"]\ntransports = [\"tcp\"]\nsenders = [\"192.0.2.0/24\"]\n";
+    assert_eq!(warnings(text), ["whoever can send under a sender's address can say anything of anybody"]);
+    let with_password = policy(&format!("{text}password = \"s3cret\"\nexport-to = \"192.0.2.9\"\n"));
+    assert_eq!(with_password.warnings(), []);
+    let hep = with_password.hep().unwrap();
+    assert_eq!((hep.udp, hep.tcp, hep.export_to), (false, true, Some("192.0.2.9:9060".parse().unwrap())));
+    assert!(!format!("{hep:?}").contains("s3cret"), "no secret is shown");
 }

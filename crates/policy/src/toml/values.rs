@@ -1,7 +1,8 @@
 //! Ports, networks, interfaces, rates and bytes, from their written form.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml_edit::Value;
@@ -219,4 +220,27 @@ pub(super) fn period(text: &str) -> Result<Duration, BadValue> {
         rest = letters.as_str().trim_start();
     }
     Ok(Duration::from_secs(seconds))
+}
+
+/// `127.0.0.1:5038`, `[::1]:5038`, or an address alone for the usual port.
+pub(super) fn socket(text: &str, port: u16) -> Result<SocketAddr, BadValue> {
+    let alone = text.trim_matches(['[', ']']).parse::<IpAddr>().map(|address| SocketAddr::new(address, port));
+    match text.parse::<SocketAddr>().or(alone) {
+        Ok(socket) if socket.port() != 0 => Ok(socket),
+        Ok(_) | Err(_) => {
+            let help = match text.bytes().any(|byte| byte.is_ascii_alphabetic()) && !text.starts_with('[') {
+                true => "names are not looked up, as their addresses change; write the address".to_owned(),
+                false => format!("write it as `\"127.0.0.1:{port}\"` or `\"[2001:db8::1]:{port}\"`"),
+            };
+            bad(format!("`{text}` is no address with a port"), help)
+        }
+    }
+}
+
+/// An absolute path.
+pub(super) fn path(text: &str) -> Result<PathBuf, BadValue> {
+    if !text.starts_with('/') || text.contains('\0') {
+        return bad(format!("`{text}` is no absolute path"), "write the whole path, from `/` on");
+    }
+    Ok(PathBuf::from(text))
 }

@@ -1,11 +1,10 @@
 //! `[feeds.NAME]`, checked.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use feeds::Format;
 
-use super::word;
+use super::{check_name, word};
 use crate::feed::{Feed, FeedSource};
 use crate::toml::defaults;
 use crate::toml::file;
@@ -14,8 +13,7 @@ use crate::toml::values::{self, BadValue, bad};
 
 /// Feeds of one policy.
 const MOST_FEEDS: usize = 64;
-/// Letters of a name, and of a reason.
-const LONGEST_NAME: usize = 32;
+/// Letters of a reason.
 const LONGEST_REASON: usize = 100;
 /// How often a list may be asked for. Servers shut out who asks more often.
 const EVERY: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(30 * 86_400));
@@ -35,7 +33,7 @@ fn feed(written: &file::Feed, reader: &mut Reader<'_>) -> Option<Feed> {
     const PORTS: [(&str, bool); 2] = [("sip", false), ("all", true)];
     const AUTO: (&str, Option<Format>) = ("auto", None);
     let [first, second, third] = Format::ALL.map(|format| (format.as_str(), Some(format)));
-    check_name(&written.name, reader);
+    check_name(&written.name, "a feed", reader);
     let source = source(written, reader);
     let mut period = |written: &Option<Spanned<String>>, key: &str, bounds, default| {
         let Some(written) = written else { return default };
@@ -65,19 +63,6 @@ fn feed(written: &file::Feed, reader: &mut Reader<'_>) -> Option<Feed> {
     })
 }
 
-fn check_name(name: &Spanned<String>, reader: &mut Reader<'_>) {
-    if !is_name(&name.value) {
-        let help = format!("a name has letters, digits, `-` and `_`, at most {LONGEST_NAME} of them");
-        reader.error(&name.span, format!("`{}` is no name for a feed", name.value), help);
-    }
-}
-
-/// Whether something may have that name.
-pub(super) fn is_name(text: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(is_plain)
-}
-
 fn source(written: &file::Feed, reader: &mut Reader<'_>) -> Option<FeedSource> {
     match (&written.url, &written.file) {
         (Some(url), None) => {
@@ -89,7 +74,7 @@ fn source(written: &file::Feed, reader: &mut Reader<'_>) -> Option<FeedSource> {
             Some(FeedSource::Url(read.value))
         }
         (None, Some(file)) => {
-            let path = reader.value(&file.span, self::file(&file.value))?;
+            let path = reader.value(&file.span, values::path(&file.value))?;
             Some(FeedSource::File(path.value))
         }
         (Some(_), Some(file)) => {
@@ -133,13 +118,6 @@ fn is_in_the_clear(url: &str) -> bool {
     };
     let is_here = authority(url).is_some_and(|authority| here.iter().any(|host| is_host(authority, host)));
     url.starts_with("http://") && !is_here
-}
-
-fn file(text: &str) -> Result<PathBuf, BadValue> {
-    if !text.starts_with('/') || text.contains('\0') {
-        return bad(format!("`{text}` is no absolute path"), "write the whole path, from `/` on");
-    }
-    Ok(PathBuf::from(text))
 }
 
 pub(super) fn period(

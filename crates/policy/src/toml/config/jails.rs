@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::feeds::{is_name, period};
-use super::word;
+use super::feeds::period;
+use super::{check_name, word};
 use crate::jail::{Jail, Logs};
 use crate::toml::defaults;
 use crate::toml::file;
@@ -35,10 +35,7 @@ fn jail(written: &file::Jail, reader: &mut Reader<'_>) -> Option<Jail> {
     const PORTS: [(&str, engine::Scope); 2] =
         [("all", engine::Scope::AllPorts), ("sip", engine::Scope::SipPorts)];
     let name = &written.name;
-    if !is_name(&name.value) {
-        let help = "a name has letters, digits, `-` and `_`, at most 32 of them";
-        reader.error(&name.span, format!("`{}` is no name for a jail", name.value), help);
-    }
+    check_name(name, "a jail", reader);
     let filter = written.filter.as_ref().map_or_else(
         || Some(name.value.clone()),
         |text| Some(reader.value(&text.span, self::filter(&text.value))?.value),

@@ -40,19 +40,9 @@ fn feed(feeds: &dyn TableLike, name: &str, item: &Item, reader: &mut Reader<'_>)
         file: reader.text(table, "file", "file = \"/etc/ringfence/drop.txt\""),
         every: reader.text(table, "every", "every = \"6h\""),
         time: reader.text(table, "time", "time = \"24h\""),
-        most: number(table, "most", reader),
+        most: reader.number(table, "most", "most = 100000"),
         ports: reader.text(table, "ports", "ports = \"sip\""),
         reason: reader.text(table, "reason", "reason = \"drop list\""),
         format: reader.text(table, "format", "format = \"plain\""),
     })
-}
-
-pub(super) fn number(table: &dyn TableLike, key: &str, reader: &mut Reader<'_>) -> Option<Spanned<i64>> {
-    let item = table.get(key)?;
-    let span = span_of(item);
-    let number = item.as_integer();
-    if number.is_none() {
-        reader.wrong_type(item, &span, &format!("`{key}`"), "a whole number", &format!("{key} = 100000"));
-    }
-    number.map(|value| Spanned { value, span })
 }

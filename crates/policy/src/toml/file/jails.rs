@@ -2,7 +2,6 @@
 
 use toml_edit::{Item, TableLike};
 
-use super::feeds::number;
 use crate::toml::reader::{List, Reader, Span, Spanned, key_span, span_of};
 use crate::toml::values::bad;
 
@@ -45,7 +44,7 @@ fn jail(jails: &dyn TableLike, name: &str, item: &Item, reader: &mut Reader<'_>)
         }),
         journal: reader.boolean(table, "journal"),
         is_wrong: !known,
-        max_failures: number(table, "max-failures", reader),
+        max_failures: reader.number(table, "max-failures", "max-failures = 5"),
         within: reader.text(table, "within", "within = \"10m\""),
         ban: reader.text(table, "ban", "ban = \"1h\""),
         ports: reader.text(table, "ports", "ports = \"all\""),

@@ -1,0 +1,113 @@
+//! Where an event ends, and which of its lines are Asterisk's own.
+//!
+//! Asterisk 22 writes what strangers say into its events as it came. An account `x%0D%0ARemoteAddress%3A…` in a From header
+//! is two lines, and `%0D%0A%0D%0A` in it ends the event early, so that the rest looks like another one. But Asterisk writes
+//! the lines of a security event in one order:
+//!
+//! ```text
+//! Event, Privilege, EventTV, Severity, Service, EventVersion, AccountID, SessionID, LocalAddress, RemoteAddress, …, SessionTV
+//! ```
+//!
+//! Before `AccountID` nothing is a stranger's. So an event is over only once it had the three lines `SessionID`,
+//! `LocalAddress`, `RemoteAddress` one after the other (and `SessionTV`, which all events about the manager itself have); an
+//! empty line before that is part of a name. A name has room for 39 bytes and cannot hold these three lines; should there be
+//! two such groups all the same, neither is believed.
+
+use crate::lines::Line;
+use crate::message::{MAX_LINES, Message};
+
+/// How a security event begins.
+const HEAD: [&str; 6] = ["Event", "Privilege", "EventTV", "Severity", "Service", "EventVersion"];
+/// What it has behind the account.
+const PLACES: [&str; 3] = ["SessionID", "LocalAddress", "RemoteAddress"];
+
+/// What the lines make.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    Message(Message),
+    /// The remains of a message into which somebody wrote an end.
+    Stray,
+}
+
+/// Lines, until they are a message.
+#[derive(Debug, Default)]
+pub(super) struct Framer {
+    message: Message,
+}
+
+impl Framer {
+    pub(super) fn push(&mut self, line: &Line) -> Option<Part> {
+        if !line.bytes.is_empty() {
+            self.message.push(line);
+            return None;
+        }
+        if self.message.is_empty() {
+            return None;
+        }
+        let is_open = is_security(&self.message)
+            && !is_whole(&self.message)
+            && !self.message.cut
+            && self.message.lines().len() < MAX_LINES;
+        if is_open {
+            // The empty line counts, so that it is seen that there was one.
+            self.message.push(line);
+            return None;
+        }
+        let message = std::mem::take(&mut self.message);
+        let begins_well = message.key(0).is_some_and(|key| matches!(key, "Event" | "Response"));
+        Some(if begins_well { Part::Message(message) } else { Part::Stray })
+    }
+}
+
+/// Whether this is, or begins as, an event of the class `security`.
+pub(super) fn is_security(message: &Message) -> bool {
+    let class = message.first("Privilege").unwrap_or_default();
+    message.key(0) == Some("Event")
+        && message.key(1) == Some("Privilege")
+        && class.split(',').next() == Some("security")
+}
+
+/// Whether nothing of Asterisk's own is missing.
+fn is_whole(message: &Message) -> bool {
+    let Some(place) = places(message).next() else { return false };
+    let is_manager = message.lines().get(4).is_some_and(|(key, value)| key == "Service" && value == "AMI");
+    !is_manager || message.from(place, "SessionTV").is_some()
+}
+
+/// Where a security event's own lines are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Shape {
+    /// The line `SessionID`; `None` where there are two that may be it.
+    pub(super) places: Option<usize>,
+    /// There are lines that are not Asterisk's.
+    pub(super) is_doubtful: bool,
+}
+
+/// `None`: this is no security event of Asterisk's.
+pub(super) fn of(message: &Message) -> Option<Shape> {
+    let head = HEAD.iter().enumerate().all(|(at, key)| message.key(at) == Some(*key));
+    if !head || !is_security(message) {
+        return None;
+    }
+    let mut all = places(message);
+    let (first, second) = (all.next()?, all.next());
+    // Requests of bad form have their account at the end, as it is not known with every one.
+    let has_account = message.key(HEAD.len()) == Some("AccountID");
+    let expected = HEAD.len() + usize::from(has_account);
+    let has_end = message.lines().iter().any(|(key, _)| key.is_empty());
+    Some(Shape {
+        places: if second.is_none() { Some(first) } else { None },
+        is_doubtful: second.is_some() || first != expected || has_end || message.cut,
+    })
+}
+
+/// Each line that begins the group of three.
+fn places(message: &Message) -> impl Iterator<Item = usize> + '_ {
+    let behind = message.lines().get(HEAD.len()..).unwrap_or_default();
+    let is_place = |three: &[(String, String)]| three.iter().map(|(key, _)| key).eq(PLACES.iter());
+    behind
+        .windows(PLACES.len())
+        .enumerate()
+        .filter(move |(_, three)| is_place(three))
+        .map(|(at, _)| at + HEAD.len())
+}
