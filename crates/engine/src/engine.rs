@@ -5,7 +5,7 @@ mod messages;
 mod packets;
 mod testify;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub struct Engine {
     connections: Connections,
     detectors: Detectors,
     jails: Jails,
+    /// Ports on which TLS was seen.
+    encrypted: BTreeSet<u16>,
     findings: Findings,
     commands: VecDeque<Command>,
 }
@@ -80,6 +82,7 @@ impl Engine {
             connections: Connections::new(limits.connections, salt),
             detectors: Detectors::new(settings),
             jails: Jails::new(settings, salt),
+            encrypted: BTreeSet::new(),
             findings: Findings::default(),
             commands: VecDeque::new(),
         }
@@ -154,6 +157,11 @@ impl Engine {
         source.map_or(if trusted { Class::Trusted } else { Class::Unproven }, |source| {
             source.class(clock.advance(now), trusted)
         })
+    }
+
+    /// Ports of this host on which TLS was seen: what is said there, only others can tell.
+    pub fn encrypted_ports(&self) -> impl Iterator<Item = u16> {
+        self.encrypted.iter().copied()
     }
 
     /// How full each table is.

@@ -12,6 +12,8 @@ pub struct Testimony<'a> {
     pub peer: SocketAddr,
     /// The address cannot be forged: whoever it is about made a connection, or answered a challenge with it.
     pub is_proof: bool,
+    /// The nonce that the credentials answered: it proves the address if it was sent there.
+    pub nonce: Option<&'a str>,
     /// The account, as the witness names it; empty where it does not.
     pub account: &'a str,
     pub fact: Fact<'a>,

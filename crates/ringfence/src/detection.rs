@@ -95,6 +95,11 @@ impl Detection {
         &self.trusted
     }
 
+    /// Ports with TLS.
+    pub(crate) fn encrypted_ports(&self) -> impl Iterator<Item = u16> {
+        self.engine.encrypted_ports()
+    }
+
     /// How full each table is: name, entries, bound.
     pub(crate) fn fills(&self) -> Vec<(&'static str, usize, usize)> {
         self.engine.fills().iter().map(|fill| (fill.table, fill.used, fill.limit)).collect()

@@ -13,6 +13,9 @@ use crate::detectors::Scene;
 use crate::observation::{Direction, Fate, Observation, Segment, Transport};
 use crate::time::Tick;
 
+/// Ports with TLS that are remembered.
+const MAX_ENCRYPTED: usize = 64;
+
 /// Who talks to whom, and how.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Talk {
@@ -80,6 +83,10 @@ impl Engine {
             let source = self.sources.entry(Address::of(talk.peer.ip()).number());
             source.last = now;
             source.proven = true;
+            // TLS: a handshake record of any version (RFC 8446 section 5.1).
+            if bytes.starts_with(&[22, 3]) && self.encrypted.len() < MAX_ENCRYPTED {
+                self.encrypted.insert(talk.local.port());
+            }
         }
         let talk = Talk { connection: Some(key), is_established, ..talk };
         let Some(mut framer) = self.connections.take_framer(key, talk.direction) else { return };

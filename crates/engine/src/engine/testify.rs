@@ -7,6 +7,7 @@ use super::Engine;
 use super::decide::Terms;
 use crate::command::{Class, Command, Source as Address};
 use crate::detectors::{Kind, Scene, shown};
+use crate::proof::Token;
 use crate::testimony::{Fact, Failure, Testimony};
 use crate::time::Tick;
 
@@ -35,13 +36,16 @@ impl Engine {
     fn statement(&mut self, testimony: &Testimony<'_>, now: Tick) {
         let address = Address::of(testimony.peer.ip());
         let trusted = self.is_trusted(testimony.peer.ip());
+        let is_echo = testimony.nonce.is_some_and(|nonce| {
+            self.tokens.proves(Token::Nonce(nonce.as_bytes()), testimony.peer.ip(), now, self.salt)
+        });
         let source = self.sources.entry(address.number());
         source.last = now;
-        source.proven |= testimony.is_proof;
+        source.proven |= testimony.is_proof || is_echo;
         if source.is_banned(now) && self.rules.enforce {
             return;
         }
-        let is_proof = testimony.is_proof || source.proven;
+        let is_proof = testimony.is_proof || is_echo;
         let scene = Scene {
             now,
             class: source.class(now, trusted),

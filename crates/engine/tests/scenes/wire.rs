@@ -207,7 +207,7 @@ impl World {
     pub(crate) fn testify(&mut self, peer: &str, is_proof: bool, account: &str, fact: Fact<'_>) {
         let peer = peer.parse().expect("an address");
         self.now += Duration::from_millis(1);
-        self.engine.handle_testimony(&Testimony { peer, is_proof, account, fact }, self.now);
+        self.engine.handle_testimony(&Testimony { peer, is_proof, nonce: None, account, fact }, self.now);
         self.collect();
     }
 

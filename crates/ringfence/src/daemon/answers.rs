@@ -80,7 +80,7 @@ impl Daemon {
             Request::Status { verify: false } => waiting.reply(self.status()),
             Request::Status { verify: true } => self.compare(Some(waiting)),
             Request::Top {} => waiting.reply(self.top()),
-            Request::Reload {} => waiting.reply(self.reload(events)?),
+            Request::Reload {} => waiting.reply(self.reload(events).await?),
             Request::Stop { clean } => {
                 self.clean = clean;
                 waiting.last_reply(json!({ "ok": true, "pid": std::process::id() })).await;
@@ -111,6 +111,8 @@ impl Daemon {
         if let Some(object) = status.as_object_mut() {
             object.insert("feeds".to_owned(), self.feeds.json());
             object.insert("jails".to_owned(), self.logs.json());
+            object.insert("witnesses".to_owned(), self.witnesses.json());
+            object.insert("silent".to_owned(), json!(self.witnesses.silent()));
         }
         status
     }

@@ -73,6 +73,11 @@ impl Live {
         self.detection.trusted().iter().map(|(address, prefix)| ledger::Net::new(*address, *prefix)).collect()
     }
 
+    /// What waits for [`Live::take`].
+    pub(crate) fn decided(&self) -> &[Command] {
+        &self.commands
+    }
+
     /// Whether something waits for [`Live::take`].
     pub(crate) fn has_decided(&self) -> bool {
         !self.commands.is_empty()
@@ -90,6 +95,17 @@ impl Live {
             let commands = &mut self.commands;
             self.detection.see(&observation, since_epoch(time), |command| commands.push(command));
         }
+    }
+
+    /// Takes a message that somebody else saw.
+    pub(crate) fn see_copy(&mut self, observation: &Observation<'_>) {
+        let commands = &mut self.commands;
+        self.detection.see(observation, since_epoch(clock::now()), |command| commands.push(command));
+    }
+
+    /// Ports with TLS.
+    pub(crate) fn encrypted_ports(&self) -> impl Iterator<Item = u16> {
+        self.detection.encrypted_ports()
     }
 
     /// Time passes.

@@ -243,6 +243,7 @@ impl Daemon {
         self.live.hear(&Testimony {
             peer: SocketAddr::new(found.address, 0),
             is_proof: false,
+            nonce: None,
             account: &found.account,
             fact: Fact::Failure(Failure { jail, age, is_old: found.is_old }),
         });

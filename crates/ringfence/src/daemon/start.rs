@@ -19,7 +19,8 @@ use super::logs::Logs;
 use super::recent::Recent;
 use super::report::Reporter;
 use super::talkers::Talkers;
-use super::{Daemon, book, clock, confirm, force, instance, lockout, logs, say, server};
+use super::witnesses::Witnesses;
+use super::{Daemon, book, clock, confirm, force, instance, lockout, logs, say, server, witnesses};
 use crate::cli::RunArgs;
 use crate::command::read_policy;
 use crate::exit::{Exit, draw};
@@ -30,7 +31,7 @@ impl Daemon {
         let mut args = args.clone();
         let policy = read_policy(&args.policy)?;
         let plan = force::plan(&policy, args.observe)?;
-        let jails = logs::prepare(&policy)?;
+        let (jails, to_hear) = (logs::prepare(&policy)?, witnesses::prepare(&policy)?);
         host::machine::check()?;
         // What we write is for root alone.
         rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
@@ -61,6 +62,7 @@ impl Daemon {
                 book.severer.guard(&policy.detection().ports);
                 let mut logs = Logs::new(book.read(ledger::Reader::positions)?);
                 logs.follow(jails, &tasks)?;
+                let (witnesses, ears) = Witnesses::new();
                 Ok(Self {
                     args,
                     force,
@@ -69,6 +71,8 @@ impl Daemon {
                     book,
                     feeds: Feeds::new(policy.feeds()),
                     logs,
+                    witnesses,
+                    to_hear: Some((to_hear, ears)),
                     recent: Recent::default(),
                     talkers: Talkers::default(),
                     tasks,

@@ -94,6 +94,11 @@ impl States {
         states.iter().filter(is_silent).map(|state| state.name.clone()).collect()
     }
 
+    /// Jails about SIP.
+    pub(crate) fn about_sip(&self) -> Vec<String> {
+        self.lock().iter().filter(|state| state.is_sip).map(|state| state.name.clone()).collect()
+    }
+
     pub(super) fn json(&self) -> Value {
         let jail = |state: &State| {
             let files: Vec<Value> = state
