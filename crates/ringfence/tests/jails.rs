@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -143,10 +144,11 @@ fn a_jail_bans_and_what_is_open_ends() {
     assert!(json(&guard, &["bans", "--format", "json"]).is_empty());
     // Whole lines only.
     let last = line(&format!("refused admin from {ATTACKER}"));
-    doors.append(&last[..last.len() - 4]);
+    let (begin, end) = last.split_at(last.len() - 4);
+    doors.append(begin);
     std::thread::sleep(Duration::from_millis(300));
     assert!(json(&guard, &["bans", "--format", "json"]).is_empty());
-    doors.append(&last[last.len() - 4..]);
+    doors.append(end);
     wait("a ban", || !json(&guard, &["bans", "--format", "json"]).is_empty());
 
     let ban = json(&guard, &["bans", "--format", "json"])[0].clone();
@@ -193,7 +195,7 @@ fn nothing_is_lost_or_told_twice() {
                 fs::copy(doors.log(), doors.lab.dir().join("new")).unwrap();
                 fs::rename(doors.lab.dir().join("new"), doors.log()).unwrap();
             }
-            4 => fs::set_permissions(doors.log(), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap(),
+            4 => fs::set_permissions(doors.log(), fs::Permissions::from_mode(0o000)).unwrap(),
             _ => {}
         }
         doors.strangers(200);

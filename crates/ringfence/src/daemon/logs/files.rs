@@ -173,10 +173,11 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
     let mut states = vec![false; pattern.len() + 1];
     let begin = |states: &mut Vec<bool>| {
         for (at, byte) in pattern.iter().enumerate() {
-            if *byte == b'*' && states.get(at).copied().unwrap_or(false) {
-                if let Some(next) = states.get_mut(at + 1) {
-                    *next = true;
-                }
+            if *byte == b'*'
+                && states.get(at).copied().unwrap_or(false)
+                && let Some(next) = states.get_mut(at + 1)
+            {
+                *next = true;
             }
         }
     };
