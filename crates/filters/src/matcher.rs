@@ -168,9 +168,9 @@ impl Matcher {
         outcome
     }
 
-    /// The form of the date that was found last, as a `datepattern` has it.
-    pub fn date_form(&self) -> Option<&str> {
-        self.detector.last_form()
+    /// The forms of dates that were found, as a `datepattern` has them, and how often.
+    pub fn date_forms(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.detector.forms()
     }
 
     fn judge(

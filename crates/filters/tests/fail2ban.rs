@@ -83,7 +83,7 @@ fn the_shared_logs_have_the_same_answer_as_fail2ban_regex() {
     for name in ["asterisk", "sshd"] {
         let Some(filters) = place.filters.first() else { continue };
         let theirs = Command::new("fail2ban-regex")
-            .args(["--no-check-all", "--out", "msg", "--config"])
+            .args(["--no-check-all", "--raw", "--out", "msg", "--config"])
             .arg(filters.parent().unwrap_or(filters))
             .args([&place.logs.join(name), &filters.join(format!("{name}.conf"))])
             .output();

@@ -72,9 +72,10 @@ impl Detector {
         }
     }
 
-    /// The name of the form that won last, as `datepattern` would have it.
-    pub(crate) fn last_form(&self) -> Option<&str> {
-        self.template(self.last_slot).map(|template| template.name.as_str())
+    /// The forms that were found, as `datepattern` has them, and how often.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = (&str, u64)> {
+        let used = self.slots.iter().filter(|slot| slot.hits > 0);
+        used.filter_map(|slot| Some((self.forms.templates.get(slot.template)?.name.as_str(), slot.hits)))
     }
 
     /// Finds the date of a line, and remembers which form it has.

@@ -26,8 +26,8 @@ use tokio::sync::mpsc::Sender;
 pub(crate) use self::state::States;
 use super::answers::Task;
 use super::{Daemon, clock, say};
-use crate::exit::Exit;
-use crate::filter_files::{FOLDERS, OnDisk};
+use crate::disk::{Disk, FILTER_FOLDERS, told};
+use crate::exit::{Exit, draw};
 
 /// Letters of a line that are kept with a piece of evidence.
 const MAX_TEXT: usize = 400;
@@ -82,14 +82,20 @@ struct Found {
 ///
 /// The first that cannot be loaded: [`Exit::No`].
 pub(crate) fn prepare(policy: &Policy) -> Result<Vec<Ready>, Exit> {
-    let folders = FOLDERS.map(Path::new);
+    let folders = FILTER_FOLDERS.map(Path::new);
     let load = |(index, jail): (usize, &Jail)| {
         let kind = match jail.logs {
             From::Files(_) => filters::Kind::File,
             From::Journal => filters::Kind::Journal,
         };
-        let filter = Filter::load(&jail.filter, kind, &folders, &OnDisk)
-            .map_err(|error| Exit::No(format!("the jail `{}` has no filter: {error}", jail.rule.name)))?;
+        let filter =
+            Filter::load(&jail.filter, kind, &folders, &Disk).map_err(|error| match told(&error) {
+                Exit::No(text) => Exit::No(format!("the jail `{}` has no filter: {text}", jail.rule.name)),
+                Exit::Policy(mistakes) => {
+                    Exit::No(format!("the jail `{}` has no filter:\n{}", jail.rule.name, draw(&mistakes)))
+                }
+                exit @ (Exit::System(_) | Exit::Silent) => exit,
+            })?;
         Ok(Ready { index, jail: jail.clone(), filter })
     };
     policy.jails().iter().enumerate().map(load).collect()

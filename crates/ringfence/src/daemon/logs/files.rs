@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use policy::jail::Logs as From;
 
 use super::{Batch, Found, Ready, Work, note};
+use crate::zone;
 
 /// Bytes that are read of one file before the others get a turn.
 const TURN: usize = 256 * 1024;
@@ -38,7 +39,7 @@ struct Reading {
 
 /// Reads until it is told to stop.
 pub(super) fn run(jails: Vec<Ready>, positions: &HashMap<String, String>, work: &Work) {
-    let zone = TimeZone::system();
+    let zone = zone::local();
     let mut watch = match Watch::new() {
         Ok(watch) => Some(watch),
         Err(error) => {
