@@ -155,3 +155,22 @@ fn a_connection_is_cut_into_packets() {
     assert_eq!(stream.take(&mut b"GET / HTTP/1.1".as_slice()), Err(Error::NotHep));
     assert_eq!(Stream::default().take(&mut b"\x02".as_slice()), Err(Error::OldVersion(2)));
 }
+
+#[test]
+fn what_real_servers_send_is_read() {
+    let asterisk = include_bytes!("../../../fuzz/corpus/hep_packet/asterisk-tls");
+    let packet = Packet::parse(asterisk).unwrap();
+    assert_eq!((packet.ip_protocol, packet.content, packet.capture_id), (Some(6), Content::SIP, Some(1234)));
+    assert_eq!(packet.destination, Some("127.0.0.1:5061".parse().unwrap()));
+    assert!(packet.has_key(b"homerpw"));
+    assert_eq!(packet.correlation, Some(b"e869de92e8ee".as_slice()));
+    assert!(
+        packet.payload.bytes().unwrap().starts_with(b"REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TLS ")
+    );
+    let kamailio = include_bytes!("../../../fuzz/corpus/hep_packet/kamailio-2");
+    let packet = Packet::parse(kamailio).unwrap();
+    assert_eq!((packet.ip_protocol, packet.content, packet.capture_id), (Some(17), Content::SIP, Some(100)));
+    assert_eq!(packet.source, Some("127.0.0.1:5070".parse().unwrap()));
+    assert_eq!(packet.time, Some(Duration::from_micros(1_795_880_338_251_110)));
+    assert!(packet.payload.bytes().unwrap().starts_with(b"SIP/2.0 404 Not here\r\n"));
+}

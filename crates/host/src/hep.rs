@@ -1,7 +1,7 @@
 //! Copies of SIP messages: received from others, and sent to others.
 //!
 //! Whoever may send copies can testify against anybody, so they are taken only from the senders that the policy names, and only
-//! with its password if it has one. Everything else is counted, and the last of it can be seen in [`Status`].
+//! with its password if it has one. Everything else is counted, and the last of it can be seen in `Status`.
 
 mod exporter;
 mod receiver;

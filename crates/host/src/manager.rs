@@ -1,6 +1,6 @@
 //! Connections to PBXs that tell who tries to get in.
 //!
-//! [`spawn`] makes a task that connects, logs in and passes on what it is told. It never waits for who listens: what does not
+//! `spawn` makes a task that connects, logs in and passes on what it is told. It never waits for who listens: what does not
 //! fit into the channel is counted and gone. When the connection ends it is made again, after a second at first and after a
 //! minute at most; what may be wrong is said once, not with each attempt.
 

@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 
 mod config;
 mod root;
+mod witness;
 
 pub use config::{ACCOUNTS, Account, AsteriskOptions, OTHER_PHONE, PHONE, WEAK};
 pub use root::{CACHE, is_cached, root};
+pub use witness::{BLIND, HEP_PASSWORD, HEP_PORT, MANAGER, MANAGER_PORT, MANAGER_TLS_PORT, SIPS_PORT};
 
 use crate::error::{LabError, file};
 use crate::network::Lab;
@@ -61,7 +63,7 @@ pub struct Asterisk {
 }
 
 impl Asterisk {
-    pub(crate) fn start(lab: &Lab, options: &AsteriskOptions) -> Result<Self, LabError> {
+    pub(crate) fn start(lab: &Lab, options: &AsteriskOptions, testifies: bool) -> Result<Self, LabError> {
         let root = root()?;
         let dir = lab.dir().join("asterisk");
         for part in ["etc", "log", "run", "lib", "spool"] {
@@ -69,6 +71,9 @@ impl Asterisk {
             fs::create_dir_all(&path).map_err(file("create", &path))?;
         }
         config::write(&dir.join("etc"), options)?;
+        if testifies {
+            witness::write(&dir.join("etc"))?;
+        }
         // Without its own name it would ask the DNS for it on every call, and wait for an answer that never comes.
         let hosts = format!("127.0.0.1 localhost\n{} pbx\n", Node::Pbx.v4());
         for (name, text) in [("hosts", hosts.as_str()), ("resolv.conf", "")] {
@@ -131,6 +136,12 @@ impl Asterisk {
             Log::Messages => "messages",
             Log::Full => "full",
         })
+    }
+
+    /// The certificate of an Asterisk that testifies, in PEM, on the host.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.dir.join("etc").join(witness::CERTIFICATE)
     }
 
     /// How many SIP messages from an address it has seen so far, by its own log.

@@ -23,6 +23,7 @@ mod process;
 pub mod skip;
 mod state;
 mod system_log;
+pub mod tls;
 pub mod tools;
 mod topology;
 

@@ -180,7 +180,16 @@ impl Lab {
     /// # Errors
     /// When its files cannot be had (see [`asterisk::root`](crate::asterisk::root)) or it does not come up.
     pub fn asterisk(&self, options: &AsteriskOptions) -> Result<Asterisk, LabError> {
-        Asterisk::start(self, options)
+        Asterisk::start(self, options, false)
+    }
+
+    /// As [`Lab::asterisk`], with SIP over TLS, and with what tells of it: the manager, and copies by HEP. The names, ports and
+    /// secrets are constants of [`asterisk`](crate::asterisk). The next one in the same lab has the same certificate.
+    ///
+    /// # Errors
+    /// As [`Lab::asterisk`], and when `openssl` is missing.
+    pub fn asterisk_that_testifies(&self, options: &AsteriskOptions) -> Result<Asterisk, LabError> {
+        Asterisk::start(self, options, true)
     }
 
     /// A number that no other call on this lab gets.
