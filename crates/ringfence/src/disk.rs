@@ -22,7 +22,8 @@ impl Files for Disk {
         let mut bytes = Vec::new();
         // One byte more than is allowed, so that too much is seen.
         File::open(path)?.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
-        String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+        String::from_utf8(bytes)
+            .map_err(|_not_text| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     }
 
     fn list(&self, folder: &Path, extension: &str) -> Vec<PathBuf> {

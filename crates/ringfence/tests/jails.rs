@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 use lab::{Guard, Lab, Node, skip};
 use ledger::{Net, Reader, Time};
@@ -18,6 +20,7 @@ use serde_json::Value;
 const PBX: IpAddr = IpAddr::V4(Node::Pbx.v4());
 const ATTACKER: IpAddr = IpAddr::V4(Node::Attacker.v4());
 const TOOLS: &[&str] = &["bpftool", "nft"];
+const JOURNAL_REMOTE: &str = "/lib/systemd/systemd-journal-remote";
 
 /// A filter as fail2ban has them, for a service of our own.
 const FILTER: &str = "\
@@ -261,6 +264,72 @@ fn a_line_with_somebody_elses_address_bans_nobody() {
     assert_eq!(jail(&guard)["ambiguous"], 1, "{:#}", jail(&guard));
     doors.append(&line(&format!("refused x from {ATTACKER}")));
     wait("a ban", || !json(&guard, &["bans", "--format", "json"]).is_empty());
+    assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());
+}
+
+/// Writes entries to a journal in a folder of its own, as systemd does.
+fn write_journal(folder: &Path, messages: &[String]) {
+    let mut entries = String::new();
+    for message in messages {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
+        let id = "0123456789abcdef0123456789abcdef";
+        write!(
+            entries,
+            "__REALTIME_TIMESTAMP={now}\n__MONOTONIC_TIMESTAMP={now}\n_BOOT_ID={id}\n_MACHINE_ID={id}\n_HOSTNAME=pbx\n\
+             SYSLOG_IDENTIFIER=sshd\n_COMM=sshd\n_PID=77\n_SYSTEMD_UNIT=ssh.service\nMESSAGE={message}\n\n"
+        )
+        .unwrap();
+    }
+    let mut remote = Command::new(JOURNAL_REMOTE);
+    remote.arg(format!("--output={}", folder.join("test.journal").display())).arg("-");
+    let mut remote = remote.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    remote.stdin.take().unwrap().write_all(entries.as_bytes()).unwrap();
+    assert!(remote.wait().unwrap().success());
+}
+
+#[test]
+fn the_journal_is_a_log_like_any_other() {
+    let test = "the_journal_is_a_log_like_any_other";
+    if !skip::ready(test, &["bpftool", "nft", "journalctl"]) {
+        return;
+    }
+    if !Path::new(JOURNAL_REMOTE).exists() || !Path::new("/etc/fail2ban/filter.d/sshd.conf").exists() {
+        return skip::skip(test, "systemd-journal-remote and fail2ban's filters are needed");
+    }
+    let lab = Lab::up("jailjournal").unwrap();
+    let folder = lab.dir().join("journal");
+    let tools = lab.dir().join("tools");
+    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(&tools).unwrap();
+    // The test's own journal in place of the machine's.
+    let journalctl = tools.join("journalctl");
+    fs::write(&journalctl, format!("#!/bin/sh\nexec /usr/bin/journalctl -D {} \"$@\"\n", folder.display()))
+        .unwrap();
+    fs::set_permissions(&journalctl, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let failed = |number: u32| format!("Failed password for root from {} port 4022 ssh2", stranger(number));
+    let again = |count: u32| -> Vec<String> { (0..count).map(|_| failed(7)).collect() };
+    write_journal(&folder, &again(1));
+    let policy = lab.dir().join("policy.toml");
+    fs::write(&policy, "signatures = []\n[jails.sshd]\njournal = true\nmax-failures = 4\n").unwrap();
+    let start =
+        || Guard::start_before(&lab, &binary(), &policy, &[Node::INTERFACE], &[("PATH", &path)]).unwrap();
+    let mut guard = start();
+    wait("what was there", || jail(&guard)["failures"] == 1);
+    let more = [again(1), vec!["Server listening on 0.0.0.0 port 22.".to_owned()]].concat();
+    write_journal(&folder, &more);
+    wait("what is new", || jail(&guard)["failures"] == 2);
+    std::thread::sleep(Duration::from_millis(1500));
+    guard.process().signal(Signal::KILL);
+    guard.process().wait(Duration::from_secs(10)).unwrap();
+    write_journal(&folder, &again(1));
+    let guard = start();
+    wait("what came meanwhile, once", || jail(&guard)["failures"] == 1);
+    assert!(json(&guard, &["bans", "--format", "json"]).is_empty());
+    write_journal(&folder, &again(1));
+    wait("a ban", || !json(&guard, &["bans", "--format", "json"]).is_empty());
+    let reader = Reader::open(&guard.state_dir().join("ledger.db")).unwrap();
+    assert_eq!(reader.story(Net::new(stranger(7), 128), Time(0)).unwrap().evidence.len(), 4);
     assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());
 }
 

@@ -80,9 +80,10 @@ impl Place {
         is_same && self.holds(file)
     }
 
-    /// Another file has what was read of this one, in the same place.
+    /// Another file has what was read of this one, in the same place; or what was seen of its begin, if nothing was read yet.
     pub(super) fn is_copied_to(&self, file: &File) -> bool {
-        self.offset > 0 && self.holds(file)
+        const TELLING: usize = 16;
+        (self.offset > 0 || self.head.len >= TELLING) && self.holds(file)
     }
 
     fn holds(&self, file: &File) -> bool {

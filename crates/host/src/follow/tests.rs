@@ -128,6 +128,19 @@ fn what_was_copied_before_it_was_emptied_is_read_from_the_copy() {
 }
 
 #[test]
+fn what_was_copied_before_anything_of_it_was_read_is_not_lost_either() {
+    let mut log = Log::new();
+    log.write(10);
+    let mut follower = Follower::new(&log.path(), None, u64::MAX);
+    // It is opened, and nothing is read.
+    follower.read(0, |_| ()).unwrap();
+    fs::copy(log.path(), log.named("auth.log.1")).unwrap();
+    OpenOptions::new().write(true).open(log.path()).unwrap().set_len(0).unwrap();
+    log.write(1);
+    assert_eq!(read(&mut follower), numbered(0, 11));
+}
+
+#[test]
 fn a_file_that_an_editor_replaced_is_not_read_twice() {
     let mut log = Log::new();
     let mut follower = Follower::new(&log.path(), None, u64::MAX);

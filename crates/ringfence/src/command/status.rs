@@ -85,5 +85,92 @@ fn text(status: &Value) -> String {
         number("/events/lost"),
         number("/events/suppressed")
     );
+    feeds(&mut text, status);
+    witnesses(&mut text, status);
+    for silent in texts(status.get("silent")) {
+        let _ = writeln!(text, "            ! {silent}");
+    }
     text
+}
+
+fn array(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+    value.and_then(Value::as_array).into_iter().flatten()
+}
+
+fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
+    array(value).filter_map(Value::as_str)
+}
+
+fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn number_of(value: &Value, key: &str) -> u64 {
+    value.get(key).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// A line for each block list.
+fn feeds(text: &mut String, status: &Value) {
+    use std::fmt::Write as _;
+    for feed in array(status.get("feeds")) {
+        let _ = write!(
+            text,
+            "feed        {}: {} entries, {} banned",
+            text_of(feed, "name"),
+            number_of(feed, "entries"),
+            number_of(feed, "banned")
+        );
+        let error = feed.get("last_error").and_then(Value::as_str);
+        let _ = writeln!(text, "{}", error.map_or_else(String::new, |error| format!(" ! {error}")));
+    }
+}
+
+/// A line for each log and PBX that testifies.
+fn witnesses(text: &mut String, status: &Value) {
+    use std::fmt::Write as _;
+    for jail in array(status.get("jails")) {
+        let files: Vec<&Value> = array(jail.get("files")).collect();
+        let open = files.iter().filter(|file| file.get("open") == Some(&Value::Bool(true))).count();
+        let log = match jail.get("journal") {
+            Some(Value::Bool(true)) => "the journal".to_owned(),
+            _ => format!("{open} of {} files open", files.len()),
+        };
+        let _ = writeln!(
+            text,
+            "jail        {}: {log}, {} lines, {} failures",
+            text_of(jail, "name"),
+            number_of(jail, "lines"),
+            number_of(jail, "failures")
+        );
+        let errors = files.iter().filter_map(|file| {
+            file.get("error")
+                .and_then(Value::as_str)
+                .map(|error| format!("{}: {error}", text_of(file, "path")))
+        });
+        let own = jail.get("error").and_then(Value::as_str).map(str::to_owned);
+        for error in errors.chain(own) {
+            let _ = writeln!(text, "            ! {error}");
+        }
+    }
+    for manager in array(status.pointer("/witnesses/managers")) {
+        let why = manager.get("why").and_then(Value::as_str);
+        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+        let _ = writeln!(
+            text,
+            "manager     {}: {}{why}, {} events",
+            text_of(manager, "name"),
+            text_of(manager, "state"),
+            number_of(manager, "events")
+        );
+    }
+    if let Some(hep) = status.pointer("/witnesses/hep").filter(|hep| hep.is_object()) {
+        let listening: Vec<&str> = texts(hep.get("listening")).collect();
+        let refused = ["foreign", "wrong_key", "broken"].map(|key| number_of(hep, key)).iter().sum::<u64>();
+        let _ = writeln!(
+            text,
+            "copies      by HEP at {}: {} taken, {refused} refused",
+            listening.join(", "),
+            number_of(hep, "taken")
+        );
+    }
 }
