@@ -157,3 +157,6 @@ pub async fn spawn(config: &Config, copies: mpsc::Sender<Copied>) -> Result<Rece
     }
     Ok(receiver)
 }
+
+#[cfg(test)]
+mod tests;

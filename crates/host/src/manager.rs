@@ -196,3 +196,6 @@ impl Teller {
         self.news.try_send(News { manager: Arc::clone(&self.manager), what }).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;
