@@ -226,12 +226,14 @@ impl Event {
 
     /// Whether somebody else than the owner of the address may be behind it. Over UDP that is so until the right credentials
     /// came: Asterisk reports wrong credentials whether or not it ever gave out the nonce in them, so only who knows the
-    /// nonces that went to that address ([`Event::nonce`]) can tell. The other transports need a handshake.
+    /// nonces that went to that address ([`Event::nonce`]) can tell. The other transports need a handshake. FreeSWITCH does not
+    /// say over which transport it refused somebody, and takes a nonce from any address.
     pub fn is_forgeable(&self) -> bool {
         let has_handshake = match self.transport {
             Some(Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => true,
             Some(Transport::Udp) | None => false,
         };
-        !has_handshake && self.kind != Kind::Authenticated
+        let has_answered = self.kind == Kind::Authenticated && self.service != Service::Sofia;
+        !has_handshake && !has_answered
     }
 }

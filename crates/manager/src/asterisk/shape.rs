@@ -5,13 +5,15 @@
 //! the lines of a security event in one order:
 //!
 //! ```text
-//! Event, Privilege, (settings,) EventTV, Severity, Service, EventVersion, AccountID, SessionID, LocalAddress, RemoteAddress, …, SessionTV
+//! Event, Privilege, (settings,) EventTV, Severity, Service, EventVersion, AccountID, SessionID, LocalAddress, RemoteAddress, …
 //! ```
 //!
-//! Before `AccountID` nothing is a stranger's. So an event is over only once it had the three lines `SessionID`,
-//! `LocalAddress`, `RemoteAddress` one after the other (and `SessionTV`, which all events about the manager itself have); an
-//! empty line before that is part of a name. A name has room for 39 bytes and cannot hold these three lines; should there be
-//! two such groups all the same, neither is believed.
+//! Before `AccountID` nothing is a stranger's. So an event that began well is over only once it had the three lines `SessionID`,
+//! `LocalAddress`, `RemoteAddress` one after the other; an empty line before that is part of a name. A name of PJSIP has room for
+//! 39 bytes and cannot hold these three lines; should there be two such groups all the same, neither is believed.
+//!
+//! What comes over Asterisk's HTTP server (`webenabled`) has no such bound, and can hold whole events. They cannot be told from
+//! Asterisk's own; docs/managers.md says how to keep them away.
 
 use crate::lines::Line;
 use crate::message::{MAX_LINES, Message};
@@ -27,7 +29,7 @@ const PLACES: [&str; 3] = ["SessionID", "LocalAddress", "RemoteAddress"];
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Part {
     Message(Message),
-    /// The remains of a message into which somebody wrote an end.
+    /// What is none, such as the remains of one into which somebody wrote an end.
     Stray,
 }
 
@@ -46,8 +48,8 @@ impl Framer {
         if self.message.is_empty() {
             return None;
         }
-        let is_open = is_security(&self.message)
-            && !is_whole(&self.message)
+        let is_open = head(&self.message).is_some()
+            && places(&self.message).next().is_none()
             && !self.message.cut
             && self.message.lines().len() < MAX_LINES;
         if is_open {
@@ -56,8 +58,9 @@ impl Framer {
             return None;
         }
         let message = std::mem::take(&mut self.message);
-        let begins_well = message.key(0).is_some_and(|key| matches!(key, "Event" | "Response"));
-        Some(if begins_well { Part::Message(message) } else { Part::Stray })
+        let is_known = message.key(0).is_some_and(|key| matches!(key, "Event" | "Response"));
+        let is_whole = !is_security(&message) || head(&message).is_some();
+        Some(if is_known && is_whole { Part::Message(message) } else { Part::Stray })
     }
 }
 
@@ -67,12 +70,6 @@ pub(super) fn is_security(message: &Message) -> bool {
     message.key(0) == Some("Event")
         && message.key(1) == Some("Privilege")
         && class.split(',').next() == Some("security")
-}
-
-/// Whether nothing of Asterisk's own is missing.
-fn is_whole(message: &Message) -> bool {
-    let Some(place) = places(message).next() else { return false };
-    message.first("Service") != Some("AMI") || message.from(place, "SessionTV").is_some()
 }
 
 /// Where a security event's own lines are.
