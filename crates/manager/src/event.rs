@@ -1,5 +1,6 @@
 //! What happened, in words that every PBX shares.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -235,5 +236,23 @@ impl Event {
         };
         let has_answered = self.kind == Kind::Authenticated && self.service != Service::Sofia;
         !has_handshake && !has_answered
+    }
+}
+
+/// `refused-credentials for 100 from 203.0.113.9:40000 by pjsip over tls`, in one line, as it may be logged.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.as_str())?;
+        if let Some(account) = &self.account {
+            write!(f, " for {account}")?;
+        }
+        if let Some(remote) = self.remote {
+            write!(f, " from {remote}")?;
+        }
+        write!(f, " by {}", self.service.as_str())?;
+        if let Some(transport) = self.transport {
+            write!(f, " over {}", transport.as_str())?;
+        }
+        Ok(())
     }
 }

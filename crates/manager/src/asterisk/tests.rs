@@ -196,6 +196,7 @@ fn registrations_over_every_transport_are_read() {
     assert_eq!(refused.local, Some("127.0.0.1:5061".parse().unwrap()));
     assert_eq!(refused.time, Some(Duration::from_millis(1_795_878_060_837)));
     assert!(!refused.is_forgeable() && !refused.is_doubtful);
+    assert_eq!(refused.to_string(), "refused-credentials for 100 from 127.0.0.1:37264 by pjsip over tls");
     let acl = events.iter().find(|event| event.kind == Kind::RefusedByAcl).unwrap();
     assert_eq!(acl.detail.as_deref(), Some("not_match_endpoint_acl"));
     let contact = events.iter().find(|event| event.kind == Kind::Registered).unwrap();
