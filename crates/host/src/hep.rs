@@ -160,7 +160,7 @@ impl Drop for Receiver {
 ///
 /// # Errors
 /// When an address cannot be listened at.
-pub fn spawn(config: &Config, copies: mpsc::Sender<Copied>) -> Result<Receiver, Error> {
+pub async fn spawn(config: &Config, copies: mpsc::Sender<Copied>) -> Result<Receiver, Error> {
     let status = Arc::new(Mutex::new(Status::default()));
     let taker = Arc::new(receiver::Taker {
         senders: config.senders.clone(),
@@ -170,30 +170,24 @@ pub fn spawn(config: &Config, copies: mpsc::Sender<Copied>) -> Result<Receiver, 
     });
     let mut receiver = Receiver { status, tasks: Vec::new(), listening: Vec::new() };
     for address in config.listen.iter().filter(|_| config.udp) {
-        let socket = udp(address).map_err(Error::io("listen at", address.to_string()))?;
+        let socket = udp(address).await.map_err(Error::io("listen at", address.to_string()))?;
         receiver.listening.push(socket.local_addr().unwrap_or(*address));
         receiver.tasks.push(tokio::spawn(receiver::datagrams(socket, Arc::clone(&taker))));
     }
     for address in config.listen.iter().filter(|_| config.tcp) {
-        let listener = tcp(address).map_err(Error::io("listen at", address.to_string()))?;
+        let listener =
+            TcpListener::bind(address).await.map_err(Error::io("listen at", address.to_string()))?;
         receiver.listening.push(listener.local_addr().unwrap_or(*address));
         receiver.tasks.push(tokio::spawn(receiver::connections(listener, Arc::clone(&taker))));
     }
     Ok(receiver)
 }
 
-fn udp(address: &SocketAddr) -> io::Result<UdpSocket> {
-    let socket = std::net::UdpSocket::bind(address)?;
-    socket.set_nonblocking(true)?;
+async fn udp(address: &SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address).await?;
     // Best effort: the kernel's usual buffer holds some hundred messages.
     rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 1 << 20).ok();
-    UdpSocket::from_std(socket)
-}
-
-fn tcp(address: &SocketAddr) -> io::Result<TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
+    Ok(socket)
 }
 
 #[cfg(test)]

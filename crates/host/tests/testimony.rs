@@ -233,7 +233,7 @@ fn received(lab: &Lab, password: &str, work: impl FnOnce()) -> (Vec<Copied>, Sta
     let (ready, is_ready) = std::sync::mpsc::channel();
     let receive = async move {
         let (sender, mut copies) = mpsc::channel(1000);
-        let receiver = host::hep::spawn(&config, sender).unwrap();
+        let receiver = host::hep::spawn(&config, sender).await.unwrap();
         ready.send(()).unwrap();
         is_done.await.ok();
         tokio::time::sleep(Duration::from_millis(500)).await;

@@ -54,7 +54,7 @@ fn send(to: SocketAddr, bytes: &[u8]) {
 #[tokio::test]
 async fn copies_come_over_both_transports() {
     let (sender, mut copies) = mpsc::channel(10);
-    let receiver = spawn(&config(Network::LOOPBACK.to_vec()), sender).unwrap();
+    let receiver = spawn(&config(Network::LOOPBACK.to_vec()), sender).await.unwrap();
     let &[udp, tcp] = receiver.listening() else { panic!("{:?}", receiver.listening()) };
     let password = Some(Password::new("s3cret".to_owned()));
     let mut exporter = Exporter::open(udp, 7, password).unwrap();
@@ -80,17 +80,17 @@ async fn copies_come_over_both_transports() {
     assert_eq!(receiver.status().counts, Counts { taken: 3, ..Counts::default() });
     let again = config(Network::LOOPBACK.to_vec());
     let taken = Config { listen: vec![tcp], udp: false, ..again };
-    let error = spawn(&taken, mpsc::channel(1).0).unwrap_err().to_string();
+    let error = spawn(&taken, mpsc::channel(1).0).await.unwrap_err().to_string();
     assert!(error.starts_with(&format!("cannot listen at {tcp}")), "{error}");
     receiver.close().await;
-    let again = spawn(&taken, mpsc::channel(1).0).unwrap();
+    let again = spawn(&taken, mpsc::channel(1).0).await.unwrap();
     assert_eq!(again.listening(), [tcp]);
 }
 
 #[tokio::test]
 async fn what_is_not_believed_is_counted() {
     let (sender, mut copies) = mpsc::channel(10);
-    let receiver = spawn(&config(Network::LOOPBACK.to_vec()), sender).unwrap();
+    let receiver = spawn(&config(Network::LOOPBACK.to_vec()), sender).await.unwrap();
     let &[udp, tcp] = receiver.listening() else { panic!("{:?}", receiver.listening()) };
     send(udp, &written(&Packet { auth_key: None, ..packet() }));
     send(udp, &written(&Packet { auth_key: Some(b"S3cret"), ..packet() }));
@@ -112,7 +112,7 @@ async fn what_is_not_believed_is_counted() {
 async fn only_senders_are_heard() {
     let (sender, mut copies) = mpsc::channel(10);
     let network = Network { address: "10.0.0.0".parse().unwrap(), mask: "255.0.0.0".parse().unwrap() };
-    let receiver = spawn(&config(vec![network]), sender).unwrap();
+    let receiver = spawn(&config(vec![network]), sender).await.unwrap();
     let &[udp, tcp] = receiver.listening() else { panic!("{:?}", receiver.listening()) };
     send(udp, &written(&packet()));
     let mut stream = TcpStream::connect(tcp).unwrap();
@@ -127,7 +127,7 @@ async fn only_senders_are_heard() {
 #[tokio::test]
 async fn a_flood_is_counted_and_connections_are_bounded() {
     let (sender, mut copies) = mpsc::channel(5);
-    let receiver = spawn(&config(Network::LOOPBACK.to_vec()), sender).unwrap();
+    let receiver = spawn(&config(Network::LOOPBACK.to_vec()), sender).await.unwrap();
     let &[_, tcp] = receiver.listening() else { panic!("{:?}", receiver.listening()) };
     let mut stream = TcpStream::connect(tcp).unwrap();
     let bytes = written(&packet()).repeat(2000);
