@@ -11,6 +11,8 @@ mod flood;
 mod gate;
 /// What iptables adds to a packet, over a veth pair.
 mod iptables;
+/// A log in force.
+mod logs;
 /// Messages, the engine and replay.
 mod sip;
 
@@ -28,6 +30,8 @@ enum What {
     Flood(flood::FloodArgs),
     /// Nanoseconds per packet by the path that it takes through the gate, beside an empty program and iptables
     Gate,
+    /// From a line in a log to the ban, and a large log followed
+    Logs(logs::LogsArgs),
     /// Nanoseconds per SIP message, messages a second through the engine, and replay beside tshark
     Sip,
 }
@@ -37,6 +41,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         What::Bans(args) => bans::run(args),
         What::Flood(args) => flood::run(args),
         What::Gate => gate::run(),
+        What::Logs(args) => logs::run(args),
         What::Sip => sip::sip(),
     }
 }

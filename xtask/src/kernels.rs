@@ -169,8 +169,7 @@ fn emulate(
     machine::boot(&kernel.image(), &initrd, log, limit)
 }
 
-/// The object is the same on both architectures; what can break is the loader. Needs no C compiler for arm64: nothing of the
-/// program's is written in C.
+/// The object is the same on both architectures; what can break is the loader.
 fn arm64() -> Result<()> {
     println!("\n== arm64");
     if lab::tools::find("rustup").is_some() {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::detectors::Kind;
@@ -84,13 +85,33 @@ impl Class {
     }
 }
 
+/// What a ban covers.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Scope {
+    /// The ports whose packets are inspected.
+    #[default]
+    SipPorts,
+    /// Every port.
+    AllPorts,
+}
+
 /// One thing to do, or to tell. Times are since the Unix epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Tell an administrator; nobody is to be banned.
     Alert { time: Duration, source: Source, detector: Kind, detail: String },
-    /// Let nothing of this source through to the SIP ports; `level` counts its bans, this one included.
-    Ban { time: Duration, source: Source, reason: Kind, until: Duration, proven: bool, level: u32 },
+    /// Let nothing of this source through to the ports of `scope`; `level` counts its bans, this one included. `jail` names the
+    /// jail whose measure is full, if it was one.
+    Ban {
+        time: Duration,
+        source: Source,
+        reason: Kind,
+        until: Duration,
+        proven: bool,
+        level: u32,
+        scope: Scope,
+        jail: Option<Arc<str>>,
+    },
     /// What a detector saw, in one sentence.
     Evidence { time: Duration, source: Source, detector: Kind, frame: u64, detail: String },
     /// Let only a trickle of this source through: it may be someone else whose address is forged. One that is known keeps the

@@ -7,9 +7,11 @@ pub(crate) mod enumeration;
 pub(crate) mod flood;
 pub(crate) mod injection;
 pub(crate) mod invite_replay;
+pub(crate) mod jail;
 pub(crate) mod low_and_slow;
 pub(crate) mod malformed;
 pub(crate) mod password_guessing;
+pub(crate) mod refusal;
 pub(crate) mod scanning;
 pub(crate) mod silent_connection;
 pub(crate) mod toll_fraud;
@@ -57,9 +59,11 @@ kinds! {
     Flood "flood"
     Injection "injection"
     InviteReplay "invite-replay"
+    Jail "jail"
     LowAndSlow "low-and-slow"
     Malformed "malformed"
     PasswordGuessing "password-guessing"
+    Refusal "refusal"
     Scanning "scanning"
     SilentConnection "silent-connection"
     TollFraud "toll-fraud"
@@ -85,9 +89,11 @@ pub const REGISTRY: &[Detector] = &[
     flood::DETECTOR,
     injection::DETECTOR,
     invite_replay::DETECTOR,
+    jail::DETECTOR,
     low_and_slow::DETECTOR,
     malformed::DETECTOR,
     password_guessing::DETECTOR,
+    refusal::DETECTOR,
     scanning::DETECTOR,
     silent_connection::DETECTOR,
     toll_fraud::DETECTOR,
@@ -266,6 +272,7 @@ detectors! {
     low_and_slow LowAndSlow low_and_slow::LowAndSlow
     flood Flood flood::Flood
     malformed Malformed malformed::Malformed
+    refusal Refusal refusal::Refusal
     silent_connection SilentConnection silent_connection::SilentConnection
     account_change AccountChange account_change::AccountChange
 }

@@ -3,13 +3,15 @@
 mod decide;
 mod messages;
 mod packets;
+mod testify;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::command::{Class, Command, Source as Address};
+use crate::command::{Class, Command, Scope, Source as Address};
 use crate::connection::Connections;
+use crate::detectors::jail::Jails;
 use crate::detectors::{Detectors, Findings};
 use crate::hash::Salt;
 use crate::observation::Observation;
@@ -51,6 +53,9 @@ pub struct Engine {
     transactions: Transactions,
     connections: Connections,
     detectors: Detectors,
+    jails: Jails,
+    /// Ports on which TLS was seen.
+    encrypted: BTreeSet<u16>,
     findings: Findings,
     commands: VecDeque<Command>,
 }
@@ -76,6 +81,8 @@ impl Engine {
             transactions: Transactions::new(),
             connections: Connections::new(limits.connections, salt),
             detectors: Detectors::new(settings),
+            jails: Jails::new(settings, salt),
+            encrypted: BTreeSet::new(),
             findings: Findings::default(),
             commands: VecDeque::new(),
         }
@@ -120,16 +127,25 @@ impl Engine {
             source.forgeable.clear();
             source.banned_until = Tick(0);
             source.limited_until = Tick(0);
+            source.banned_scope = Scope::default();
         }
+        self.jails.forget(Address::of(address), self.salt);
     }
 
     /// A source that was banned `level` times and is until `until`, from a ledger.
-    pub fn remember(&mut self, address: IpAddr, level: u32, until: Duration, now: Duration) {
+    pub fn remember(
+        &mut self,
+        address: IpAddr,
+        level: u32,
+        (until, scope): (Duration, Scope),
+        now: Duration,
+    ) {
         let now = self.clock.advance(now);
         let until = until.saturating_sub(self.clock.time_of(now)).as_millis() / 100;
         let source = self.sources.entry(Address::of(address).number());
         source.bans = source.bans.max(u8::try_from(level).unwrap_or(u8::MAX));
         source.banned_until = now.plus(Tick(u32::try_from(until).unwrap_or(u32::MAX)));
+        source.banned_scope = scope;
     }
 
     /// How far an address is believed at present.
@@ -143,6 +159,11 @@ impl Engine {
         })
     }
 
+    /// Ports of this host on which TLS was seen: what is said there, only others can tell.
+    pub fn encrypted_ports(&self) -> impl Iterator<Item = u16> {
+        self.encrypted.iter().copied()
+    }
+
     /// How full each table is.
     #[must_use]
     pub fn fills(&self) -> Vec<Fill> {
@@ -153,6 +174,8 @@ impl Engine {
         fills.extend(self.detectors.password_guessing.iter().flat_map(|detector| detector.fill()));
         fills.extend(self.detectors.invite_replay.iter().map(|detector| detector.fill()));
         fills.extend(self.detectors.account_change.iter().map(|detector| detector.fill()));
+        fills.extend(self.detectors.refusal.iter().map(|detector| detector.fill()));
+        fills.push(self.jails.fill());
         fills
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Observation ─► connection (TCP) ─► sip ─► transaction ─► detectors ─► Finding ─► decision ─► Command
-//!                                            proof: what only the owner of an address can know
+//! Testimony ──────────────────────────────────────────────┘   proof: what only the owner of an address can know
 //! ```
 //!
 //! No I/O, no clock, no thread: the same observations give the same commands. Everything that grows has a bound, named where it
@@ -22,10 +22,11 @@ mod proof;
 mod settings;
 mod source;
 mod table;
+mod testimony;
 mod time;
 mod transaction;
 
-pub use command::{Class, Command, Source};
+pub use command::{Class, Command, Scope, Source};
 pub use detectors::{Detector, Kind, REGISTRY};
 pub use docs::markdown;
 pub use enforcer::{Enforcer, Grant, Stop};
@@ -33,3 +34,4 @@ pub use engine::{Engine, Limits};
 pub use observation::{Direction, Fate, Observation, Segment, Transport};
 pub use settings::{Action, DECISION, Setting, Settings};
 pub use table::Fill;
+pub use testimony::{Fact, Failure, Jail, Testimony};

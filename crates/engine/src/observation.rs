@@ -29,6 +29,10 @@ pub enum Direction {
 /// What carried the bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Transport {
+    /// A whole message, told by a PBX that decrypted it or took it from a stream; over a connection, unless it was a datagram.
+    Copy {
+        is_connection: bool,
+    },
     Tcp(Segment),
     Udp,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::detectors::{Kind, REGISTRY};
+use crate::testimony::Jail;
 
 /// One number that a policy may set.
 #[derive(Clone, Copy, Debug)]
@@ -113,13 +114,21 @@ pub struct Settings {
     pub enforce: bool,
     /// Names that requests must be addressed to; empty for any.
     pub domains: Vec<String>,
+    /// What is counted in logs.
+    pub jails: Vec<Jail>,
     values: BTreeMap<(&'static str, &'static str), u32>,
     actions: BTreeMap<&'static str, Action>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { enforce: true, domains: Vec::new(), values: BTreeMap::new(), actions: BTreeMap::new() }
+        Self {
+            enforce: true,
+            domains: Vec::new(),
+            jails: Vec::new(),
+            values: BTreeMap::new(),
+            actions: BTreeMap::new(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is remembered about one source.
 
-use crate::command::Class;
+use crate::command::{Class, Scope};
 use crate::detectors::{
     Kind, enumeration, flood, low_and_slow, scanning, silent_connection, toll_fraud, tool_fingerprint,
 };
@@ -21,6 +21,8 @@ pub(crate) struct Source {
     pub(crate) accepted: u16,
     pub(crate) bans: u8,
     pub(crate) proven: bool,
+    /// Of the latest ban.
+    pub(crate) banned_scope: Scope,
     pub(crate) class_told: Option<Class>,
     pub(crate) tools: tool_fingerprint::State,
     /// Points of evidence that nobody can forge.

@@ -25,6 +25,8 @@ pub(crate) struct Transaction {
     pub(crate) is_proof: bool,
     pub(crate) is_initial: bool,
     pub(crate) is_answered: bool,
+    /// Only a copy of it was seen so far, not the request itself on the wire.
+    pub(crate) is_copy: bool,
     /// Points that count for certain once an ACK proves the sender.
     pub(crate) pending: f32,
     pub(crate) pending_kind: Option<Kind>,
@@ -42,6 +44,7 @@ impl Default for Transaction {
             is_proof: false,
             is_initial: false,
             is_answered: false,
+            is_copy: false,
             pending: 0.0,
             pending_kind: None,
         }
@@ -79,6 +82,12 @@ impl Transactions {
         }
         *known = new;
         false
+    }
+
+    /// Whether a request that is known is the same one seen from elsewhere, not a retransmission.
+    pub(crate) fn is_other_view(&mut self, key: u64, is_copy: bool, now: Tick) -> bool {
+        let Some(known) = self.find(key, now) else { return false };
+        is_copy || std::mem::take(&mut known.is_copy)
     }
 
     pub(crate) fn find(&mut self, key: u64, now: Tick) -> Option<&mut Transaction> {

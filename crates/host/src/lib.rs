@@ -9,10 +9,14 @@ pub mod error;
 pub mod event_log;
 /// Reading what others publish: lists by HTTP, and files.
 pub mod fetch;
+/// Log files that grow.
+pub mod follow;
 /// The kernel half: loading, attaching, reading back.
 pub mod gate;
 /// Copies of SIP messages: received from others, and sent to others.
 pub mod hep;
+/// systemd's journal.
+pub mod journal;
 /// Who we are and what the machine has: privileges, kernel, interfaces.
 pub mod machine;
 /// Connections to PBXs that tell who tries to get in.
@@ -25,6 +29,8 @@ pub mod nft;
 pub mod notify;
 /// Passwords, and the files that they are in.
 pub mod secret;
+/// What a banned source still has open.
+pub mod sever;
 /// Lines for the system's log.
 pub mod syslog;
 

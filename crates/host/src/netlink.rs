@@ -1,4 +1,5 @@
-//! As much of rtnetlink(7) as the hooks need: requests about queueing disciplines and filters, and the news of links.
+//! As much of netlink(7) as is needed: requests about queueing disciplines and filters, sockets and tracked connections, and
+//! the news of links.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -6,7 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink as protocol, recv, send,
+    socket_with,
 };
 
 /// Flags of a request (include/uapi/linux/netlink.h).
@@ -29,6 +31,15 @@ const BUFFER: usize = 32 << 10;
 /// `RTMGRP_LINK`
 const LINKS: u32 = 1;
 
+/// Which part of the kernel is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part {
+    Route,
+    /// sock_diag(7)
+    Sockets,
+    Netfilter,
+}
+
 /// A message's type and what follows its header.
 pub(crate) type Message = (u16, Vec<u8>);
 
@@ -38,7 +49,20 @@ pub(crate) type Message = (u16, Vec<u8>);
 ///
 /// The kernel's own error number.
 pub(crate) fn request(kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<Message>> {
-    exchange(kind, flag::REQUEST | flag::ACK | flags, body)
+    let mut answers = Vec::new();
+    exchange(Part::Route, (kind, flag::REQUEST | flag::ACK | flags), body, |kind, body| {
+        answers.push((kind, body.to_vec()));
+    })?;
+    Ok(answers)
+}
+
+/// Sends one request to any part; there is no answer but that it was done.
+///
+/// # Errors
+///
+/// As [`request`].
+pub(crate) fn command(part: Part, kind: u16, body: &[u8]) -> io::Result<()> {
+    exchange(part, (kind, flag::REQUEST | flag::ACK), body, |_, _| ())
 }
 
 /// Asks for all of something.
@@ -47,12 +71,33 @@ pub(crate) fn request(kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<Mess
 ///
 /// As [`request`].
 pub(crate) fn dump(kind: u16, body: &[u8]) -> io::Result<Vec<Message>> {
-    exchange(kind, flag::REQUEST | flag::DUMP, body)
+    let mut answers = Vec::new();
+    dump_each(Part::Route, kind, body, |kind, body| answers.push((kind, body.to_vec())))?;
+    Ok(answers)
 }
 
-fn exchange(kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<Message>> {
-    // Protocol 0 is NETLINK_ROUTE.
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+/// Asks any part for all of something; `each` gets one after the other.
+///
+/// # Errors
+///
+/// As [`request`].
+pub(crate) fn dump_each(part: Part, kind: u16, body: &[u8], each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+    exchange(part, (kind, flag::REQUEST | flag::DUMP), body, each)
+}
+
+fn exchange(
+    part: Part,
+    (kind, flags): (u16, u16),
+    body: &[u8],
+    mut each: impl FnMut(u16, &[u8]),
+) -> io::Result<()> {
+    let protocol = match part {
+        // Protocol 0.
+        Part::Route => None,
+        Part::Sockets => Some(protocol::SOCK_DIAG),
+        Part::Netfilter => Some(protocol::NETFILTER),
+    };
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
     let length = u32::try_from(HEADER + body.len()).map_err(|_too_long| Errno::MSGSIZE)?;
     let mut text = Vec::with_capacity(HEADER + body.len());
     text.extend(length.to_ne_bytes());
@@ -62,32 +107,24 @@ fn exchange(kind: u16, flags: u16, body: &[u8]) -> io::Result<Vec<Message>> {
     text.extend(0u32.to_ne_bytes());
     text.extend(body);
     send(&socket, &text, SendFlags::empty())?;
-    let mut answers = Vec::new();
     let mut buffer = vec![0; BUFFER];
     loop {
         let (read, _) = recv(&socket, &mut buffer, RecvFlags::empty())?;
-        for (kind, body) in messages(buffer.get(..read).unwrap_or_default()) {
+        let mut bytes = buffer.get(..read).unwrap_or_default();
+        while let (Some(length), Some(kind)) = (word(bytes, 0), half(bytes, 4)) {
+            let length = length as usize;
+            let Some(body) = bytes.get(HEADER..length) else { break };
             match kind {
-                DONE => return Ok(answers),
+                DONE => return Ok(()),
                 ERROR => {
-                    let code = word(&body, 0).unwrap_or(0).cast_signed();
-                    return if code == 0 { Ok(answers) } else { Err(io::Error::from_raw_os_error(-code)) };
+                    let code = word(body, 0).unwrap_or(0).cast_signed();
+                    return if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-code)) };
                 }
-                _ => answers.push((kind, body)),
+                _ => each(kind, body),
             }
+            bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
     }
-}
-
-fn messages(mut bytes: &[u8]) -> Vec<Message> {
-    let mut all = Vec::new();
-    while let (Some(length), Some(kind)) = (word(bytes, 0), half(bytes, 4)) {
-        let length = length as usize;
-        let Some(body) = bytes.get(HEADER..length) else { break };
-        all.push((kind, body.to_vec()));
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    all
 }
 
 /// Whether a program runs at XDP on an interface in the stack instead of its driver (`XDP_ATTACHED_SKB`).

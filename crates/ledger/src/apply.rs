@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, named_params, params};
 
 use crate::net::Net;
 use crate::read::{Cursor, select};
-use crate::record::{Ban, By, Change, Evidence, Time, Trust, Unban};
+use crate::record::{Ban, By, Change, Evidence, Position, Time, Trust, Unban};
 use crate::row::{self, BAN, clip, feed, kind_number, scope_number, signed};
 
 /// Pieces of evidence that are kept, and the oldest goes when one more comes. 100 to 300 bytes each, more with a long line.
@@ -23,6 +23,9 @@ pub const MAX_PAST_PER_SOURCE: u32 = 32;
 
 /// Entries of the list of the trusted. More are refused: forgetting one would ban a friend.
 pub const MAX_TRUST: u32 = 10_000;
+
+/// Logs whose positions are kept.
+pub const MAX_POSITIONS: u32 = 10_000;
 
 /// Bans that one [`Change::Expire`] moves into history, so that nobody waits long behind it.
 pub const EXPIRE_BATCH: u32 = 10_000;
@@ -89,6 +92,7 @@ impl<'a> Batch<'a> {
             Change::Dropped { source, packets, at } => self.dropped(*source, *packets, *at),
             Change::Evidence(evidence) => self.evidence(evidence),
             Change::Expire { now } => self.expire(*now),
+            Change::Position(position) => self.position(position),
             Change::Trust(trust) => self.trust(trust),
             Change::Unban(unban) => self.unban(unban),
             Change::Untrust { what } => {
@@ -257,6 +261,19 @@ impl<'a> Batch<'a> {
         self.run(
             "INSERT OR REPLACE INTO trust (what, note, since) VALUES (?1, ?2, ?3)",
             &[&trust_key(&trust.what), &clip(&trust.note), &trust.since.0],
+        )
+        .map(drop)
+    }
+
+    fn position(&self, position: &Position) -> rusqlite::Result<()> {
+        let Position { log, place, at } = position;
+        self.run(
+            "INSERT OR REPLACE INTO position (log, place, at) VALUES (?1, ?2, ?3)",
+            &[&clip(log), &clip(place), &at.0],
+        )?;
+        self.run(
+            "DELETE FROM position WHERE log IN (SELECT log FROM position ORDER BY at DESC LIMIT -1 OFFSET ?1)",
+            &[&MAX_POSITIONS],
         )
         .map(drop)
     }

@@ -18,14 +18,16 @@ mod schema;
 mod writer;
 
 pub use crate::apply::{
-    Bounds, EXPIRE_BATCH, MAX_EVIDENCE, MAX_EVIDENCE_PER_SOURCE, MAX_PAST, MAX_PAST_PER_SOURCE, MAX_TRUST,
+    Bounds, EXPIRE_BATCH, MAX_EVIDENCE, MAX_EVIDENCE_PER_SOURCE, MAX_PAST, MAX_PAST_PER_SOURCE,
+    MAX_POSITIONS, MAX_TRUST,
 };
 pub use crate::error::Error;
 pub use crate::ledger::Ledger;
 pub use crate::net::{MAX_V6_PREFIX, Net, NetError};
 pub use crate::read::{Counts, Cursor, MAX_PAGE, Page, Reader, Story};
 pub use crate::record::{
-    Ban, BanRow, By, ByError, Change, Ended, Evidence, Family, Kind, Past, Scope, Time, Trust, Unban, Which,
+    Ban, BanRow, By, ByError, Change, Ended, Evidence, Family, Kind, Past, Position, Scope, Time, Trust,
+    Unban, Which,
 };
 pub use crate::row::MAX_TEXT;
 pub use crate::writer::{MAX_GROUP, MAX_QUEUE, QueueFull, State, Writer};

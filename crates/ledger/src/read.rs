@@ -9,7 +9,7 @@ use rusqlite::{Connection, params, params_from_iter};
 use crate::error::Error;
 use crate::net::Net;
 use crate::open;
-use crate::record::{Ban, BanRow, By, Ended, Evidence, Family, Kind, Past, Time, Trust, Which};
+use crate::record::{Ban, BanRow, By, Ended, Evidence, Family, Kind, Past, Position, Time, Trust, Which};
 use crate::row::{self, BAN, clip, feed, kind_number};
 
 /// The most bans that one [`Page`] has.
@@ -200,6 +200,21 @@ impl Reader {
     /// [`Error::Damaged`] or [`Error::Io`].
     pub fn trusted(&self) -> Result<Vec<Trust>, Error> {
         self.ask(trusted)
+    }
+
+    /// How far logs were read, by name.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::Io`].
+    pub fn positions(&self) -> Result<Vec<Position>, Error> {
+        self.ask(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT log, place, at FROM position ORDER BY log")?;
+            let position = |row: &rusqlite::Row<'_>| {
+                Ok(Position { log: row.get(0)?, place: row.get(1)?, at: Time(row.get(2)?) })
+            };
+            statement.query_map((), position)?.collect()
+        })
     }
 
     /// One view of the file for all of an answer.

@@ -170,6 +170,16 @@ pub struct Trust {
     pub since: Time,
 }
 
+/// How far a log was read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Position {
+    /// Which log, and who reads it.
+    pub log: String,
+    /// Where in it, in words of the reader.
+    pub place: String,
+    pub at: Time,
+}
+
 /// Which bans; the default is all of them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Which {
@@ -218,6 +228,8 @@ pub enum Change {
     Expire {
         now: Time,
     },
+    /// New, or in place of the one for the same `log`. Those that were noted longest ago go beyond [`crate::MAX_POSITIONS`].
+    Position(Position),
     /// New, or in place of the one for the same `what`.
     Trust(Trust),
     Unban(Unban),

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(crate) const APPLICATION_ID: i64 = 0x5246_4c47;
 
 /// What leads from each version (`PRAGMA user_version`) to the next; the first makes version 1 out of an empty file.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// The version that `migrations` lead to.
 pub(crate) fn version(migrations: &[&str]) -> i64 {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
 use crate::ledger::Ledger;
-use crate::record::{Ban, By, Change, Evidence, Time, Trust, Unban};
+use crate::record::{Ban, By, Change, Evidence, Position, Time, Trust, Unban};
 use crate::row::clip;
 
 /// Changes that may wait. With the longest texts a change has some 6 KiB, a usual one some 300 bytes.
@@ -272,6 +272,7 @@ fn cut(change: &mut Change) {
         }
         Change::Trust(Trust { what, note, .. }) => [Some(what), Some(note), None],
         Change::Unban(Unban { who, note, .. }) => [Some(who), Some(note), None],
+        Change::Position(Position { log, place, .. }) => [Some(log), Some(place), None],
         Change::Untrust { what } => [Some(what), None, None],
         Change::Dropped { .. } | Change::Expire { .. } => [None, None, None],
     };

@@ -12,6 +12,7 @@ pub mod detection;
 pub mod diagnostic;
 pub mod feed;
 pub mod iptables;
+pub mod jail;
 pub mod plan;
 mod policy;
 pub mod ruleset;

@@ -6,6 +6,7 @@ use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::feed::Feed;
 use crate::iptables;
+use crate::jail::Jail;
 use crate::ruleset::{Family, Networks, RuleSet, Unproven};
 use crate::sensor::{Hep, Manager};
 use crate::toml;
@@ -37,6 +38,7 @@ pub struct Policy {
     unproven: Unproven,
     detection: Detection,
     feeds: Vec<Feed>,
+    jails: Vec<Jail>,
     managers: Vec<Manager>,
     hep: Option<Hep>,
     warnings: Vec<Diagnostic>,
@@ -63,6 +65,7 @@ impl Policy {
                     networks: Networks::default(),
                     unproven: Unproven::default(),
                     feeds: Vec::new(),
+                    jails: Vec::new(),
                     managers: Vec::new(),
                     hep: None,
                     warnings: file.warnings,
@@ -78,6 +81,7 @@ impl Policy {
                     unproven: toml.unproven,
                     detection: toml.detection,
                     feeds: toml.feeds,
+                    jails: toml.jails,
                     managers: toml.managers,
                     hep: toml.hep,
                     warnings: toml.warnings,
@@ -122,6 +126,11 @@ impl Policy {
     /// Block lists to ask for; a file of iptables-save has none.
     pub fn feeds(&self) -> &[Feed] {
         &self.feeds
+    }
+
+    /// Logs to search; a file of iptables-save has none.
+    pub fn jails(&self) -> &[Jail] {
+        &self.jails
     }
 
     /// PBXs that tell who tries to get in; a file of iptables-save has none.

@@ -23,6 +23,7 @@ pub use config::{Action, Config, Icmp, LogConfig, Place, Search, Service, Signat
 use crate::detection::Detection;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::feed::Feed;
+use crate::jail::Jail;
 use crate::ruleset::{Networks, RuleSet, Unproven};
 use crate::sensor::{Hep, Manager};
 
@@ -35,6 +36,7 @@ pub struct TomlPolicy {
     pub unproven: Unproven,
     pub detection: Detection,
     pub feeds: Vec<Feed>,
+    pub jails: Vec<Jail>,
     pub managers: Vec<Manager>,
     pub hep: Option<Hep>,
     /// Places where the policy stands but hardly does what its author meant.
@@ -51,6 +53,7 @@ pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
         unproven: config.unproven,
         detection: config.detection(),
         feeds: config.feeds,
+        jails: config.jails,
         managers: config.managers,
         hep: config.hep,
         warnings,

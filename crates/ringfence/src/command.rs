@@ -12,6 +12,7 @@ pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod test_filter;
 pub(crate) mod top;
 pub(crate) mod trust;
 pub(crate) mod unban;

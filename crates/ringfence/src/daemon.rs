@@ -26,12 +26,16 @@ pub(crate) mod instance;
 mod live;
 /// Whether a policy locks the operator out.
 mod lockout;
+/// Logs that jails search.
+pub(crate) mod logs;
 /// What happened lately.
 mod recent;
 /// From the gate's events to log lines and JSON.
 mod report;
 /// The control socket's server.
 mod server;
+/// What is open when a ban begins.
+mod sever;
 /// Who is never banned.
 mod shelter;
 /// From arguments to a policy in force.
@@ -40,6 +44,8 @@ mod start;
 mod status;
 /// Who sends most of what is dropped.
 mod talkers;
+/// PBXs and others that testify.
+pub(crate) mod witnesses;
 
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
@@ -63,9 +69,11 @@ use self::feeds::Feeds;
 use self::force::{Events, InForce};
 use self::instance::Lock;
 use self::live::Live;
+use self::logs::{Logs, Ready};
 use self::recent::Recent;
 use self::report::Reporter;
 use self::talkers::Talkers;
+use self::witnesses::{Ears, Witnesses};
 use crate::cli::RunArgs;
 use crate::command::read_policy;
 use crate::exit::{Exit, draw};
@@ -86,6 +94,10 @@ pub(crate) struct Daemon {
     reporter: Reporter,
     book: Book,
     feeds: Feeds,
+    logs: Logs,
+    witnesses: Witnesses,
+    /// What is needed to listen to them, before the daemon serves.
+    to_hear: Option<(witnesses::Ready, Ears)>,
     recent: Recent,
     talkers: Talkers,
     /// What went on elsewhere comes back here.
@@ -116,6 +128,8 @@ impl Daemon {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let Some(mut finished) = self.finished.take() else { return Ok(()) };
+        let Some((witnesses, mut ears)) = self.to_hear.take() else { return Ok(()) };
+        self.listen_to(witnesses).await;
         let mut flush = interval(FLUSH);
         let mut compare = interval(compare::period());
         compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -147,8 +161,10 @@ impl Daemon {
                     }
                 }
                 Some(task) = finished.recv() => self.finish(task)?,
+                Some(news) = ears.news.recv() => self.hear(&news)?,
+                Some(copied) = ears.copies.recv() => self.take_copies(copied, &mut ears.copies)?,
                 _ = hangup.recv() => {
-                    let answer = self.reload(&mut events)?;
+                    let answer = self.reload(&mut events).await?;
                     say(&format!("{}\n", answer.get("message").and_then(Value::as_str).unwrap_or_default()));
                 }
                 _ = interrupt.recv() => break,
@@ -166,6 +182,7 @@ impl Daemon {
                     self.book.write(vec![Change::Expire { now: Time::from(clock::now()) }]);
                     self.follow_names();
                     self.compare(None);
+                    self.listen_for_silence();
                 }
             }
         }
@@ -183,17 +200,20 @@ impl Daemon {
     }
 
     /// Reads the policy again. A wrong one changes nothing.
-    fn reload(&mut self, events: &mut AsyncFd<Events>) -> Result<Value, Exit> {
+    async fn reload(&mut self, events: &mut AsyncFd<Events>) -> Result<Value, Exit> {
         host::notify::notify("RELOADING=1");
         let answer = match self.next_policy() {
-            Ok((next, policy)) => {
+            Ok((next, policy, jails, witnesses)) => {
                 // What the old generation dropped is told in its own words.
                 self.drain(events.get_mut(), usize::MAX)?;
                 self.force = next;
                 self.feeds.follow(policy.feeds());
+                self.book.severer.guard(&policy.detection().ports);
                 if self.live.follow(&policy)? {
                     self.trust_again();
                 }
+                self.logs.follow(jails, &self.tasks)?;
+                self.listen_to(witnesses).await;
                 *events = watch(self.force.take_events()?)
                     .map_err(|error| Exit::System(format!("cannot watch the gate: {error}")))?;
                 json!({ "ok": true, "message": format!("reloaded {}", self.args.policy.display()) })
@@ -220,9 +240,10 @@ impl Daemon {
         self.live.trust(self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
     }
 
-    fn next_policy(&mut self) -> Result<(InForce, Policy), Exit> {
+    fn next_policy(&mut self) -> Result<(InForce, Policy, Vec<Ready>, witnesses::Ready), Exit> {
         let policy = read_policy(&self.args.policy)?;
         let plan = force::plan(&policy, self.args.observe)?;
+        let (jails, witnesses) = (logs::prepare(&policy)?, witnesses::prepare(&policy)?);
         if !self.args.observe {
             lockout::check(&policy)?;
         }
@@ -231,7 +252,7 @@ impl Daemon {
             return Err(selection.refused.remove(0).into());
         }
         let next = self.force.next(&policy, plan, selection, &self.args)?;
-        Ok((next, policy))
+        Ok((next, policy, jails, witnesses))
     }
 
     /// Guards what has come, and says so; what cannot be guarded is told once.

@@ -6,7 +6,7 @@ pub(crate) mod told;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use engine::{Command, Engine, Limits, Observation};
+use engine::{Command, Engine, Limits, Observation, Scope, Testimony};
 use policy::Policy;
 use policy::detection::SipPorts;
 
@@ -64,8 +64,20 @@ impl Detection {
     }
 
     /// A ledger knows a ban.
-    pub(crate) fn remember(&mut self, address: IpAddr, level: u32, until: Duration, now: Duration) {
-        self.engine.remember(address, level, until, now);
+    pub(crate) fn remember(
+        &mut self,
+        address: IpAddr,
+        level: u32,
+        (until, scope): (Duration, Scope),
+        now: Duration,
+    ) {
+        self.engine.remember(address, level, (until, scope), now);
+    }
+
+    /// Takes what somebody else saw, heard `now`.
+    pub(crate) fn hear(&mut self, testimony: &Testimony<'_>, now: Duration, apply: impl FnMut(Command)) {
+        self.engine.handle_testimony(testimony, now);
+        self.drain(apply);
     }
 
     /// How far an address is believed.
@@ -81,6 +93,11 @@ impl Detection {
     /// The networks that the policy trusts.
     pub(crate) fn trusted(&self) -> &[(IpAddr, u8)] {
         &self.trusted
+    }
+
+    /// Ports with TLS.
+    pub(crate) fn encrypted_ports(&self) -> impl Iterator<Item = u16> {
+        self.engine.encrypted_ports()
     }
 
     /// How full each table is: name, entries, bound.

@@ -16,12 +16,16 @@ mod command;
 mod daemon;
 /// The engine at work, for `replay` and `run`.
 mod detection;
+/// Filters on the disk, and the lines of logs.
+mod disk;
 /// Periods of time.
 mod duration;
 /// Exit statuses and the last words.
 mod exit;
 /// What commands ask of the daemon.
 mod request;
+/// The time zone of this host.
+mod zone;
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         Command::Top(args) => command::top::run(&args),
         Command::Confirm(args) => command::confirm::run(&args),
         Command::Panic(args) => command::panic::run(&args),
+        Command::TestFilter(args) => command::test_filter::run(&args),
         Command::Completions(args) => command::generate::completions(&args),
         Command::Man(args) => command::generate::man(&args),
         Command::RollBack(args) => command::confirm::roll_back(&args),

@@ -175,17 +175,17 @@ fn timed(work: impl FnOnce() -> Result<Output>) -> Result<(Duration, Output)> {
     Ok((time, output))
 }
 
-fn row(name: &str, value: impl Display) {
+pub(super) fn row(name: &str, value: impl Display) {
     println!("  {name:<36} {value}");
 }
 
-fn show(time: Duration) -> String {
+pub(super) fn show(time: Duration) -> String {
     let millis = time.as_secs_f64() * 1000.0;
     if millis < 1000.0 { format!("{millis:.0} ms") } else { format!("{:.2} s", millis / 1000.0) }
 }
 
 /// What it has now and the most that it had: `VmRSS` and `VmHWM` of proc_pid_status(5).
-fn memory(pid: u32) -> Result<String> {
+pub(super) fn memory(pid: u32) -> Result<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the daemon is gone")?;
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));

@@ -124,6 +124,38 @@ impl Enumeration {
     }
 }
 
+impl Enumeration {
+    /// The PBX says that it was asked for an account that it does not know: as if the request had been seen on the wire, where
+    /// the same request then is nothing new.
+    pub(crate) fn told(
+        &self,
+        scene: &Scene,
+        name: &[u8],
+        is_proof: bool,
+        source: &mut Source,
+        findings: &mut Findings,
+    ) {
+        let left = source.enumeration.turn(scene.now);
+        if left != Distinct::default() {
+            self.settle(left, scene, source, findings);
+        }
+        let hash = scene.salt.of(&[name]);
+        let is_new = source.enumeration.asked[0].insert(hash);
+        let count = source.enumeration.open();
+        if name.is_empty()
+            || !is_new
+            || scene.class >= Class::Credited
+            || source.accepted > 0
+            || count <= self.accounts
+        {
+            return;
+        }
+        findings.add(source, Kind::Enumeration, self.points, is_proof, || {
+            format!("asked for {count} different accounts, the last one unknown to the PBX: {}", shown(name))
+        });
+    }
+}
+
 pub(crate) const fn asks_for_account(method: Method) -> bool {
     matches!(
         method,

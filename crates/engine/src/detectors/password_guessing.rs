@@ -68,6 +68,8 @@ const PHONE_PAUSE: Tick = Tick::seconds(20);
 const BURST_PAUSE: Tick = Tick::seconds(3);
 /// Failures of one account this close to one another that no phone makes.
 const BURST: u8 = 8;
+/// What one witness missed until then is not held against the next.
+const EVEN: Tick = Tick::seconds(60);
 
 #[derive(Debug)]
 pub(crate) struct PasswordGuessing {
@@ -88,6 +90,28 @@ struct Pair {
     points: f32,
     failures: u16,
     burst: u8,
+    /// How many of them each witness saw: one try is seen by several, and counts once.
+    seen: [u16; 2],
+}
+
+/// Who saw a try.
+#[derive(Clone, Copy, Debug)]
+enum Witness {
+    Wire,
+    Pbx,
+}
+
+impl Pair {
+    /// Whether a try that `witness` saw is one that nobody else saw. Witnesses lag behind each other by seconds; after a
+    /// minute they are even again.
+    fn is_news(&mut self, witness: Witness, now: Tick) -> bool {
+        if now.since(self.last) > EVEN {
+            self.seen = [self.failures; 2];
+        }
+        let Some(seen) = self.seen.get_mut(witness as usize) else { return true };
+        *seen = seen.saturating_add(1);
+        *seen > self.failures || *seen == u16::MAX
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,7 +143,7 @@ impl PasswordGuessing {
     fn weigh(&self, pair: &mut Pair, class: Class, now: Tick, call: u64) -> f32 {
         let pause = now.since(pair.last);
         if pause > Tick::seconds(3600) {
-            *pair = Pair { failures: pair.failures, ..Pair::default() };
+            *pair = Pair { failures: pair.failures, seen: pair.seen, ..Pair::default() };
         }
         let same_phone = pair.failures > 0 && pause >= PHONE_PAUSE && pair.call == call;
         pair.burst = if pair.failures > 0 && pause <= BURST_PAUSE { pair.burst.saturating_add(1) } else { 0 };
@@ -138,31 +162,36 @@ impl PasswordGuessing {
     }
 }
 
-impl Detect for PasswordGuessing {
-    fn answer(
+/// Credentials that were refused.
+#[derive(Clone, Copy, Debug)]
+struct Refused<'a> {
+    account: u64,
+    /// As it is told.
+    name: &'a [u8],
+    /// Hash of what tells one phone's tries from another's.
+    call: u64,
+    is_proof: bool,
+    witness: Witness,
+}
+
+impl PasswordGuessing {
+    fn refused(
         &mut self,
         scene: &Scene,
-        answer: &mut Answer<'_, '_>,
+        refused: &Refused<'_>,
         source: &mut Source,
         findings: &mut Findings,
     ) {
         let address = Address::of(scene.peer.ip()).number();
-        let account = answer.request.account;
-        let pair_key = scene.salt.of(&[&address.to_le_bytes(), &account.to_le_bytes()]);
-        if (200..300).contains(&answer.status) && answer.request.has_credentials {
-            if let Some(pair) = self.pairs.get_mut(pair_key, scene.now, DAY) {
-                *pair = Pair::default();
-            }
-            return;
-        }
-        if !answer.refuses_credentials(scene.class) {
-            return;
-        }
+        let pair_key = pair_key(scene, refused.account);
         let mut pair = self.pairs.get(pair_key, scene.now, DAY).copied().unwrap_or_default();
-        let mut points = self.weigh(&mut pair, scene.class, scene.now, answer.request.call);
+        if !pair.is_news(refused.witness, scene.now) {
+            return self.pairs.insert(pair_key, scene.now, pair);
+        }
+        let mut points = self.weigh(&mut pair, scene.class, scene.now, refused.call);
         self.pairs.insert(pair_key, scene.now, pair);
-        let name = answer.message.from.and_then(|from| from.account()).unwrap_or_default();
-        let (account, _) = self.accounts.entry(account, scene.now, DAY);
+        let name = refused.name;
+        let (account, _) = self.accounts.entry(refused.account, scene.now, DAY);
         let is_new = account.sources.insert(scene.salt.of_number(address));
         let sources = account.sources.count();
         if sources >= self.sources {
@@ -177,9 +206,62 @@ impl Detect for PasswordGuessing {
             }
         }
         let failures = pair.failures;
-        findings.add(source, Kind::PasswordGuessing, points, answer.request.is_proof, || {
+        findings.add(source, Kind::PasswordGuessing, points, refused.is_proof, || {
             let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times") };
             format!("credentials for account {} refused, {times} so far", shown(name))
         });
+    }
+
+    /// The PBX says that it refused credentials: of which account, in which call, and whether its address is proven.
+    pub(crate) fn told(
+        &mut self,
+        scene: &Scene,
+        (name, call, is_proof): (&[u8], u64, bool),
+        source: &mut Source,
+        findings: &mut Findings,
+    ) {
+        let account = scene.salt.of(&[name]);
+        let refused = Refused { account, name, call, is_proof, witness: Witness::Pbx };
+        self.refused(scene, &refused, source, findings);
+    }
+
+    /// The PBX says that it accepted credentials of an account.
+    pub(crate) fn accepted(&mut self, scene: &Scene, name: &[u8]) {
+        self.reset(scene, scene.salt.of(&[name]));
+    }
+
+    fn reset(&mut self, scene: &Scene, account: u64) {
+        if let Some(pair) = self.pairs.get_mut(pair_key(scene, account), scene.now, DAY) {
+            *pair = Pair::default();
+        }
+    }
+}
+
+fn pair_key(scene: &Scene, account: u64) -> u64 {
+    let address = Address::of(scene.peer.ip()).number();
+    scene.salt.of(&[&address.to_le_bytes(), &account.to_le_bytes()])
+}
+
+impl Detect for PasswordGuessing {
+    fn answer(
+        &mut self,
+        scene: &Scene,
+        answer: &mut Answer<'_, '_>,
+        source: &mut Source,
+        findings: &mut Findings,
+    ) {
+        let account = answer.request.account;
+        if (200..300).contains(&answer.status) && answer.request.has_credentials {
+            self.reset(scene, account);
+        } else if answer.refuses_credentials(scene.class) {
+            let refused = Refused {
+                account,
+                name: answer.message.from.and_then(|from| from.account()).unwrap_or_default(),
+                call: answer.request.call,
+                is_proof: answer.request.is_proof,
+                witness: Witness::Wire,
+            };
+            self.refused(scene, &refused, source, findings);
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! From findings to commands: points that add up and fade, limits for what may be forged, bans for what cannot be.
 
+use std::sync::Arc;
+
 use super::Engine;
 use super::packets::Talk;
-use crate::command::{Class, Command, Source as Address};
+use crate::command::{Class, Command, Scope, Source as Address};
 use crate::detectors::{Finding, Kind, Scene};
 use crate::settings::Settings;
 use crate::source::Source;
@@ -19,6 +21,15 @@ pub(super) struct Rules {
     half_life: f32,
     threshold: f32,
     limit: Tick,
+}
+
+/// What a ban is like, where that is not the usual.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    /// Seconds of the first ban.
+    pub(super) first: Option<u32>,
+    pub(super) scope: Scope,
+    pub(super) jail: Option<Arc<str>>,
 }
 
 /// Banned sources of one network that make the others suspect.
@@ -56,11 +67,12 @@ impl Rules {
         lifts
     }
 
-    /// The time of the ban after `bans` earlier ones.
-    fn ban_time(&self, bans: u8) -> Tick {
-        let seconds =
-            (0..bans).fold(self.ban, |seconds, _| seconds.saturating_mul(self.growth).min(self.longest));
-        Tick::seconds(seconds.min(self.longest))
+    /// Seconds, of which the first ban has `first`: the time of the ban after `bans` earlier ones.
+    fn ban_time(&self, first: u32, bans: u8) -> Tick {
+        // A jail may begin with more than the longest.
+        let longest = self.longest.max(first);
+        let seconds = (0..bans).fold(first, |seconds, _| seconds.saturating_mul(self.growth).min(longest));
+        Tick::seconds(seconds)
     }
 
     /// The points that ban a source of this class.
@@ -136,21 +148,37 @@ impl Engine {
     }
 
     fn ban(&mut self, address: Address, reason: Kind, now: Tick) {
+        self.ban_as(address, reason, now, Terms::default());
+    }
+
+    pub(super) fn ban_as(&mut self, address: Address, reason: Kind, now: Tick, terms: Terms) {
         let source = self.sources.entry(address.number());
-        let until = now.plus(self.rules.ban_time(source.bans));
+        let first = terms.first.unwrap_or(self.rules.ban);
+        let until = now.plus(self.rules.ban_time(first, source.bans)).max(source.banned_until);
         source.bans = source.bans.saturating_add(1);
         let level = u32::from(source.bans);
         source.banned_until = until;
+        source.banned_scope = terms.scope.max(source.banned_scope);
+        let scope = source.banned_scope;
         source.limited_until = Tick(0);
         source.certain.clear();
         source.forgeable.clear();
         let (count, _) = self.guilty.entry(address.network(), now, DAY);
         *count = count.saturating_add(1);
         let (time, until) = (self.now, self.now + until.since(now).as_duration());
-        self.commands.push_back(Command::Ban { time, source: address, reason, until, proven: true, level });
+        self.commands.push_back(Command::Ban {
+            time,
+            source: address,
+            reason,
+            until,
+            proven: true,
+            level,
+            scope,
+            jail: terms.jail,
+        });
     }
 
-    fn limit(&mut self, address: Address, reason: Kind, now: Tick, is_known: bool) {
+    pub(super) fn limit(&mut self, address: Address, reason: Kind, now: Tick, is_known: bool) {
         let source = self.sources.entry(address.number());
         // A limit that goes on is told again when half of it is over.
         let half = Tick(self.rules.limit.0 / 2);

@@ -37,6 +37,7 @@ impl Engine {
             has_credentials: credentials.is_some(),
             is_proof,
             is_initial,
+            is_copy: talk.is_copy,
             ..Transaction::default()
         };
         let key = transaction::key(message, talk.peer, salt);
@@ -44,6 +45,9 @@ impl Engine {
             return self.acknowledged(key, is_proof, talk, now);
         }
         let is_repeated = self.transactions.begin(key, new, now);
+        if is_repeated && self.transactions.is_other_view(key, talk.is_copy, now) {
+            return;
+        }
         let accounts_on_connection = self.accounts_on_connection(talk, target_hash);
         let source = self.sources.entry(address.number());
         source.last = now;

@@ -13,6 +13,9 @@ use crate::detectors::Scene;
 use crate::observation::{Direction, Fate, Observation, Segment, Transport};
 use crate::time::Tick;
 
+/// Ports with TLS that are remembered.
+const MAX_ENCRYPTED: usize = 64;
+
 /// Who talks to whom, and how.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Talk {
@@ -23,6 +26,8 @@ pub(super) struct Talk {
     pub(super) connection: Option<u64>,
     /// The peer's address is proven by the handshake.
     pub(super) is_established: bool,
+    /// Somebody else saw it; the wire may have, too.
+    pub(super) is_copy: bool,
     pub(super) fate: Fate,
     is_cut: bool,
     pub(super) frame: u64,
@@ -44,6 +49,7 @@ impl Engine {
             direction: observation.direction,
             connection: None,
             is_established: false,
+            is_copy: false,
             fate: observation.fate,
             is_cut: observation.is_cut,
             frame: observation.frame,
@@ -54,6 +60,10 @@ impl Engine {
                 Payload::KeepAlive(_) => {}
                 Payload::Message(bytes) => self.bytes(bytes, Carrier::Datagram, &talk, now),
             },
+            Transport::Copy { is_connection } => {
+                let talk = Talk { is_established: is_connection, is_copy: true, ..talk };
+                self.bytes(observation.bytes, Carrier::Datagram, &talk, now);
+            }
             Transport::Tcp(segment) => self.segment(observation.bytes, &segment, talk, now),
         }
     }
@@ -68,6 +78,16 @@ impl Engine {
             return;
         }
         let is_established = self.connections.get(key).is_some_and(|connection| connection.is_established);
+        if is_established && talk.direction == Direction::In {
+            // Also where what follows is encrypted: a log may tell of it.
+            let source = self.sources.entry(Address::of(talk.peer.ip()).number());
+            source.last = now;
+            source.proven = true;
+            // TLS: a handshake record of any version (RFC 8446 section 5.1).
+            if bytes.starts_with(&[22, 3]) && self.encrypted.len() < MAX_ENCRYPTED {
+                self.encrypted.insert(talk.local.port());
+            }
+        }
         let talk = Talk { connection: Some(key), is_established, ..talk };
         let Some(mut framer) = self.connections.take_framer(key, talk.direction) else { return };
         framer.push(segment.sequence, bytes, |piece| match piece {

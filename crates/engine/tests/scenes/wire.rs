@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine::{
-    Command, Direction, Enforcer, Engine, Fate, Kind, Limits, Observation, Segment, Settings, Stop, Transport,
+    Command, Direction, Enforcer, Engine, Fact, Fate, Kind, Limits, Observation, Segment, Settings, Stop,
+    Testimony, Transport,
 };
 use sip::{Carrier, Message, Method, View};
 
@@ -25,6 +26,8 @@ pub(crate) struct World {
     pub(crate) carriers: BTreeSet<std::net::IpAddr>,
     counter: u64,
     connections: BTreeMap<SocketAddr, (u32, u32)>,
+    /// Datagrams are told as copies instead.
+    pub(crate) copies: Option<Transport>,
 }
 
 /// What a peer sends.
@@ -128,6 +131,7 @@ impl World {
             carriers: BTreeSet::new(),
             counter: 0,
             connections: BTreeMap::new(),
+            copies: None,
         }
     }
 
@@ -181,6 +185,7 @@ impl World {
     ) {
         let pbx: SocketAddr =
             if peer.is_ipv4() { PBX } else { "[2001:db8::1]:5060" }.parse().expect("an address");
+        let transport = self.copies.unwrap_or(transport);
         let (source, destination) = match direction {
             Direction::In => (peer, pbx),
             Direction::Out => (pbx, peer),
@@ -196,6 +201,31 @@ impl World {
             self.enforcer.apply(&command);
             self.commands.push(command);
         }
+    }
+
+    /// Somebody else says something about a peer.
+    pub(crate) fn testify(&mut self, peer: &str, is_proof: bool, account: &str, fact: Fact<'_>) {
+        let peer = peer.parse().expect("an address");
+        self.now += Duration::from_millis(1);
+        self.engine.handle_testimony(&Testimony { peer, is_proof, nonce: None, account, fact }, self.now);
+        self.collect();
+    }
+
+    /// Somebody else saw a message, too.
+    pub(crate) fn tell_copy(&mut self, peer: &str, direction: Direction, bytes: &[u8]) {
+        let transport = Transport::Copy { is_connection: false };
+        self.observe(peer.parse().expect("an address"), direction, bytes, transport, Fate::Passed);
+    }
+
+    /// Sends bytes over the connection that nobody answers.
+    pub(crate) fn say_tcp(&mut self, peer: &str, bytes: &[u8]) {
+        let peer: SocketAddr = peer.parse().expect("an address");
+        let (theirs, ours) = self.connections[&peer];
+        let segment =
+            Segment { sequence: theirs, acknowledgment: ours, syn: false, ack: true, fin: false, rst: false };
+        self.deliver(peer, bytes, Transport::Tcp(segment));
+        let next = theirs + u32::try_from(bytes.len()).expect("short");
+        self.connections.insert(peer, (next, ours));
     }
 
     /// Opens a TCP connection.

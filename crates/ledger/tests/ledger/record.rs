@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::sample::{ban, evidence, fresh, net, seconds};
 use ledger::{
-    Ban, BanRow, Bounds, By, Change, Ended, Error, Family, Kind, Ledger, MAX_TEXT, Past, Reader, Scope,
-    Trust, Unban, Which,
+    Ban, BanRow, Bounds, By, Change, Ended, Error, Family, Kind, Ledger, MAX_TEXT, Past, Position, Reader,
+    Scope, Trust, Unban, Which,
 };
 
 fn active(reader: &Reader, second: i64) -> Vec<BanRow> {
@@ -248,4 +248,17 @@ fn a_reader_sees_what_is_committed_and_cannot_write() {
     let missing = path.with_file_name("other.db");
     assert_eq!(Reader::open(&missing).unwrap_err(), Error::Missing { path: missing.clone() });
     assert!(!missing.exists());
+}
+
+#[test]
+fn positions_are_replaced_and_kept_over_a_restart() {
+    let (_directory, path, mut ledger) = fresh();
+    let position = |log: &str, place: &str, at| Position { log: log.to_owned(), place: place.to_owned(), at };
+    let first = position("sshd /var/log/auth.log", "1:2 100", seconds(1));
+    let second = position("sshd /var/log/auth.log", "1:2 200", seconds(2));
+    let other = position("asterisk /var/log/asterisk/security", "1:3 7", seconds(1));
+    let changes = [first, other.clone(), second.clone()].map(Change::Position);
+    ledger.apply(&changes).unwrap();
+    drop(ledger);
+    assert_eq!(Ledger::open(&path).unwrap().read().positions().unwrap(), [other, second]);
 }

@@ -98,7 +98,7 @@ fn a_row_that_the_ledger_does_not_write_is_damage() {
 fn a_newer_one_is_for_a_newer_program() {
     let (_directory, path) = written();
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let newer = Error::Newer { path: path.clone(), found: 99, known: 1 };
+    let newer = Error::Newer { path: path.clone(), found: 99, known: 2 };
     assert_eq!(Ledger::open(&path).unwrap_err(), newer);
     assert_eq!(Reader::open(&path).unwrap_err(), newer);
     assert!(newer.to_string().contains("made by a newer Ringfence"));

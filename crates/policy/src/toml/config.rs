@@ -1,6 +1,7 @@
 //! The policy, checked: nothing optional is left, and everything in it has an effect.
 
 mod feeds;
+mod jails;
 mod sensors;
 mod services;
 mod signatures;
@@ -17,6 +18,7 @@ use crate::detection::{Detection, SipPorts};
 use crate::diagnostic::nearest;
 use crate::feed::Feed;
 use crate::iptables::names;
+use crate::jail::Jail;
 use crate::ruleset::{
     Family, HeaderText, InterfaceName, Limit, Line, Network, Networks, Rate, RejectWith, Text, Unproven,
 };
@@ -37,6 +39,7 @@ pub struct Config {
     pub unproven: Unproven,
     pub detect: engine::Settings,
     pub feeds: Vec<Feed>,
+    pub jails: Vec<Jail>,
     pub managers: Vec<Manager>,
     pub hep: Option<Hep>,
 }
@@ -49,12 +52,14 @@ impl Config {
 
     /// What the engine looks at, and how: the services that are inspected.
     pub fn detection(&self) -> Detection {
+        let mut settings = self.detect.clone();
+        settings.jails = self.jails.iter().map(|jail| jail.rule.clone()).collect();
         let inspected = || self.services.iter().filter(|service| service.inspect);
         let ports = SipPorts {
             tcp: inspected().flat_map(|service| service.tcp.iter().cloned()).collect(),
             udp: inspected().flat_map(|service| service.udp.iter().cloned()).collect(),
         };
-        Detection { settings: self.detect.clone(), ports }
+        Detection { settings, ports }
     }
 }
 
@@ -183,6 +188,7 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
         unproven: file.unproven.map_or(defaults::UNPROVEN, |written| unproven(&written, reader)),
         detect: file.detect,
         feeds: feeds::check(file.feeds, reader),
+        jails: jails::check(file.jails, reader),
         managers: sensors::managers(file.managers, reader),
         hep: file.hep.and_then(|written| sensors::hep(&written, reader)),
     }

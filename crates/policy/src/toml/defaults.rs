@@ -53,8 +53,8 @@ pub(super) const SERVICES: [Service; 7] = [
     Service { name: "ssh", tcp: &[(22, 22)], ..CLOSED },
     Service { name: "web", tcp: &[(80, 80), (443, 443)], ..CLOSED },
     Service { name: "sip", udp: &[(5060, 5060)], tcp: &[(5060, 5060)], inspect: true, ..CLOSED },
-    // Encrypted, so there is nothing to search.
-    Service { name: "sips", tcp: &[(5061, 5061)], ..CLOSED },
+    // Encrypted, so there is nothing to find in it; but bans, limits and proof are about the inspected ports.
+    Service { name: "sips", tcp: &[(5061, 5061)], inspect: true, ..CLOSED },
     Service { name: "iax2", udp: &[(4569, 4569)], ..CLOSED },
     // Asterisk's rtp.conf as shipped.
     Service { name: "rtp", udp: &[(10_000, 20_000)], ..CLOSED },
@@ -114,5 +114,8 @@ pub(super) const FEED_TIME: Duration = Duration::from_secs(24 * 3_600);
 /// A tenth of what the kernel has room for.
 pub(super) const FEED_MOST: usize = 100_000;
 
+/// As fail2ban ships them.
+pub(super) const JAIL_FAILURES: u16 = 5;
+pub(super) const JAIL_WITHIN: Duration = Duration::from_secs(600);
 /// Whatever is not 0; receivers show it, to tell agents apart.
 pub(super) const CAPTURE_ID: u32 = 2001;

@@ -2,6 +2,7 @@
 
 mod detect;
 mod feeds;
+mod jails;
 mod sensors;
 
 use std::ops::RangeInclusive;
@@ -9,6 +10,7 @@ use std::ops::RangeInclusive;
 use toml_edit::{Document, Item, TableLike};
 
 pub(super) use self::feeds::Feed;
+pub(super) use self::jails::Jail;
 pub(super) use self::sensors::{Hep, Manager};
 use super::reader::{List, Reader, Span, Spanned, key_span, span_of};
 use super::values;
@@ -32,6 +34,7 @@ pub(super) struct File {
     pub(super) unproven: Option<Unproven>,
     /// With the place of the whole.
     pub(super) feeds: Option<(Vec<Feed>, Span)>,
+    pub(super) jails: Option<(Vec<Jail>, Span)>,
     /// With the place of the whole.
     pub(super) managers: Option<(Vec<Manager>, Span)>,
     pub(super) hep: Option<Hep>,
@@ -91,7 +94,7 @@ pub(super) struct Unproven {
     pub(super) all: Option<Spanned<String>>,
 }
 
-const TOP: [&str; 15] = [
+const TOP: [&str; 16] = [
     "default",
     "refuse-with",
     "forward",
@@ -105,6 +108,7 @@ const TOP: [&str; 15] = [
     "unproven",
     "detect",
     "feeds",
+    "jails",
     "managers",
     "hep",
 ];
@@ -140,6 +144,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<File> {
         limits: table.get("limits").map(|item| limits(item, reader)).unwrap_or_default(),
         unproven: table.get("unproven").map(|item| unproven(item, reader)),
         feeds: table.get("feeds").map(|item| feeds::read(item, reader)),
+        jails: table.get("jails").map(|item| jails::read(item, reader)),
         managers: table.get("managers").map(|item| sensors::managers(item, reader)),
         hep: table.get("hep").and_then(|item| sensors::hep(item, reader)),
     })

@@ -61,6 +61,7 @@ fn an_empty_file_opens_the_usual_ports() {
         "iifname \"lo\" accept",
         "meta l4proto 6 tcp dport 5060 jump v4_3_SIGNATURES",
         "meta l4proto 17 udp dport 5060 jump v4_3_SIGNATURES",
+        "meta l4proto 6 tcp dport 5061 jump v4_3_SIGNATURES",
         "ct state { established, related } accept",
         "meta l4proto 1 accept",
         "meta l4proto 6 tcp dport 22 ct state { new } accept",
@@ -261,7 +262,8 @@ fn signatures_log_as_they_say() {
     let names: Vec<_> = plan.gate.signatures.iter().map(|signature| signature.name.as_str()).collect();
     assert_eq!(names, ["one", "two", "three"]);
     assert_eq!(plan.gate.notes.len(), 2);
-    assert_eq!(plan.gate.tables.ports, [(5060, gate::layout::GUARD_UDP | gate::layout::GUARD_TCP)]);
+    use gate::layout::{GUARD_TCP, GUARD_UDP};
+    assert_eq!(plan.gate.tables.ports, [(5060, GUARD_UDP | GUARD_TCP), (5061, GUARD_TCP)]);
 }
 
 #[test]

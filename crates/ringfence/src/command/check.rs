@@ -10,18 +10,27 @@ use serde_json::json;
 
 use crate::cli::{CheckArgs, Format};
 use crate::command::read_policy;
+use crate::daemon::logs;
 use crate::exit::{Exit, draw};
 
 /// Says whether the policy is right, and whether `run` can enforce all of it.
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Exit> {
     let policy = read_policy(&args.policy)?;
     let plan = Plan::new(&policy, Mode::Enforce, Tag::default());
+    let jails = logs::prepare(&policy);
+    let unfit = match jails {
+        Ok(_) | Err(Exit::Policy(_) | Exit::Silent) => None,
+        Err(Exit::No(text) | Exit::System(text)) => Some(text),
+    };
     let mut out = io::stdout().lock();
     match args.format {
         Format::Text => {
             write!(io::stderr(), "{}", draw(policy.warnings()))?;
             writeln!(out, "{}: {}", args.policy.display(), summary(&policy))?;
             match &plan {
+                Ok(_) if unfit.is_some() => {
+                    writeln!(out, "`run` would refuse it: {}", unfit.as_deref().unwrap_or_default())?;
+                }
                 Ok(plan) => writeln!(out, "{}", enforcement(plan))?,
                 Err(reasons) => {
                     writeln!(
@@ -42,7 +51,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Exit> {
                 "type": "check",
                 "policy": args.policy.display().to_string(),
                 "rules": rules(&policy),
-                "enforceable": plan.is_ok(),
+                "enforceable": plan.is_ok() && unfit.is_none(),
+                "jails": unfit,
                 "refused": refused,
             });
             writeln!(out, "{answer}")?;

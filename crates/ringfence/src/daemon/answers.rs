@@ -18,6 +18,7 @@ use self::rows::{ban_json, evidence_json, past_json};
 use super::drift::Look;
 use super::feeds::Step;
 use super::force::Events;
+use super::logs::Batch;
 use super::server::Waiting;
 use super::{Daemon, book, clock, confirm, status};
 use crate::exit::Exit;
@@ -41,6 +42,8 @@ pub(crate) enum Task {
     Looked { look: Result<Look, Exit>, settled: bool, waiting: Option<Waiting> },
     /// Something about a block list.
     Feed(Step),
+    /// What was found in a log.
+    Log(Batch),
 }
 
 /// The ban that is left on a source when one was lifted: until when, and on which ports.
@@ -77,7 +80,7 @@ impl Daemon {
             Request::Status { verify: false } => waiting.reply(self.status()),
             Request::Status { verify: true } => self.compare(Some(waiting)),
             Request::Top {} => waiting.reply(self.top()),
-            Request::Reload {} => waiting.reply(self.reload(events)?),
+            Request::Reload {} => waiting.reply(self.reload(events).await?),
             Request::Stop { clean } => {
                 self.clean = clean;
                 waiting.last_reply(json!({ "ok": true, "pid": std::process::id() })).await;
@@ -107,6 +110,9 @@ impl Daemon {
             status::status(&mut self.force, &self.live, &self.reporter, &self.book, drifts, &self.args);
         if let Some(object) = status.as_object_mut() {
             object.insert("feeds".to_owned(), self.feeds.json());
+            object.insert("jails".to_owned(), self.logs.json());
+            object.insert("witnesses".to_owned(), self.witnesses.json());
+            object.insert("silent".to_owned(), json!(self.witnesses.silent()));
         }
         status
     }
@@ -314,6 +320,7 @@ impl Daemon {
             Task::Resolved { name, nets, waiting } => self.resolved(name, nets, waiting),
             Task::Looked { look, settled, waiting } => self.looked(look, settled, waiting),
             Task::Feed(step) => self.feed(step),
+            Task::Log(batch) => self.read_log(batch),
         }
     }
 

@@ -12,6 +12,7 @@ use ledger::{Ban, BanRow, By, Change, Evidence, Ledger, Net, Reader, Scope, Time
 
 use super::clock;
 use super::report::timestamp;
+use super::sever::Severer;
 use super::shelter::Shelter;
 use crate::exit::Exit;
 
@@ -34,6 +35,8 @@ pub(crate) struct Book {
     other: Arc<Mutex<Reader>>,
     pub(crate) shelter: Shelter,
     dropped: HashMap<Net, u64>,
+    /// Whoever is banned loses what is open.
+    pub(crate) severer: Severer,
 }
 
 /// What was put back into the kernel.
@@ -71,6 +74,7 @@ impl Book {
             other: Arc::new(Mutex::new(other)),
             shelter: Shelter::default(),
             dropped: HashMap::new(),
+            severer: Severer::spawn()?,
         })
     }
 
@@ -121,6 +125,7 @@ impl Book {
 
     /// Writes to the ledger as soon as it can, however often it takes, and does not wait.
     pub(crate) fn write(&self, changes: Vec<Change>) {
+        self.sever(&changes);
         // What finds no room is counted there, and told by `status`.
         let _ = self.writer.post(changes);
     }
@@ -131,8 +136,18 @@ impl Book {
         changes: Vec<Change>,
         done: impl FnOnce(Result<(), ledger::Error>) + Send + 'static,
     ) {
+        self.sever(&changes);
         // Without room `done` is dropped, and with it the client's answer: it is told that there was none.
         let _ = self.writer.send(changes, done);
+    }
+
+    /// Every ban is in the kernel when it comes here.
+    fn sever(&self, changes: &[Change]) {
+        for change in changes {
+            if let Change::Ban(ban) = change {
+                self.severer.banned(ban.source, ban.scope);
+            }
+        }
     }
 
     /// Waits until what was written so far is on the disk, or cannot be; not for the daemon's own thread.
@@ -206,9 +221,9 @@ impl Book {
         }
     }
 
-    /// Writes down what the engine decided and what was done about it; `line` is the SIP line that it came from. What is
-    /// only observed is evidence, not a ban.
-    pub(crate) fn decided(&self, commands: &[Command], line: Option<&str>, observe: bool) {
+    /// What is to be written down of what the engine decided and what was done about it; `line` is the line that it came from.
+    /// What is only observed is evidence, not a ban.
+    pub(crate) fn decided(&self, commands: &[Command], line: Option<&str>, observe: bool) -> Vec<Change> {
         let mut changes = Vec::new();
         for command in commands {
             match command {
@@ -222,7 +237,7 @@ impl Book {
                         line: line.map(str::to_owned),
                     }));
                 }
-                Command::Ban { time, source, reason, until, level, .. } if !observe => {
+                Command::Ban { time, source, reason, until, level, scope, jail, .. } if !observe => {
                     // What counted for the ban stands before it.
                     let mut told = None;
                     let mut pieces = 0;
@@ -239,14 +254,14 @@ impl Book {
                     changes.push(Change::Ban(Ban {
                         source: Net::new(source.address(), 128),
                         by: By::Detector,
-                        reason: reason.as_str().to_owned(),
+                        reason: reason_of(*reason, jail.as_deref()),
                         detail: told.unwrap_or_default(),
                         since: at(*time),
                         until: Some(at(*until)),
                         first_seen: at(*time),
                         last_seen: at(*time),
                         level: *level,
-                        scope: Scope::SipPorts,
+                        scope: self::scope(*scope),
                         dropped: 0,
                         evidence: pieces,
                     }));
@@ -264,9 +279,7 @@ impl Book {
                 Command::Ban { .. } | Command::Trust { .. } | Command::Unlimit { .. } => {}
             }
         }
-        if !changes.is_empty() {
-            self.write(changes);
-        }
+        changes
     }
 }
 
@@ -351,6 +364,19 @@ pub(crate) fn monotonic(until: Option<Time>) -> u64 {
     let Some(until) = until else { return u64::MAX };
     let left = until.0.saturating_sub(Time::from(clock::now()).0).max(0);
     host::machine::monotonic().saturating_add(left.unsigned_abs().saturating_mul(1000))
+}
+
+/// What a ban covers, as the ledger has it.
+pub(crate) fn scope(scope: engine::Scope) -> Scope {
+    match scope {
+        engine::Scope::SipPorts => Scope::SipPorts,
+        engine::Scope::AllPorts => Scope::AllPorts,
+    }
+}
+
+/// What a ban is for: a detector, or the jail whose measure was full.
+pub(crate) fn reason_of(kind: engine::Kind, jail: Option<&str>) -> String {
+    jail.map_or_else(|| kind.as_str().to_owned(), |jail| format!("jail:{jail}"))
 }
 
 /// A time since the epoch, as the ledger has it.

@@ -1,10 +1,13 @@
 //! From the gate's events to what is done about them.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
 use engine::Command;
+use gate::decode::{TCP, UDP};
 use gate::layout::Event;
 use gate::{Family, Reason, Verdict};
+use ledger::Change;
 
 use super::force::Events;
 use super::{Daemon, book, clock};
@@ -25,11 +28,26 @@ impl Daemon {
             self.talk(&event);
             let capture = event.capture(&record);
             self.live.see(&event, capture, time);
+            self.export(&event, capture, time);
             let line = self.live.has_decided().then(|| book::sip_line(capture)).flatten();
             drop(record);
+            self.count_tries();
             self.obey(line.as_deref())?;
         }
         Ok(handled)
+    }
+
+    /// A copy of what was let through, for whoever asked for it.
+    fn export(&mut self, event: &Event, capture: &[u8], time: SystemTime) {
+        let is_whole = event.captured == event.payload && event.captured > 0;
+        let is_sip = matches!(event.protocol, TCP | UDP);
+        if is_whole && is_sip {
+            let family = if event.family == 6 { Family::Ipv6 } else { Family::Ipv4 };
+            let source = SocketAddr::new(event.source.to_ip(family), event.source_port);
+            let destination = SocketAddr::new(event.destination.to_ip(family), event.destination_port);
+            let time = clock::shown(time).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.witnesses.export([source, destination], event.protocol == TCP, time, capture);
+        }
     }
 
     /// Counts who was dropped.
@@ -49,9 +67,18 @@ impl Daemon {
     /// Does what the engine decided, tells it and writes it down; `line` is the SIP line that it came from. When only
     /// observing, it is told and not done.
     pub(super) fn obey(&mut self, line: Option<&str>) -> Result<(), Exit> {
+        let changes = self.carry_out(line)?;
+        if !changes.is_empty() {
+            self.book.write(changes);
+        }
+        Ok(())
+    }
+
+    /// As [`Daemon::obey`]; what is to be written down is returned.
+    pub(super) fn carry_out(&mut self, line: Option<&str>) -> Result<Vec<Change>, Exit> {
         let mut commands = self.live.take();
         if commands.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if !self.force.observe {
             commands.retain_mut(|command| {
@@ -68,8 +95,7 @@ impl Daemon {
         }
         self.reporter.decided(&commands);
         self.recent.decided(&commands);
-        self.book.decided(&commands, line, self.force.observe);
-        Ok(())
+        Ok(self.book.decided(&commands, line, self.force.observe))
     }
 }
 

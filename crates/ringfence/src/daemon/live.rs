@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::{Class, Command, Direction, Fate, Grant, Observation, Segment, Transport};
+use engine::{Class, Command, Direction, Fate, Grant, Observation, Scope, Segment, Testimony, Transport};
 use gate::decode::{TCP, UDP};
 use gate::layout::Event;
 use gate::limit::Rate;
@@ -73,6 +73,11 @@ impl Live {
         self.detection.trusted().iter().map(|(address, prefix)| ledger::Net::new(*address, *prefix)).collect()
     }
 
+    /// What waits for [`Live::take`].
+    pub(crate) fn decided(&self) -> &[Command] {
+        &self.commands
+    }
+
     /// Whether something waits for [`Live::take`].
     pub(crate) fn has_decided(&self) -> bool {
         !self.commands.is_empty()
@@ -90,6 +95,17 @@ impl Live {
             let commands = &mut self.commands;
             self.detection.see(&observation, since_epoch(time), |command| commands.push(command));
         }
+    }
+
+    /// Takes a message that somebody else saw.
+    pub(crate) fn see_copy(&mut self, observation: &Observation<'_>) {
+        let commands = &mut self.commands;
+        self.detection.see(observation, since_epoch(clock::now()), |command| commands.push(command));
+    }
+
+    /// Ports with TLS.
+    pub(crate) fn encrypted_ports(&self) -> impl Iterator<Item = u16> {
+        self.detection.encrypted_ports()
     }
 
     /// Time passes.
@@ -110,11 +126,11 @@ impl Live {
             host::machine::monotonic().saturating_add(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX))
         };
         let has_room = match command {
-            Command::Ban { source, until, .. } => {
+            Command::Ban { source, until, scope, .. } => {
                 self.bans += 1;
                 // What somebody else decided may last longer, or cover more.
                 let source = ledger::Net::new(source.address(), 128);
-                book::extend(sources, source, Some(book::at(*until)), ledger::Scope::SipPorts)?
+                book::extend(sources, source, Some(book::at(*until)), book::scope(*scope))?
             }
             Command::Limit { source, until, is_known, .. } => {
                 self.limits += 1;
@@ -155,8 +171,23 @@ impl Live {
     }
 
     /// A source that was banned `level` times, and is until `until`.
-    pub(crate) fn remember(&mut self, address: IpAddr, level: u32, until: Duration) {
-        self.detection.remember(address, level, until, since_epoch(clock::now()));
+    pub(crate) fn remember(&mut self, address: IpAddr, level: u32, until: Duration, scope: ledger::Scope) {
+        let scope = match scope {
+            ledger::Scope::SipPorts => Scope::SipPorts,
+            ledger::Scope::AllPorts => Scope::AllPorts,
+        };
+        self.detection.remember(address, level, (until, scope), since_epoch(clock::now()));
+    }
+
+    /// Something to tell that no detector saw.
+    pub(crate) fn tell(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+
+    /// Takes what somebody else saw; what is to be done waits for [`Live::take`].
+    pub(crate) fn hear(&mut self, testimony: &Testimony<'_>) {
+        let commands = &mut self.commands;
+        self.detection.hear(testimony, since_epoch(clock::now()), |command| commands.push(command));
     }
 
     /// How far an address is believed.

@@ -70,6 +70,12 @@ impl Shelter {
             })
     }
 
+    /// Whether it is this host's own address.
+    pub(crate) fn is_own(&mut self, address: IpAddr) -> bool {
+        self.look();
+        self.own.contains(&address.to_canonical())
+    }
+
     /// The networks that the policy trusts.
     pub(crate) fn follow(&mut self, policy: Vec<Net>) {
         self.policy = policy;

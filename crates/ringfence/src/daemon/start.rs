@@ -15,10 +15,12 @@ use super::feeds::Feeds;
 use super::force::InForce;
 use super::instance::Instance;
 use super::live::Live;
+use super::logs::Logs;
 use super::recent::Recent;
 use super::report::Reporter;
 use super::talkers::Talkers;
-use super::{Daemon, book, clock, confirm, force, instance, lockout, say, server};
+use super::witnesses::Witnesses;
+use super::{Daemon, book, clock, confirm, force, instance, lockout, logs, say, server, witnesses};
 use crate::cli::RunArgs;
 use crate::command::read_policy;
 use crate::exit::{Exit, draw};
@@ -29,6 +31,7 @@ impl Daemon {
         let mut args = args.clone();
         let policy = read_policy(&args.policy)?;
         let plan = force::plan(&policy, args.observe)?;
+        let (jails, to_hear) = (logs::prepare(&policy)?, witnesses::prepare(&policy)?);
         host::machine::check()?;
         // What we write is for root alone.
         rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
@@ -56,6 +59,10 @@ impl Daemon {
                     ));
                 }
                 let (tasks, finished) = mpsc::channel(64);
+                book.severer.guard(&policy.detection().ports);
+                let mut logs = Logs::new(book.read(ledger::Reader::positions)?);
+                logs.follow(jails, &tasks)?;
+                let (witnesses, ears) = Witnesses::new();
                 Ok(Self {
                     args,
                     force,
@@ -63,6 +70,9 @@ impl Daemon {
                     reporter,
                     book,
                     feeds: Feeds::new(policy.feeds()),
+                    logs,
+                    witnesses,
+                    to_hear: Some((to_hear, ears)),
                     recent: Recent::default(),
                     talkers: Talkers::default(),
                     tasks,
@@ -150,7 +160,7 @@ fn restore(force: &mut InForce, live: &mut Live, book: &mut Book) -> Result<Rest
         if row.ban.by == ledger::By::Detector {
             let until =
                 row.until.map_or(Duration::MAX, |until| Duration::from_micros(until.0.unsigned_abs()));
-            live.remember(row.ban.source.address(), row.ban.level, until);
+            live.remember(row.ban.source.address(), row.ban.level, until, row.scope);
         }
     })?;
     live.trust(book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));

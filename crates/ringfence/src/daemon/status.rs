@@ -106,6 +106,7 @@ pub(super) fn status(
             "limited": live.limits,
             "alerts": live.alerts,
             "refused": live.refused,
+            "ended": book.severer.json(),
         },
         "ledger": {
             "file": args.state_dir.join(LEDGER).display().to_string(),

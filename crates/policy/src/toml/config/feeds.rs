@@ -120,14 +120,15 @@ fn is_in_the_clear(url: &str) -> bool {
     url.starts_with("http://") && !is_here
 }
 
-fn period(text: &str, key: &str, (least, most): (Duration, Duration)) -> Result<Duration, BadValue> {
+pub(super) fn period(
+    text: &str,
+    key: &str,
+    (least, most): (Duration, Duration),
+) -> Result<Duration, BadValue> {
     let period = values::period(text)?;
     if !(least..=most).contains(&period) {
-        let help = format!(
-            "`{key}` is at least {} minute, and at most {} days",
-            least.as_secs() / 60,
-            most.as_secs() / 86_400
-        );
+        let shortest = if least.as_secs() < 60 { "second" } else { "minute" };
+        let help = format!("`{key}` is at least 1 {shortest}, and at most {} days", most.as_secs() / 86_400);
         return bad(format!("`{text}` is too {}", if period < least { "short" } else { "long" }), help);
     }
     Ok(period)

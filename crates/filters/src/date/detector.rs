@@ -1,0 +1,257 @@
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::Forms;
+use super::template::Template;
+use crate::pattern::Found;
+
+/// How long a form may go unused before another may take its place, in seconds.
+const UNUSED: f64 = 300.0;
+const FAR: usize = 0x7fff_ffff;
+
+/// Finds dates in the lines of one log.
+#[derive(Clone, Debug)]
+pub(crate) struct Detector {
+    forms: Forms,
+    /// Most likely first.
+    slots: Vec<Slot>,
+    /// Where the last date began and what stood there, where it ended and what stood there.
+    last_start: (usize, Option<u8>, Option<u8>),
+    last_end: (usize, Option<u8>, Option<u8>),
+    last_slot: usize,
+    first_unused: usize,
+    found: Found,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    /// In `Forms::templates`.
+    template: usize,
+    /// How often it won, and when last.
+    hits: u64,
+    last_used: f64,
+    /// How often it matched, whether it won or not.
+    matches: u64,
+    distance: usize,
+}
+
+/// A date in a line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Seen {
+    /// Where the match begins, which may be before it.
+    pub(crate) from: usize,
+    /// What is cut out.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// Which form it has.
+    pub(crate) form: usize,
+}
+
+/// Where a form matched: the whole, and what is cut out.
+#[derive(Clone, Copy, Debug)]
+struct Match {
+    start: usize,
+    end: usize,
+    cut: (usize, usize),
+}
+
+impl Detector {
+    pub(crate) fn new(forms: &Forms) -> Self {
+        let slots = (0..forms.templates.len())
+            .map(|template| Slot { template, hits: 0, last_used: 0.0, matches: 0, distance: FAR })
+            .collect();
+        Self {
+            forms: forms.clone(),
+            slots,
+            last_start: (1, None, None),
+            last_end: (FAR, None, None),
+            last_slot: FAR,
+            first_unused: 0,
+            found: Found::default(),
+        }
+    }
+
+    /// The forms that were found, as `datepattern` has them, and how often.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = (&str, u64)> {
+        let used = self.slots.iter().filter(|slot| slot.hits > 0);
+        used.filter_map(|slot| Some((self.forms.templates.get(slot.template)?.name.as_str(), slot.hits)))
+    }
+
+    /// Finds the date of a line, and remembers which form it has.
+    pub(crate) fn find(&mut self, line: &str, now: Duration) -> Option<Seen> {
+        if self.forms.cannot_be_in(line) {
+            return None;
+        }
+        let mut spare = None;
+        let mut skipped = FAR;
+        if let Some(won) = self.try_last(line, &mut spare, &mut skipped) {
+            return Some(self.won(line, self.last_slot, won, now));
+        }
+        let (slot, won) = self.search(line, spare, skipped)?;
+        Some(self.won(line, slot, won, now))
+    }
+
+    /// What the date says; `None` if there is no such time.
+    pub(crate) fn time(
+        &mut self,
+        line: &str,
+        seen: Seen,
+        now: Duration,
+        zone: &TimeZone,
+    ) -> Option<Duration> {
+        let template = self.forms.templates.get(seen.form)?;
+        let from = if template.anchored { 0 } else { seen.from };
+        let mut found = std::mem::take(&mut self.found);
+        let again = template.pattern.search_from(line, from, &mut found).unwrap_or(false);
+        let time = if again { template.time(line, &found, now, zone) } else { None };
+        self.found = found;
+        time
+    }
+
+    /// The form that won last, at the same place.
+    fn try_last(
+        &mut self,
+        line: &str,
+        spare: &mut Option<(usize, Match)>,
+        skipped: &mut usize,
+    ) -> Option<Match> {
+        let slot = self.last_slot;
+        let anchored = self.template(slot)?.anchored;
+        let (from, to) = (self.last_start.0, self.last_end.0);
+        let found = if anchored {
+            *skipped = slot;
+            self.matches(slot, line, 0)
+        } else if self.same_bounds(line.as_bytes())
+            && line.is_char_boundary(from)
+            && line.is_char_boundary(to)
+        {
+            self.matches(slot, line.get(..to)?, from)
+        } else {
+            *skipped = slot;
+            self.matches(slot, line, 0)
+        }?;
+        if self.slots.len() == 1 || anchored || (found.start == from && found.end == to) {
+            return Some(found);
+        }
+        *spare = Some((slot, found));
+        None
+    }
+
+    /// Whether the same letters stand around the place where the last date was.
+    fn same_bounds(&self, line: &[u8]) -> bool {
+        let (start, before, first) = self.last_start;
+        let (end, last, after) = self.last_end;
+        let at = |at: Option<usize>| at.and_then(|at| line.get(at)).copied();
+        let sign = |byte: Option<u8>| byte.is_some_and(|byte| !byte.is_ascii_alphanumeric() && byte < 0x80);
+        let begins = at(start.checked_sub(1)) == before || (at(Some(start)) == first && sign(first));
+        let ends = at(Some(end)) == after || (at(end.checked_sub(1)) == last && sign(last));
+        begins && ends
+    }
+
+    /// Every form in turn, until one is good enough; else the one that matched first in the line.
+    fn search(
+        &mut self,
+        line: &str,
+        mut spare: Option<(usize, Match)>,
+        skipped: usize,
+    ) -> Option<(usize, Match)> {
+        for slot in (0..self.slots.len()).filter(|slot| *slot != skipped) {
+            let Some(found) = self.matches(slot, line, 0) else { continue };
+            let Some(current) = self.slots.get(slot) else { continue };
+            let next_is_fresh = self.slots.get(slot + 1).is_none_or(|next| next.matches == 0);
+            let is_last = slot + 1 >= self.slots.len();
+            let anchored = self.template(slot).is_some_and(|template| template.anchored);
+            let stop = is_last || anchored || (found.start == 0 && current.hits > 0 && next_is_fresh);
+            // What begins later than it used to may be in the message.
+            if !stop && (found.start > current.distance || found.start > self.last_start.0) {
+                if spare.is_none_or(|(_, best)| found.start < best.start) {
+                    spare = Some((slot, found));
+                }
+                continue;
+            }
+            return Some((slot, found));
+        }
+        spare
+    }
+
+    fn template(&self, slot: usize) -> Option<&Template> {
+        self.slots.get(slot).and_then(|slot| self.forms.templates.get(slot.template))
+    }
+
+    fn matches(&mut self, slot: usize, line: &str, from: usize) -> Option<Match> {
+        let slot = self.slots.get_mut(slot)?;
+        let template = self.forms.templates.get(slot.template)?;
+        let found = if template.leading {
+            let (start, end) = template.pattern.find_from(line, from)?;
+            Match { start, end, cut: (start + signs(line.as_bytes().get(start..end)?), end) }
+        } else {
+            if !template.pattern.search_from(line, from, &mut self.found).unwrap_or(false) {
+                return None;
+            }
+            let (start, end) = self.found.span(0)?;
+            Match { start, end, cut: self.found.span(1).unwrap_or((start, end)) }
+        };
+        slot.matches += 1;
+        Some(found)
+    }
+
+    /// Remembers who won, where, and what stood around it.
+    fn won(&mut self, line: &str, slot: usize, found: Match, now: Duration) -> Seen {
+        let bytes = line.as_bytes();
+        let at = |at: Option<usize>| at.and_then(|at| bytes.get(at)).copied();
+        let Match { start, end, cut } = found;
+        self.last_start = (start, at(start.checked_sub(1)), at(Some(start)));
+        self.last_end = (end, at(end.checked_sub(1)), at(Some(end)));
+        let mut form = 0;
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.hits += 1;
+            slot.last_used = now.as_secs_f64();
+            slot.distance = start;
+            form = slot.template;
+        }
+        if self.first_unused == slot {
+            self.first_unused += 1;
+        }
+        self.last_slot = if slot != 0 && slot != self.last_slot { self.move_up(slot) } else { slot };
+        Seen { from: start, start: cut.0, end: cut.1, form }
+    }
+
+    /// Moves a form to the front if it has earned that.
+    fn move_up(&mut self, slot: usize) -> usize {
+        let mut place = if self.first_unused < slot { self.first_unused } else { slot / 2 };
+        if !self.may_pass(slot, place) {
+            if place == slot - 1 {
+                return slot;
+            }
+            place = slot - 1;
+            if !self.may_pass(slot, place) {
+                return slot;
+            }
+        }
+        let moved = self.slots.remove(slot);
+        self.slots.insert(place, moved);
+        while self.slots.get(self.first_unused).is_some_and(|slot| slot.hits > 0) {
+            self.first_unused += 1;
+        }
+        place
+    }
+
+    fn may_pass(&self, slot: usize, other: usize) -> bool {
+        let (Some(slot), Some(other)) = (self.slots.get(slot), self.slots.get(other)) else { return false };
+        self.weight(slot) > self.weight(other) || slot.last_used - UNUSED > other.last_used
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a count of lines and a place in a line")]
+    fn weight(&self, slot: &Slot) -> f64 {
+        let weight = self.forms.templates.get(slot.template).map_or(1.0, |template| template.weight);
+        slot.hits as f64 * weight / slot.distance.max(1) as f64
+    }
+}
+
+/// How many of the first two letters are neither letter nor digit, in bytes.
+fn signs(bytes: &[u8]) -> usize {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    text.chars().take(2).take_while(|letter| !is_word(*letter)).map(char::len_utf8).sum()
+}

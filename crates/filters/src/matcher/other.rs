@@ -1,0 +1,42 @@
+use super::groups::Fields;
+use super::{Candidates, Matcher, Outcome};
+use crate::Host;
+
+/// So many places are masked before it is given up.
+const MAX_MASKED: usize = 8;
+/// Takes the place of a letter of the host: no letter, no digit, no space, nothing that stands in a name or an address.
+const MASK: &str = "\u{1}";
+
+impl Matcher {
+    /// Whom the filter would find in a text if the host that it found did not stand there.
+    pub(super) fn other(&mut self, text: &str, host: (usize, usize), fields: &Fields) -> Option<Host> {
+        let (found, _) = fields.host()?;
+        let mut masked = text.to_owned();
+        let mut span = host;
+        for _ in 0..MAX_MASKED {
+            let start = before_mapped(&masked, span.0);
+            masked.replace_range(start..span.1, &MASK.repeat(span.1 - start));
+            let hit = self.first_hit(&masked, Candidates::ALL, &mut Outcome::default(), false)?;
+            let (other, _) = hit.fields.host()?;
+            if other != found && is_somebody(&other) {
+                return Some(other);
+            }
+            span = hit.host?;
+        }
+        None
+    }
+}
+
+/// `::ffff:` belongs to the address behind it.
+fn before_mapped(text: &str, start: usize) -> usize {
+    let before = text.get(..start).unwrap_or_default();
+    ["::ffff:", "::FFFF:"].iter().find_map(|prefix| before.strip_suffix(prefix)).map_or(start, str::len)
+}
+
+/// A name without a point is a word, or a port: `<HOST>` takes any.
+fn is_somebody(host: &Host) -> bool {
+    match host {
+        Host::Addr(_) | Host::Net { .. } | Host::Id(_) => true,
+        Host::Name(name) => name.rsplit_once('.').is_some_and(|(_, last)| last.contains(char::is_alphabetic)),
+    }
+}

@@ -1,0 +1,116 @@
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use crate::Filter;
+use crate::pattern::Pattern;
+
+/// Finds out which expressions cannot match a text, because a text that they need is not in it.
+#[derive(Clone, Debug)]
+pub(super) struct Screen {
+    /// Finds one of the needed texts fast, and then all.
+    any: Option<AhoCorasick>,
+    all: Option<AhoCorasick>,
+    /// For each text, who needs it.
+    needed_by: Vec<Candidates>,
+    /// Who needs nothing that is known.
+    always: Candidates,
+    prefix: bool,
+    /// Case was left out of account, which holds for ASCII only.
+    fold: bool,
+}
+
+/// Some of the expressions: a bit each, the highest for the prefix.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Candidates(u128);
+
+const PREFIX: Candidates = Candidates(1 << 127);
+/// So many are told apart.
+const MOST: usize = 127;
+
+impl Candidates {
+    pub(super) const ALL: Self = Self(u128::MAX);
+
+    pub(super) const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) const fn has(self, regex: usize) -> bool {
+        regex >= MOST || self.0 & (1 << regex) != 0
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl Screen {
+    pub(super) fn new(filter: &Filter) -> Self {
+        let mut texts: Vec<String> = Vec::new();
+        let mut screen = Self {
+            any: None,
+            all: None,
+            needed_by: Vec::new(),
+            always: Candidates::default(),
+            prefix: filter.prefix.as_ref().is_some_and(|pattern| pattern.needed().is_some()),
+            fold: false,
+        };
+        let bit = |regex: usize| Candidates(1 << regex.min(MOST - 1));
+        let prefix = filter.prefix.iter().map(|pattern| (PREFIX, pattern));
+        let failures = filter.failures.iter().enumerate().map(|(regex, pattern)| (bit(regex), pattern));
+        for (bit, pattern) in prefix.chain(failures) {
+            screen.add(bit, pattern, &mut texts);
+        }
+        if filter.failures.len() > MOST {
+            screen.always = Candidates::ALL;
+        }
+        let build = |kind| {
+            let mut builder = AhoCorasick::builder();
+            builder
+                .ascii_case_insensitive(screen.fold)
+                .match_kind(MatchKind::Standard)
+                .kind(kind)
+                .build(&texts)
+                .ok()
+        };
+        (screen.any, screen.all) = (build(None), build(Some(AhoCorasickKind::DFA)));
+        screen
+    }
+
+    fn add(&mut self, bit: Candidates, pattern: &Pattern, texts: &mut Vec<String>) {
+        let Some(needed) = pattern.needed() else {
+            self.always = self.always.and(bit);
+            return;
+        };
+        self.fold |= needed.fold;
+        for text in &needed.texts {
+            let place = texts.iter().position(|other| other == text).unwrap_or_else(|| {
+                texts.push(text.clone());
+                self.needed_by.push(Candidates::default());
+                texts.len() - 1
+            });
+            if let Some(needed_by) = self.needed_by.get_mut(place) {
+                *needed_by = needed_by.and(bit);
+            }
+        }
+    }
+
+    /// Who may match.
+    pub(super) fn candidates(&self, text: &str) -> Candidates {
+        let (Some(any), Some(all)) = (&self.any, &self.all) else { return Candidates::ALL };
+        if self.fold && !text.is_ascii() {
+            return Candidates::ALL;
+        }
+        let mut candidates = self.always;
+        if any.is_match(text) {
+            for found in all.find_overlapping_iter(text) {
+                if let Some(bits) = self.needed_by.get(found.pattern().as_usize()) {
+                    candidates = candidates.and(*bits);
+                }
+            }
+        }
+        if self.prefix && candidates.0 & PREFIX.0 == 0 {
+            Candidates::default()
+        } else {
+            Candidates(candidates.0 & !PREFIX.0)
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What became of each jail's logs so far.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use policy::jail::Logs as From;
+use serde_json::{Value, json};
+
+use super::Ready;
+
+/// Of all jails; threads write, `status` reads.
+#[derive(Debug, Default)]
+pub(crate) struct States(Mutex<Vec<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    name: String,
+    filter: String,
+    is_journal: bool,
+    is_sip: bool,
+    files: BTreeMap<PathBuf, File>,
+    /// Lines that were read for the first time.
+    lines: u64,
+    failures: u64,
+    /// Lines that were too long, expressions that gave up, names and other things that are no addresses, and lines that may
+    /// be about somebody else.
+    cut: u64,
+    gave_up: u64,
+    names: u64,
+    ambiguous: u64,
+    last: Option<Instant>,
+    error: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct File {
+    is_open: bool,
+    error: Option<String>,
+}
+
+impl States {
+    pub(super) fn begin(&self, jails: &[Ready]) {
+        let state = |ready: &Ready| State {
+            name: ready.jail.rule.name.clone(),
+            filter: ready.jail.filter.clone(),
+            is_journal: ready.jail.logs == From::Journal,
+            is_sip: ready.jail.rule.is_sip,
+            ..State::default()
+        };
+        *self.lock() = jails.iter().map(state).collect();
+    }
+
+    /// A line was looked at.
+    pub(super) fn count(&self, jail: usize, outcome: &filters::Outcome, is_cut: bool, is_old: bool) {
+        let mut states = self.lock();
+        let Some(state) = states.get_mut(jail) else { return };
+        state.last = Some(Instant::now());
+        if is_old {
+            return;
+        }
+        state.lines += 1;
+        state.cut += u64::from(outcome.cut || is_cut);
+        state.gave_up += u64::try_from(outcome.gave_up).unwrap_or(u64::MAX);
+        for failure in &outcome.failures {
+            state.failures += 1;
+            state.ambiguous += u64::from(failure.other.is_some());
+            state.names += u64::from(matches!(failure.host, filters::Host::Name(_) | filters::Host::Id(_)));
+        }
+    }
+
+    /// A file was looked at.
+    pub(super) fn see(&self, jail: usize, path: &Path, is_open: bool, error: Option<String>) {
+        let mut states = self.lock();
+        let Some(state) = states.get_mut(jail) else { return };
+        match state.files.get_mut(path) {
+            Some(file) => (file.is_open, file.error) = (is_open, error),
+            None => drop(state.files.insert(path.to_owned(), File { is_open, error })),
+        }
+    }
+
+    /// Whether the journal can be read, or why not.
+    pub(super) fn fail(&self, jail: usize, error: Option<String>) {
+        if let Some(state) = self.lock().get_mut(jail) {
+            state.error = error;
+        }
+    }
+
+    /// Jails about SIP whose logs said nothing for that long.
+    pub(crate) fn silent(&self, time: Duration) -> Vec<String> {
+        let states = self.lock();
+        let is_silent = |state: &&State| state.is_sip && state.last.is_none_or(|last| last.elapsed() >= time);
+        states.iter().filter(is_silent).map(|state| state.name.clone()).collect()
+    }
+
+    /// Jails about SIP.
+    pub(crate) fn about_sip(&self) -> Vec<String> {
+        self.lock().iter().filter(|state| state.is_sip).map(|state| state.name.clone()).collect()
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let jail = |state: &State| {
+            let files: Vec<Value> = state
+                .files
+                .iter()
+                .map(|(path, file)| {
+                    json!({ "path": path.display().to_string(), "open": file.is_open, "error": file.error })
+                })
+                .collect();
+            json!({
+                "name": state.name,
+                "filter": state.filter,
+                "journal": state.is_journal,
+                "files": files,
+                "lines": state.lines,
+                "failures": state.failures,
+                "cut": state.cut,
+                "gave_up": state.gave_up,
+                "names": state.names,
+                "ambiguous": state.ambiguous,
+                "seconds_since_last_line": state.last.map(|last| last.elapsed().as_secs()),
+                "error": state.error,
+            })
+        };
+        self.lock().iter().map(jail).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<State>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

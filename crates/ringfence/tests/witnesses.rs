@@ -1,0 +1,170 @@
+//! Guesses over TLS, which the wire does not show: the PBX itself, its log and its copies each give the attacker away, and all
+//! of them together count each guess once. Root only.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use lab::asterisk::{Asterisk, HEP_PASSWORD, HEP_PORT, Log, MANAGER, MANAGER_PORT, PHONE, SIPS_PORT, WEAK};
+use lab::{AsteriskOptions, Guard, Lab, Node, skip, tls};
+use serde_json::Value;
+
+const PBX: IpAddr = IpAddr::V4(Node::Pbx.v4());
+const ATTACKER: IpAddr = IpAddr::V4(Node::Attacker.v4());
+const SIPS: SocketAddr = SocketAddr::new(PBX, SIPS_PORT);
+const TOOLS: &[&str] = &["bpftool", "debootstrap", "nft", "openssl"];
+const FILTER: &str = "/etc/fail2ban/filter.d/asterisk.conf";
+/// More than any measure has room for.
+const GUESSES: usize = 20;
+
+fn binary() -> PathBuf {
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_ringfence"));
+    std::env::var_os("RINGFENCE_BIN").map_or(built, PathBuf::from)
+}
+
+fn manager() -> String {
+    format!(
+        "[managers.pbx]\nkind = \"asterisk\"\naddress = \"127.0.0.1:{MANAGER_PORT}\"\nuser = \"{}\"\nsecret = \"{}\"\n",
+        MANAGER.user, MANAGER.password
+    )
+}
+
+fn jail(asterisk: &Asterisk) -> String {
+    format!(
+        "[jails.asterisk]\nfiles = [\"{}\"]\nmax-failures = 5\n",
+        asterisk.log_path(Log::Security).display()
+    )
+}
+
+fn hep() -> String {
+    format!("[hep]\nlisten = [\"127.0.0.1:{HEP_PORT}\"]\npassword = \"{HEP_PASSWORD}\"\n")
+}
+
+fn json(guard: &Guard<'_>, args: &[&str]) -> Vec<Value> {
+    let done = guard.command(args).unwrap();
+    assert!(done.status.success(), "{args:?}: {}", done.text());
+    done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn status(guard: &Guard<'_>) -> Value {
+    json(guard, &["status", "--format", "json"])[0].clone()
+}
+
+fn start<'lab>(lab: &'lab Lab, more: &str) -> Guard<'lab> {
+    let policy = lab.dir().join("policy.toml");
+    // Trusted is nobody, signatures are not what finds them.
+    fs::write(&policy, format!("signatures = []\n{more}")).unwrap();
+    let guard = Guard::start(lab, &binary(), &policy).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let is_up = |status: &Value| {
+        let managers = status["witnesses"]["managers"].as_array().unwrap();
+        let jails = status["jails"].as_array().unwrap();
+        managers.iter().all(|manager| manager["state"] == "connected")
+            && jails.iter().all(|jail| jail["files"][0]["open"] == true)
+    };
+    while !is_up(&status(&guard)) {
+        assert!(Instant::now() < deadline, "{:#}", status(&guard));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    guard
+}
+
+/// Guesses one password after the other over TLS until nobody answers; how many were answered.
+fn guess(lab: &Lab, guard: &Guard<'_>) -> usize {
+    for guess in 0..GUESSES {
+        let password = format!("guess-{guess}");
+        if tls::register(lab, Node::Attacker, SIPS, WEAK.user, &[&password]).is_err() {
+            return guess;
+        }
+        // What is told arrives a little later than what is answered.
+        let deadline = Instant::now() + Duration::from_millis(300);
+        while Instant::now() < deadline && json(guard, &["bans", "--format", "json"]).is_empty() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    GUESSES
+}
+
+/// Whether the phone is answered.
+fn is_served(lab: &Lab) -> bool {
+    // Beyond the contacts that the account may have the second answer is 403.
+    tls::register(lab, Node::Phone, SIPS, PHONE.user, &[PHONE.password])
+        .is_ok_and(|answers| answers.len() == 2)
+}
+
+/// One lab with what a policy says; what the attacker was banned for, after how many guesses, and how often that was told.
+fn banned(lab: &Lab, asterisk: &Asterisk, more: &str) -> (String, usize, usize) {
+    // Of the guesses before, a log would tell as well.
+    fs::OpenOptions::new().write(true).open(asterisk.log_path(Log::Security)).unwrap().set_len(0).unwrap();
+    let guard = start(lab, more);
+    assert!(is_served(lab));
+    let guesses = guess(lab, &guard);
+    let bans = json(&guard, &["bans", "--format", "json"]);
+    let told = || guard.command(&["why", &ATTACKER.to_string()]).unwrap().text();
+    assert_eq!(bans.len(), 1, "after {guesses} guesses: {}", told());
+    assert_eq!(bans[0]["source"], ATTACKER.to_string());
+    assert!(is_served(lab));
+    let why = json(&guard, &["why", &ATTACKER.to_string(), "--format", "json"]);
+    let is_refusal = |value: &&Value| value["detector"] == "password-guessing";
+    let refusals = why[0]["evidence"].as_array().unwrap().iter().filter(is_refusal).count();
+    assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());
+    fs::remove_dir_all(lab.dir().join("ringfence/state")).unwrap();
+    (bans[0]["reason"].as_str().unwrap().to_owned(), guesses, refusals)
+}
+
+#[test]
+fn each_witness_alone_and_all_together() {
+    if !skip::ready("each_witness_alone_and_all_together", TOOLS) {
+        return;
+    }
+    if !std::path::Path::new(FILTER).exists() {
+        return skip::skip("each_witness_alone_and_all_together", "fail2ban's filters are not installed");
+    }
+    let lab = Lab::up("witness").unwrap();
+    let asterisk = lab.asterisk_that_testifies(&AsteriskOptions::default()).unwrap();
+    let by_manager = banned(&lab, &asterisk, &manager());
+    let by_log = banned(&lab, &asterisk, &jail(&asterisk));
+    let by_copies = banned(&lab, &asterisk, &hep());
+    let together = banned(&lab, &asterisk, &format!("{}{}{}", manager(), jail(&asterisk), hep()));
+    println!("{by_manager:?} {by_log:?} {by_copies:?} {together:?}");
+    assert_eq!(by_manager, ("password-guessing".to_owned(), 5, 5));
+    assert_eq!((by_log.0.as_str(), by_log.2), ("jail:asterisk", 0));
+    assert_eq!(by_copies, ("password-guessing".to_owned(), 5, 5));
+    // Each guess once, whoever told of it.
+    assert_eq!((together.1, together.2 <= 5), (5, true), "{together:?}");
+}
+
+#[test]
+fn a_port_that_nobody_sees_into_is_told() {
+    if !skip::ready("a_port_that_nobody_sees_into_is_told", TOOLS) {
+        return;
+    }
+    let lab = Lab::up("dark").unwrap();
+    let _asterisk = lab.asterisk_that_testifies(&AsteriskOptions::default()).unwrap();
+    let policy = lab.dir().join("policy.toml");
+    fs::write(&policy, "signatures = []\n").unwrap();
+    let often = &[("RINGFENCE_COMPARE_MS", "300")];
+    let guard = Guard::start_before(&lab, &binary(), &policy, &[Node::INTERFACE], often).unwrap();
+    assert_eq!(tls::register(&lab, Node::Phone, SIPS, PHONE.user, &[PHONE.password]).unwrap(), [401, 200]);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let dark = loop {
+        let silent = status(&guard)["silent"].clone();
+        if !silent.as_array().unwrap().is_empty() {
+            break silent[0].as_str().unwrap().to_owned();
+        }
+        assert!(Instant::now() < deadline, "{:#}", status(&guard));
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(dark.starts_with("port 5061 carries TLS that nobody sees into"), "{dark}");
+    // With a witness it is dark no more.
+    fs::write(&policy, format!("signatures = []\n{}", manager())).unwrap();
+    assert!(guard.command(&["reload"]).unwrap().status.success());
+    while !status(&guard)["silent"].as_array().unwrap().is_empty() {
+        assert!(Instant::now() < deadline + Duration::from_secs(10), "{:#}", status(&guard));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());
+}
