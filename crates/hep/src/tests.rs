@@ -167,6 +167,9 @@ fn what_real_servers_send_is_read() {
     assert!(
         packet.payload.bytes().unwrap().starts_with(b"REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TLS ")
     );
+    let asterisk = include_bytes!("../../../fuzz/corpus/hep_packet/asterisk-ipv6");
+    let packet = Packet::parse(asterisk).unwrap();
+    assert_eq!(packet.destination, Some("[::1]:5060".parse().unwrap()));
     let kamailio = include_bytes!("../../../fuzz/corpus/hep_packet/kamailio-2");
     let packet = Packet::parse(kamailio).unwrap();
     assert_eq!((packet.ip_protocol, packet.content, packet.capture_id), (Some(17), Content::SIP, Some(100)));

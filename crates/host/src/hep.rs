@@ -6,6 +6,7 @@
 mod exporter;
 mod receiver;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -93,6 +94,21 @@ pub struct Counts {
     pub turned_away: u64,
 }
 
+impl Counts {
+    /// Each with its name, for whoever shows them.
+    pub const fn named(&self) -> [(&'static str, u64); 7] {
+        [
+            ("taken", self.taken),
+            ("lost", self.lost),
+            ("foreign", self.foreign),
+            ("wrong-key", self.wrong_key),
+            ("broken", self.broken),
+            ("other", self.other),
+            ("turned-away", self.turned_away),
+        ]
+    }
+}
+
 /// What came, and what was wrong with the last that was not taken.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -121,6 +137,17 @@ impl Receiver {
     }
 }
 
+impl Receiver {
+    /// Ends it, and returns when its addresses are free.
+    pub async fn close(mut self) {
+        for task in std::mem::take(&mut self.tasks) {
+            task.abort();
+            // That it was ended is no news.
+            drop(task.await);
+        }
+    }
+}
+
 impl Drop for Receiver {
     fn drop(&mut self) {
         for task in &self.tasks {
@@ -142,18 +169,26 @@ pub async fn spawn(config: &Config, copies: mpsc::Sender<Copied>) -> Result<Rece
         status: Arc::clone(&status),
     });
     let mut receiver = Receiver { status, tasks: Vec::new(), listening: Vec::new() };
-    let failed = |address: &SocketAddr| Error::io("listen at", address.to_string());
     for address in config.listen.iter().filter(|_| config.udp) {
-        let socket = UdpSocket::bind(address).await.map_err(failed(address))?;
-        // Best effort: the kernel's usual buffer holds some hundred messages.
-        rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 1 << 20).ok();
-        receiver.listening.push(socket.local_addr().map_err(failed(address))?);
+        let socket = udp(address).await.map_err(Error::io("listen at", address.to_string()))?;
+        receiver.listening.push(socket.local_addr().unwrap_or(*address));
         receiver.tasks.push(tokio::spawn(receiver::datagrams(socket, Arc::clone(&taker))));
     }
     for address in config.listen.iter().filter(|_| config.tcp) {
-        let listener = TcpListener::bind(address).await.map_err(failed(address))?;
-        receiver.listening.push(listener.local_addr().map_err(failed(address))?);
+        let listener =
+            TcpListener::bind(address).await.map_err(Error::io("listen at", address.to_string()))?;
+        receiver.listening.push(listener.local_addr().unwrap_or(*address));
         receiver.tasks.push(tokio::spawn(receiver::connections(listener, Arc::clone(&taker))));
     }
     Ok(receiver)
 }
+
+async fn udp(address: &SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address).await?;
+    // Best effort: the kernel's usual buffer holds some hundred messages.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 1 << 20).ok();
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests;

@@ -82,6 +82,25 @@ pub enum State {
     Refused(String),
 }
 
+impl State {
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Connected { .. } => "connected",
+            Self::Connecting => "connecting",
+            Self::Lost(_) => "lost",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// Why there is no connection.
+    pub fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Connected { .. } | Self::Connecting => None,
+            Self::Lost(why) | Self::Refused(why) => Some(why),
+        }
+    }
+}
+
 /// How it stands and what it was.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -196,3 +215,6 @@ impl Teller {
         self.news.try_send(News { manager: Arc::clone(&self.manager), what }).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,6 +146,42 @@ fn a_manager_that_comes_back_is_listened_to_again() {
 }
 
 #[test]
+fn a_name_with_line_ends_testifies_against_nobody() {
+    if !skip::ready("a_name_with_line_ends_testifies_against_nobody", TOOLS) {
+        return;
+    }
+    let lab = Lab::up("names").unwrap();
+    let _asterisk = lab.asterisk_that_testifies(&AsteriskOptions::default()).unwrap();
+    let listener = Listener::start(&lab, config(MANAGER, MANAGER_PORT, None));
+    listener.until("it is connected", |heard| heard.states.iter().any(is_connected));
+    let names = [
+        "x%0D%0ARemoteAddress%3A%20IPV4%2FTLS%2F192.0.2.20%2F1",
+        "%0D%0A%0D%0AEvent%3A%20SuccessfulAuth",
+        "%0D%0A%0D%0AResponse%3A%20Goodbye",
+    ];
+    lab.inside(Node::Attacker, || {
+        let socket = std::net::UdpSocket::bind((ATTACKER, 5071)).unwrap();
+        for name in names {
+            let request = format!(
+                "REGISTER sip:{PBX} SIP/2.0\r\nVia: SIP/2.0/UDP {ATTACKER}:5071;branch=z9hG4bK{name}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:{name}@{PBX}>;tag=a\r\nTo: <sip:{name}@{PBX}>\r\nCall-ID: {}\r\nCSeq: 1 REGISTER\r\n\
+                 Contact: <sip:a@{ATTACKER}:5071>\r\nContent-Length: 0\r\n\r\n",
+                name.len(),
+            );
+            socket.send_to(request.as_bytes(), SIP).unwrap();
+        }
+    })
+    .unwrap();
+    let heard = listener.until("each is told", |heard| heard.of(Kind::UnknownAccount).count() == names.len());
+    let told: Vec<&Event> = heard.of(Kind::UnknownAccount).collect();
+    assert!(told.iter().all(|event| event.remote == Some((ATTACKER, 5071).into())), "{told:#?}");
+    assert!(told.iter().all(|event| event.is_doubtful), "an Asterisk that writes no line ends: {told:#?}");
+    assert_eq!(heard.of(Kind::Authenticated).filter(|event| event.service == Service::Pjsip).count(), 0);
+    assert_eq!(listener.link(Link::status).counts.doubtful, 3);
+    assert!(is_connected(&listener.link(Link::status).state));
+}
+
+#[test]
 fn asterisk_sends_what_came_over_tls_in_clear() {
     if !skip::ready("asterisk_sends_what_came_over_tls_in_clear", TOOLS) {
         return;

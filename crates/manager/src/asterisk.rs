@@ -189,7 +189,11 @@ impl Asterisk {
 
     fn refused(&self, message: &Message) -> Error {
         let said = harmless(message.first("Message").unwrap_or("no reason"));
-        Error::AsteriskRefused { user: self.login.user.clone(), said }
+        let user = self.login.user.clone();
+        match said.as_str() {
+            "Login Already In Use" => Error::AsteriskInUse { user, said },
+            _ => Error::AsteriskRefused { user, said },
+        }
     }
 
     fn action(&mut self, name: &str, headers: &[(&str, &str)], outbox: &mut Outbox) {

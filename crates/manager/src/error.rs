@@ -4,6 +4,11 @@
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
     #[error(
+        "asterisk let nobody in (`{said}`): somebody else is logged in as `{user}`, and manager.conf has \
+         `allowmultiplelogin = no`; give Ringfence a user of its own"
+    )]
+    AsteriskInUse { user: String, said: String },
+    #[error(
         "asterisk refused the login of `{user}` (`{said}`): see that manager.conf has the section `[{user}]` with this \
          `secret`, and that its `permit`, `deny` and `acl` let this host in; then `asterisk -rx 'manager reload'`"
     )]
@@ -54,7 +59,10 @@ impl Error {
             | Self::NotAsterisk { .. }
             | Self::NotFreeswitch { .. }
             | Self::UnsendableLogin => true,
-            Self::Closed { .. } | Self::NoPing { .. } | Self::Silent { .. } => false,
+            // Our own last connection may be the one that is still there.
+            Self::AsteriskInUse { .. } | Self::Closed { .. } | Self::NoPing { .. } | Self::Silent { .. } => {
+                false
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What happened, in words that every PBX shares.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -226,12 +227,32 @@ impl Event {
 
     /// Whether somebody else than the owner of the address may be behind it. Over UDP that is so until the right credentials
     /// came: Asterisk reports wrong credentials whether or not it ever gave out the nonce in them, so only who knows the
-    /// nonces that went to that address ([`Event::nonce`]) can tell. The other transports need a handshake.
+    /// nonces that went to that address ([`Event::nonce`]) can tell. The other transports need a handshake. FreeSWITCH does not
+    /// say over which transport it refused somebody, and takes a nonce from any address.
     pub fn is_forgeable(&self) -> bool {
         let has_handshake = match self.transport {
             Some(Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => true,
             Some(Transport::Udp) | None => false,
         };
-        !has_handshake && self.kind != Kind::Authenticated
+        let has_answered = self.kind == Kind::Authenticated && self.service != Service::Sofia;
+        !has_handshake && !has_answered
+    }
+}
+
+/// `refused-credentials for 100 from 203.0.113.9:40000 by pjsip over tls`, in one line, as it may be logged.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.as_str())?;
+        if let Some(account) = &self.account {
+            write!(f, " for {account}")?;
+        }
+        if let Some(remote) = self.remote {
+            write!(f, " from {remote}")?;
+        }
+        write!(f, " by {}", self.service.as_str())?;
+        if let Some(transport) = self.transport {
+            write!(f, " over {}", transport.as_str())?;
+        }
+        Ok(())
     }
 }

@@ -47,8 +47,11 @@ async fn connect(config: &Config) -> Result<Box<dyn Stream>, End> {
     let Some(tls) = &config.tls else { return Ok(Box::new(tcp)) };
     match timeout(PATIENCE, tls.connect(tcp)).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
-        // A certificate does not get better by waiting, but may be renewed; a plain server stays one.
-        Ok(Err(error)) => Err(End { is_lasting: true, reason: format!("TLS with {address}: {error}") }),
+        // What is wrong with TLS itself, a certificate or a plain server, does not get better by waiting.
+        Ok(Err(error)) => Err(End {
+            is_lasting: error.kind() == io::ErrorKind::InvalidData,
+            reason: format!("TLS with {address}: {error}"),
+        }),
         Err(_) => Err(lost(format!(
             "{address} did not begin TLS within {} s; does it speak it?",
             PATIENCE.as_secs()

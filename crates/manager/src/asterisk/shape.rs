@@ -5,19 +5,23 @@
 //! the lines of a security event in one order:
 //!
 //! ```text
-//! Event, Privilege, EventTV, Severity, Service, EventVersion, AccountID, SessionID, LocalAddress, RemoteAddress, …, SessionTV
+//! Event, Privilege, (settings,) EventTV, Severity, Service, EventVersion, AccountID, SessionID, LocalAddress, RemoteAddress, …
 //! ```
 //!
-//! Before `AccountID` nothing is a stranger's. So an event is over only once it had the three lines `SessionID`,
-//! `LocalAddress`, `RemoteAddress` one after the other (and `SessionTV`, which all events about the manager itself have); an
-//! empty line before that is part of a name. A name has room for 39 bytes and cannot hold these three lines; should there be
-//! two such groups all the same, neither is believed.
+//! Before `AccountID` nothing is a stranger's. So an event that began well is over only once it had the three lines `SessionID`,
+//! `LocalAddress`, `RemoteAddress` one after the other; an empty line before that is part of a name. A name of PJSIP has room for
+//! 39 bytes and cannot hold these three lines; should there be two such groups all the same, neither is believed.
+//!
+//! What comes over Asterisk's HTTP server (`webenabled`) has no such bound, and can hold whole events. They cannot be told from
+//! Asterisk's own; docs/managers.md says how to keep them away.
 
 use crate::lines::Line;
 use crate::message::{MAX_LINES, Message};
 
-/// How a security event begins.
-const HEAD: [&str; 6] = ["Event", "Privilege", "EventTV", "Severity", "Service", "EventVersion"];
+/// How a security event goes on behind `Event` and `Privilege`.
+const HEAD: [&str; 4] = ["EventTV", "Severity", "Service", "EventVersion"];
+/// What may stand in between: `timestampevents` and `debug` of manager.conf, and `systemname` of asterisk.conf.
+const ADDED: [&str; 6] = ["Timestamp", "SequenceNumber", "File", "Line", "Func", "SystemName"];
 /// What it has behind the account.
 const PLACES: [&str; 3] = ["SessionID", "LocalAddress", "RemoteAddress"];
 
@@ -25,7 +29,7 @@ const PLACES: [&str; 3] = ["SessionID", "LocalAddress", "RemoteAddress"];
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Part {
     Message(Message),
-    /// The remains of a message into which somebody wrote an end.
+    /// What is none, such as the remains of one into which somebody wrote an end.
     Stray,
 }
 
@@ -44,8 +48,8 @@ impl Framer {
         if self.message.is_empty() {
             return None;
         }
-        let is_open = is_security(&self.message)
-            && !is_whole(&self.message)
+        let is_open = head(&self.message).is_some()
+            && places(&self.message).next().is_none()
             && !self.message.cut
             && self.message.lines().len() < MAX_LINES;
         if is_open {
@@ -54,8 +58,9 @@ impl Framer {
             return None;
         }
         let message = std::mem::take(&mut self.message);
-        let begins_well = message.key(0).is_some_and(|key| matches!(key, "Event" | "Response"));
-        Some(if begins_well { Part::Message(message) } else { Part::Stray })
+        let is_known = message.key(0).is_some_and(|key| matches!(key, "Event" | "Response"));
+        let is_whole = !is_security(&message) || head(&message).is_some();
+        Some(if is_known && is_whole { Part::Message(message) } else { Part::Stray })
     }
 }
 
@@ -65,13 +70,6 @@ pub(super) fn is_security(message: &Message) -> bool {
     message.key(0) == Some("Event")
         && message.key(1) == Some("Privilege")
         && class.split(',').next() == Some("security")
-}
-
-/// Whether nothing of Asterisk's own is missing.
-fn is_whole(message: &Message) -> bool {
-    let Some(place) = places(message).next() else { return false };
-    let is_manager = message.lines().get(4).is_some_and(|(key, value)| key == "Service" && value == "AMI");
-    !is_manager || message.from(place, "SessionTV").is_some()
 }
 
 /// Where a security event's own lines are.
@@ -85,15 +83,12 @@ pub(super) struct Shape {
 
 /// `None`: this is no security event of Asterisk's.
 pub(super) fn of(message: &Message) -> Option<Shape> {
-    let head = HEAD.iter().enumerate().all(|(at, key)| message.key(at) == Some(*key));
-    if !head || !is_security(message) {
-        return None;
-    }
+    let head = head(message)?;
     let mut all = places(message);
     let (first, second) = (all.next()?, all.next());
     // Requests of bad form have their account at the end, as it is not known with every one.
-    let has_account = message.key(HEAD.len()) == Some("AccountID");
-    let expected = HEAD.len() + usize::from(has_account);
+    let has_account = message.key(head) == Some("AccountID");
+    let expected = head + usize::from(has_account);
     let has_end = message.lines().iter().any(|(key, _)| key.is_empty());
     Some(Shape {
         places: if second.is_none() { Some(first) } else { None },
@@ -101,13 +96,22 @@ pub(super) fn of(message: &Message) -> Option<Shape> {
     })
 }
 
+/// The first line of which a part may be a stranger's.
+fn head(message: &Message) -> Option<usize> {
+    if !is_security(message) {
+        return None;
+    }
+    let mut at = 2;
+    while at < 2 + ADDED.len() && message.key(at).is_some_and(|key| ADDED.contains(&key)) {
+        at += 1;
+    }
+    let is_head = HEAD.iter().enumerate().all(|(more, key)| message.key(at + more) == Some(*key));
+    is_head.then_some(at + HEAD.len())
+}
+
 /// Each line that begins the group of three.
 fn places(message: &Message) -> impl Iterator<Item = usize> + '_ {
-    let behind = message.lines().get(HEAD.len()..).unwrap_or_default();
     let is_place = |three: &[(String, String)]| three.iter().map(|(key, _)| key).eq(PLACES.iter());
-    behind
-        .windows(PLACES.len())
-        .enumerate()
-        .filter(move |(_, three)| is_place(three))
-        .map(|(at, _)| at + HEAD.len())
+    let threes = message.lines().windows(PLACES.len()).enumerate();
+    threes.filter(move |(_, three)| is_place(three)).map(|(at, _)| at)
 }
