@@ -163,16 +163,11 @@ impl Detector {
     fn matches(&mut self, slot: usize, line: &str, from: usize) -> Option<Match> {
         let slot = self.slots.get_mut(slot)?;
         let template = self.forms.templates.get(slot.template)?;
-        let found = if template.leading {
-            let (start, end) = template.pattern.find_from(line, from)?;
-            Match { start, end, cut: (start + signs(line.as_bytes().get(start..end)?), end) }
-        } else {
-            if !template.pattern.search_from(line, from, &mut self.found).unwrap_or(false) {
-                return None;
-            }
-            let (start, end) = self.found.span(0)?;
-            Match { start, end, cut: self.found.span(1).unwrap_or((start, end)) }
-        };
+        if !template.pattern.search_from(line, from, &mut self.found).unwrap_or(false) {
+            return None;
+        }
+        let (start, end) = self.found.span(0)?;
+        let found = Match { start, end, cut: self.found.span(1).unwrap_or((start, end)) };
         slot.matches += 1;
         Some(found)
     }
@@ -228,11 +223,4 @@ impl Detector {
         let weight = self.forms.templates.get(slot.template).map_or(1.0, |template| template.weight);
         slot.hits as f64 * weight / slot.distance.max(1) as f64
     }
-}
-
-/// How many of the first two letters are neither letter nor digit, in bytes.
-fn signs(bytes: &[u8]) -> usize {
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
-    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
-    text.chars().take(2).take_while(|letter| !is_word(*letter)).map(char::len_utf8).sum()
 }
