@@ -210,7 +210,7 @@ impl Matcher {
         }
         self.lines.keep_unmatched(&hit.matched);
         let own_host = hit.host;
-        let other = own_host.and_then(|span| self.other(text, span, &hit.fields));
+        let other = own_host.and_then(|span| self.other(text, span, &hit.fields, candidates));
         let Some(merged) = self.connections.merge(hit.fields, told, now) else {
             outcome.ignored = true;
             return;
@@ -279,9 +279,9 @@ fn readable(line: &[u8]) -> (Cow<'_, str>, bool) {
     let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     let cut = end > MAX_LINE;
     let line = line.get(..end.min(MAX_LINE)).unwrap_or_default();
-    let text = String::from_utf8_lossy(line);
+    let text = std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
     // A line end within would let `^` and `$` hold in the middle of what one program wrote.
-    (if text.contains('\n') { Cow::Owned(text.replace('\n', " ")) } else { text }, cut)
+    (if line.contains(&b'\n') { Cow::Owned(text.replace('\n', " ")) } else { text }, cut)
 }
 
 impl Last {
@@ -301,7 +301,7 @@ impl Last {
     /// The last date if it is young, else now.
     fn or_now(&mut self, detector: &mut Detector, now: Duration, zone: &TimeZone) -> Duration {
         if let Some((seen, then)) = self.pending.take()
-            && let Some(time) = detector.time(&self.line, seen, then, zone)
+            && let Some(time) = detector.time_again(&self.line, seen, then, zone)
         {
             self.time = Some(time);
         }

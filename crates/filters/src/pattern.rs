@@ -6,6 +6,8 @@
 
 /// Ways that are tried one after another.
 mod machine;
+/// What may come next.
+mod next;
 /// Steps of the machine.
 mod program;
 /// Sets of letters.

@@ -9,14 +9,20 @@ const MASK: &str = "\u{1}";
 
 impl Matcher {
     /// Whom the filter would find in a text if the host that it found did not stand there.
-    pub(super) fn other(&mut self, text: &str, host: (usize, usize), fields: &Fields) -> Option<Host> {
+    pub(super) fn other(
+        &mut self,
+        text: &str,
+        host: (usize, usize),
+        fields: &Fields,
+        candidates: Candidates,
+    ) -> Option<Host> {
         let (found, _) = fields.host()?;
         let mut masked = text.to_owned();
         let mut span = host;
         for _ in 0..MAX_MASKED {
             let start = before_mapped(&masked, span.0);
             masked.replace_range(start..span.1, &MASK.repeat(span.1 - start));
-            let hit = self.first_hit(&masked, Candidates::ALL, &mut Outcome::default(), false)?;
+            let hit = self.first_hit(&masked, candidates, &mut Outcome::default(), false)?;
             let (other, _) = hit.fields.host()?;
             if other != found && is_somebody(&other) {
                 return Some(other);

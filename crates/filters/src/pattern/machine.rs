@@ -1,3 +1,4 @@
+use super::next::Next;
 use super::program::{Program, Step};
 use super::set::{Set, is_word};
 use crate::python::{Greed, Look};
@@ -8,6 +9,8 @@ pub(super) struct Machine {
     slots: Vec<usize>,
     back: Vec<Way>,
     left: usize,
+    /// It looks round, and may have to take all of that back.
+    nested: bool,
 }
 
 const NOWHERE: usize = usize::MAX;
@@ -31,14 +34,17 @@ impl Machine {
     /// Looks for the first place where the program matches.
     pub(super) fn search(&mut self, program: &Program, text: &str, from: usize, steps: usize) -> Result<bool, Exhausted> {
         self.left = steps;
+        self.nested = false;
         let bytes = text.as_bytes();
         let mut start = from;
         loop {
-            if let Some(first) = &program.first {
-                let is_first = |byte: &u8| first.get(usize::from(*byte)).copied().unwrap_or(true);
+            if !program.first.is_any() && !program.first.may_be(bytes.get(start)) {
+                if program.at_start {
+                    return Ok(false);
+                }
                 let rest = bytes.get(start..).unwrap_or_default();
-                let skipped = if program.at_start { usize::from(!rest.first().is_some_and(is_first)) } else { rest.iter().position(is_first).unwrap_or(rest.len() + 1) };
-                start += skipped;
+                let skipped = rest.iter().position(|byte| program.first.may_be(Some(byte))).unwrap_or(rest.len());
+                start += skipped + usize::from(skipped == rest.len() && !program.first.may_be(None));
                 self.left = self.left.saturating_sub(skipped / 64);
             }
             if start > bytes.len() || (program.at_start && start > 0) {
@@ -118,19 +124,34 @@ impl Run<'_> {
             machine.left = machine.left.checked_sub(1).ok_or(Exhausted)?;
             let next = match self.program.steps.get(step) {
                 None | Some(Step::Match) => return Ok(Some(at)),
-                Some(Step::Byte(byte)) => (self.bytes.get(at) == Some(byte)).then_some((step + 1, at + 1)),
+                Some(Step::Text(text)) => {
+                    let fits = self.bytes.get(at..).is_some_and(|rest| rest.starts_with(text));
+                    fits.then_some((step + 1, at + text.len()))
+                }
+                Some(Step::Words { words, fold }) => self.word(words, *fold, at).map(|len| (step + 1, at + len)),
                 Some(Step::Set(set)) => self.set(*set).and_then(|set| set.take(self.text, at)).map(|len| (step + 1, at + len)),
                 Some(Step::Jump(to)) => Some((*to, at)),
-                Some(Step::Either(first, second)) => {
-                    machine.back.push(Way::Try { step: *second, at });
-                    Some((*first, at))
+                Some(Step::Either { ways: [first, second], next: [of_first, of_second] }) => {
+                    let byte = self.bytes.get(at);
+                    match (of_first.may_be(byte), of_second.may_be(byte)) {
+                        (true, true) => {
+                            machine.back.push(Way::Try { step: *second, at });
+                            Some((*first, at))
+                        }
+                        (true, false) => Some((*first, at)),
+                        (false, true) => Some((*second, at)),
+                        (false, false) => None,
+                    }
                 }
                 Some(Step::Save(slot)) => {
-                    machine.back.push(Way::Restore { slot: *slot, at: machine.get(*slot) });
+                    // Where nothing can be taken back, nothing is restored.
+                    if machine.nested || !machine.back.is_empty() {
+                        machine.back.push(Way::Restore { slot: *slot, at: machine.get(*slot) });
+                    }
                     machine.set(*slot, at);
                     Some((step + 1, at))
                 }
-                Some(Step::Run { set, min, max, greed, next }) => self.run(machine, step, at, (*set, *min, *max, *greed, *next)),
+                Some(Step::Run { set, min, max, greed, next }) => self.run(machine, step, at, (*set, *min, *max, *greed, next)),
                 Some(Step::Progress { slot, out }) => {
                     Some((if machine.get(*slot) == at { *out } else { step + 1 }, at))
                 }
@@ -157,6 +178,15 @@ impl Run<'_> {
                 },
             };
         }
+    }
+
+    /// The length of the word that stands there.
+    fn word(self, words: &[Box<[u8]>], fold: bool, at: usize) -> Option<usize> {
+        let fits = |word: &&Box<[u8]>| {
+            let there = self.bytes.get(at..at + word.len());
+            there.is_some_and(|there| if fold { there.eq_ignore_ascii_case(word) } else { *there == ***word })
+        };
+        words.iter().find(fits).map(|word| word.len())
     }
 
     fn set(&self, set: usize) -> Option<&Set> {
@@ -193,7 +223,7 @@ impl Run<'_> {
         machine: &mut Machine,
         step: usize,
         at: usize,
-        (set, min, max, greed, next): (usize, u32, u32, Greed, Option<u8>),
+        (set, min, max, greed, next): (usize, u32, u32, Greed, &Next),
     ) -> Option<(usize, usize)> {
         let set = self.set(set)?;
         let mut low = at;
@@ -201,7 +231,7 @@ impl Run<'_> {
             low += set.take(self.text, low)?;
         }
         if greed == Greed::Lazy {
-            if next.is_none() || self.bytes.get(low).copied() == next {
+            if next.may_be(self.bytes.get(low)) {
                 if max > min {
                     machine.back.push(Way::Longer { step, at: low, more: max - min });
                 }
@@ -209,19 +239,13 @@ impl Run<'_> {
             }
             return self.longer(machine, step, low, max - min).map(|at| (step + 1, at));
         }
-        let mut end = low;
-        let mut more = max - min;
-        while more > 0
-            && let Some(len) = set.take(self.text, end)
-        {
-            end += len;
-            more -= 1;
-        }
+        let end = if max == u32::MAX { set.all(self.text, low) } else { set.most(self.text, low, max - min) };
+        let mut end = end;
         machine.left = machine.left.saturating_sub((end - at) / 16);
         if greed == Greed::Possessive {
             return Some((step + 1, end));
         }
-        if next.is_some() && self.bytes.get(end).copied() != next {
+        if !next.may_be(self.bytes.get(end)) {
             end = self.shorter(step, low, end)?;
         }
         if end > low {
@@ -234,10 +258,8 @@ impl Run<'_> {
     fn shorter(self, step: usize, low: usize, at: usize) -> Option<usize> {
         let Some(Step::Run { next, .. }) = self.program.steps.get(step) else { return None };
         let before = self.bytes.get(low..at)?;
-        match next {
-            Some(byte) => before.iter().rposition(|other| other == byte).map(|place| low + place),
-            None => (0..before.len()).rev().map(|place| low + place).find(|at| self.text.is_char_boundary(*at)),
-        }
+        let fits = |byte: &u8| next.may_be(Some(byte)) && (*byte < 0x80 || *byte >= 0xc0);
+        before.iter().rposition(fits).map(|place| low + place)
     }
 
     /// The next place behind that a run may end at.
@@ -249,7 +271,7 @@ impl Run<'_> {
         while more > 0 {
             end += set.take(self.text, end)?;
             more -= 1;
-            if next.is_none() || self.bytes.get(end).copied() == *next {
+            if next.may_be(self.bytes.get(end)) {
                 machine.left = machine.left.saturating_sub((end - at) / 16);
                 if more > 0 {
                     machine.back.push(Way::Longer { step, at: end, more });
@@ -278,7 +300,9 @@ impl Run<'_> {
         };
         let Some(start) = start else { return Ok(negated) };
         let base = machine.back.len();
+        let nested = std::mem::replace(&mut machine.nested, true);
         let fits = self.go(machine, step, start)?.is_some();
+        machine.nested = nested;
         if negated { machine.undo(base) } else { machine.commit(base) }
         Ok(fits != negated)
     }

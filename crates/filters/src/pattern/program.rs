@@ -1,3 +1,4 @@
+use super::next::{self, Next};
 use super::set::Set;
 use crate::Error;
 use crate::python::{Class, Greed, Item, Look, Node, Tree};
@@ -12,20 +13,22 @@ pub(super) struct Program {
     pub(super) sets: Vec<Set>,
     /// Places for groups, two each, the whole first, and behind them for loops.
     pub(super) slots: usize,
-    /// With which bytes a match may begin; `None` if with any, or if it may be empty.
-    pub(super) first: Option<Box<[bool; 256]>>,
+    /// With what a match may begin.
+    pub(super) first: Next,
     /// It matches at the beginning of the text or nowhere.
     pub(super) at_start: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    Byte(u8),
+    Text(Box<[u8]>),
+    /// One of several words of which none begins like another as a whole.
+    Words { words: Box<[Box<[u8]>]>, fold: bool },
     Set(usize),
     /// A set as often as it can be, or as seldom.
-    Run { set: usize, min: u32, max: u32, greed: Greed, next: Option<u8> },
-    /// First one way, then the other.
-    Either(usize, usize),
+    Run { set: usize, min: u32, max: u32, greed: Greed, next: Next },
+    /// First one way, then the other, each with what it may begin with.
+    Either { ways: [usize; 2], next: [Next; 2] },
     Jump(usize),
     Save(usize),
     /// Goes on to a place if the loop has come no further since `Save`.
@@ -46,13 +49,14 @@ impl Program {
         writer.node(&tree.root)?;
         writer.push(Step::Match)?;
         let Writer { mut steps, sets, slots } = writer;
-        foresee(&mut steps);
-        let mut first = Box::new([false; 256]);
-        let may_be_empty = first_bytes(&tree.root, &mut first);
-        let all = first.iter().all(|is_in| *is_in);
-        let first = (!may_be_empty && !all).then_some(first);
+        next::foresee(&mut steps, &sets);
+        let first = next::of(&steps, &sets, 0);
         Ok(Self { steps, sets, slots, first, at_start: begins_at_start(&tree.root) })
     }
+}
+
+const fn either(first: usize, second: usize) -> Step {
+    Step::Either { ways: [first, second], next: [Next::ANY; 2] }
 }
 
 struct Writer {
@@ -92,12 +96,7 @@ impl Writer {
         }
         match node {
             Node::Empty | Node::Any { .. } | Node::Class(_) => {}
-            Node::Literal { letter, .. } => {
-                let mut bytes = [0; 4];
-                for byte in letter.encode_utf8(&mut bytes).bytes() {
-                    self.push(Step::Byte(byte))?;
-                }
-            }
+            Node::Literal { letter, .. } => self.text(*letter)?,
             Node::Look(look) => drop(self.push(Step::Look(*look))?),
             Node::Group { index, node } => {
                 self.push(Step::Save(index * 2))?;
@@ -109,13 +108,37 @@ impl Writer {
             Node::If { index, yes, no } => self.condition(*index, yes, no)?,
             Node::Atomic(node) => self.atomic(node)?,
             Node::Repeat { node, min, max, greed } => self.repeat(node, *min, *max, *greed)?,
-            Node::Concat(nodes) => nodes.iter().try_for_each(|node| self.node(node))?,
+            Node::Concat(nodes) => {
+                // A text must not grow over a place where something else goes on.
+                let mut last_was_text = false;
+                for node in nodes {
+                    let is_text = matches!(node, Node::Literal { .. }) && single(node).is_none();
+                    match (node, self.steps.last_mut()) {
+                        (Node::Literal { letter, .. }, Some(Step::Text(text))) if is_text && last_was_text => {
+                            let mut bytes = [0; 4];
+                            *text = [text, letter.encode_utf8(&mut bytes).as_bytes()].concat().into();
+                        }
+                        _ => self.node(node)?,
+                    }
+                    last_was_text = is_text;
+                }
+            }
             Node::Either(nodes) => self.either(nodes)?,
         }
         Ok(())
     }
 
+    fn text(&mut self, letter: char) -> Result<(), Error> {
+        let mut bytes = [0; 4];
+        self.push(Step::Text(letter.encode_utf8(&mut bytes).as_bytes().into()))?;
+        Ok(())
+    }
+
     fn either(&mut self, nodes: &[Node]) -> Result<(), Error> {
+        if let Some((words, fold)) = words(nodes) {
+            self.push(Step::Words { words, fold })?;
+            return Ok(());
+        }
         let mut jumps = Vec::new();
         for (number, node) in nodes.iter().enumerate() {
             let is_last = number + 1 == nodes.len();
@@ -124,7 +147,7 @@ impl Writer {
             if let Some(split) = split {
                 jumps.push(self.push(Step::Match)?);
                 let next = self.steps.len();
-                self.patch(split, Step::Either(split + 1, next));
+                self.patch(split, either(split + 1, next));
             }
         }
         let end = self.steps.len();
@@ -171,14 +194,14 @@ impl Writer {
         if let Some(set) = single(node).or_else(|| single_literal(node)) {
             let set = self.set(set);
             let max = max.unwrap_or(u32::MAX);
-            self.push(Step::Run { set, min, max, greed, next: None })?;
+            self.push(Step::Run { set, min, max, greed, next: Next::ANY })?;
             return Ok(());
         }
         if greed == Greed::Possessive {
             let greedy = Node::Repeat { node: Box::new(node.clone()), min, max, greed: Greed::Greedy };
             return self.atomic(&greedy);
         }
-        let ways = |into: usize, out: usize| if greed == Greed::Lazy { Step::Either(out, into) } else { Step::Either(into, out) };
+        let ways = |into: usize, out: usize| if greed == Greed::Lazy { either(out, into) } else { either(into, out) };
         for _ in 0..min {
             self.node(node)?;
         }
@@ -207,6 +230,31 @@ impl Writer {
         splits.into_iter().for_each(|split| self.patch(split, ways(split + 1, end)));
         Ok(())
     }
+}
+
+/// Alternatives that are words of ASCII, all in one case or all in either, of which at most one can stand in a place.
+fn words(nodes: &[Node]) -> Option<(Box<[Box<[u8]>]>, bool)> {
+    let letter = |node: &Node| match node {
+        Node::Literal { letter, fold } if letter.is_ascii() => Some((u8::try_from(*letter).ok()?, *fold && letter.is_alphabetic())),
+        _ => None,
+    };
+    let mut words: Vec<Box<[u8]>> = Vec::new();
+    let mut folds = Vec::new();
+    for node in nodes {
+        let letters = match node {
+            Node::Concat(nodes) => nodes.iter().map(letter).collect::<Option<Vec<_>>>()?,
+            node => vec![letter(node)?],
+        };
+        folds.extend(letters.iter().filter(|(byte, _)| byte.is_ascii_alphabetic()).map(|(_, fold)| *fold));
+        words.push(letters.into_iter().map(|(byte, _)| byte).collect());
+    }
+    let fold = folds.first().copied().unwrap_or(false);
+    let apart = |one: &[u8], other: &[u8]| {
+        let len = one.len().min(other.len());
+        !one.get(..len).unwrap_or_default().eq_ignore_ascii_case(other.get(..len).unwrap_or_default())
+    };
+    let all_apart = words.iter().enumerate().all(|(at, word)| words.iter().skip(at + 1).all(|other| apart(word, other)));
+    (all_apart && folds.iter().all(|other| *other == fold)).then(|| (words.into(), fold))
 }
 
 /// A node that is one letter of several.
@@ -262,29 +310,6 @@ fn width(node: &Node) -> Option<usize> {
     }
 }
 
-/// Adds the bytes that a node may begin with; says whether it may be empty.
-fn first_bytes(node: &Node, first: &mut [bool; 256]) -> bool {
-    if let Some(set) = single(node).or_else(|| single_literal(node)) {
-        for (byte, is_first) in (0_u8..=255).zip(first.iter_mut()) {
-            *is_first |= set.has_byte(byte);
-        }
-        return false;
-    }
-    match node {
-        Node::Literal { .. } | Node::Any { .. } | Node::Class(_) => false,
-        Node::Empty | Node::Look(_) | Node::Around { .. } => true,
-        Node::Back { .. } => {
-            first.fill(true);
-            true
-        }
-        Node::Group { node, .. } | Node::Atomic(node) => first_bytes(node, first),
-        Node::If { yes, no, .. } => first_bytes(yes, first) | first_bytes(no, first),
-        Node::Repeat { node, min, .. } => first_bytes(node, first) || *min == 0,
-        Node::Concat(nodes) => nodes.iter().all(|node| first_bytes(node, first)),
-        Node::Either(nodes) => nodes.iter().fold(false, |empty, node| first_bytes(node, first) | empty),
-    }
-}
-
 fn begins_at_start(node: &Node) -> bool {
     match node {
         Node::Look(look) => *look == Look::Start,
@@ -292,17 +317,5 @@ fn begins_at_start(node: &Node) -> bool {
         Node::Concat(nodes) => nodes.first().is_some_and(begins_at_start),
         Node::Either(nodes) => nodes.iter().all(begins_at_start),
         _ => false,
-    }
-}
-
-/// Tells each run which byte must follow, where that is known.
-fn foresee(steps: &mut [Step]) {
-    for at in 0..steps.len() {
-        let following = steps.get(at + 1..).unwrap_or_default().iter().find(|step| !matches!(step, Step::Save(_)));
-        let Some(Step::Byte(byte)) = following else { continue };
-        let byte = *byte;
-        if let Some(Step::Run { next, .. }) = steps.get_mut(at) {
-            *next = Some(byte);
-        }
     }
 }

@@ -7,25 +7,38 @@ use crate::python::{Class, Item, Kind};
 /// Letters, of which those of ASCII are looked up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Set {
-    ascii: [bool; 128],
+    /// By the first byte of a letter.
+    table: Box<[Has; 256]>,
     class: Class,
-    /// Whether any letter beyond ASCII may be in it.
-    pub(super) beyond: bool,
+    /// All letters but one.
+    but: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Has {
+    No,
+    Yes,
+    /// The letter is longer, and has to be looked at.
+    Perhaps,
 }
 
 impl Set {
     pub(super) fn of(class: Class) -> Self {
-        let mut ascii = [false; 128];
-        for (byte, is_in) in (0_u8..128).zip(&mut ascii) {
-            *is_in = holds(&class, char::from(byte));
-        }
         let only_ascii = |item: &Item| match item {
             Item::Letter(letter) => letter.is_ascii() && !(class.fold && letter.is_ascii_alphabetic()),
             Item::Range(_, high) => high.is_ascii() && !class.fold,
             Item::Kind { negated, ascii, .. } => !negated && *ascii,
         };
-        let beyond = class.negated || !class.items.iter().all(only_ascii);
-        Self { ascii, class, beyond }
+        let beyond = if class.negated || !class.items.iter().all(only_ascii) { Has::Perhaps } else { Has::No };
+        let mut table = Box::new([beyond; 256]);
+        for (byte, has) in (0_u8..128).zip(table.iter_mut()) {
+            *has = if holds(&class, char::from(byte)) { Has::Yes } else { Has::No };
+        }
+        let but = match class.items.as_slice() {
+            [Item::Letter(letter)] if class.negated && !class.fold => u8::try_from(*letter).ok().filter(u8::is_ascii),
+            _ => None,
+        };
+        Self { table, class, but }
     }
 
     /// A letter, in either case.
@@ -33,21 +46,60 @@ impl Set {
         Self::of(Class { negated: false, items: vec![Item::Letter(letter)], fold: true })
     }
 
-    pub(super) fn has_byte(&self, byte: u8) -> bool {
-        self.ascii.get(usize::from(byte)).copied().unwrap_or(self.beyond)
+    /// Whether a letter that begins with this byte may be in it.
+    #[inline]
+    pub(super) fn may_begin(&self, byte: u8) -> bool {
+        self.has(byte) != Has::No
+    }
+
+    #[inline]
+    fn has(&self, byte: u8) -> Has {
+        self.table.get(usize::from(byte)).copied().unwrap_or(Has::No)
     }
 
     /// How many bytes the letter at a place has, if it is in the set.
+    #[inline]
     pub(super) fn take(&self, text: &str, at: usize) -> Option<usize> {
-        let byte = *text.as_bytes().get(at)?;
-        match self.ascii.get(usize::from(byte)) {
-            Some(is_in) => is_in.then_some(1),
-            None if !self.beyond => None,
-            None => {
-                let letter = text.get(at..)?.chars().next()?;
-                holds(&self.class, letter).then_some(letter.len_utf8())
-            }
+        match self.has(*text.as_bytes().get(at)?) {
+            Has::Yes => Some(1),
+            Has::No => None,
+            Has::Perhaps => self.take_long(text, at),
         }
+    }
+
+    /// The end of all letters from a place on that are in it.
+    pub(super) fn all(&self, text: &str, from: usize) -> usize {
+        match self.but {
+            Some(byte) => {
+                let rest = text.as_bytes().get(from..).unwrap_or_default();
+                memchr::memchr(byte, rest).map_or(text.len(), |len| from + len)
+            }
+            None => self.most(text, from, u32::MAX),
+        }
+    }
+
+    /// The end of so many at most.
+    pub(super) fn most(&self, text: &str, from: usize, most: u32) -> usize {
+        let (mut end, mut more) = (from, most);
+        let bytes = text.as_bytes();
+        while more > 0 {
+            match bytes.get(end).map_or(Has::No, |byte| self.has(*byte)) {
+                Has::Yes => end += 1,
+                Has::No => return end,
+                Has::Perhaps => match self.take_long(text, end) {
+                    Some(len) => end += len,
+                    None => return end,
+                },
+            }
+            more -= 1;
+        }
+        end
+    }
+
+    #[cold]
+    fn take_long(&self, text: &str, at: usize) -> Option<usize> {
+        let letter = text.get(at..)?.chars().next()?;
+        holds(&self.class, letter).then_some(letter.len_utf8())
     }
 }
 
