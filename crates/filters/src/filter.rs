@@ -93,12 +93,13 @@ impl Filter {
             ignored: lines(option("ignoreregex")),
         };
         let haystack = if max_lines > 1 { Haystack::Lines } else { Haystack::Line };
+        let names = use_dns != UseDns::No;
         let compile = |text: &String, multi_line| {
             let flags = Flags { multi_line, ..Flags::default() };
-            Pattern::new(&host::expand(text, use_dns != UseDns::No), flags, haystack)
+            Pattern::new(&host::expand(text, names), flags, haystack)
         };
-        let prefix =
-            texts.prefix.as_ref().map(|text| compile(text, false)).transpose().map_err(at("prefregex"))?;
+        let prefix = texts.prefix.as_ref().map(|text| Pattern::prefix(&host::expand(text, names), haystack));
+        let prefix = prefix.transpose().map_err(at("prefregex"))?;
         let failures =
             texts.failures.iter().map(|text| compile(text, max_lines > 1)).collect::<Result<Vec<_>, _>>();
         let failures = failures.map_err(at("failregex"))?;

@@ -209,16 +209,14 @@ impl Matcher {
         }
         let Some(hit) = self.first_hit(text, candidates, outcome, true) else { return };
         let told = self.lines.told(line, &hit.matched);
-        let shown =
-            if hit.matched.several { self.lines.text(&hit.matched) } else { hit.matched.searched.clone() };
-        if !self.filter.ignored.is_empty() && self.is_ignored(&shown, outcome) {
+        if !self.filter.ignored.is_empty() && self.is_ignored(&self.lines.text(&hit.matched), outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);
             return;
         }
         self.lines.keep_unmatched(&hit.matched);
         let own_host = hit.host;
-        let other = own_host.and_then(|span| self.other(text, span, &hit.fields));
+        let other = own_host.and_then(|span| self.other(text, span, &hit.fields, candidates));
         let Some(merged) = self.connections.merge(hit.fields, told, now) else {
             outcome.ignored = true;
             return;
@@ -254,9 +252,14 @@ impl Matcher {
                 return None;
             }
             base = self.prefix_groups.fields(text, &self.found);
-            if let Some((from, to)) = self.prefix_groups.content(&self.found).filter(|(from, to)| from < to) {
+            if let Some((from, to)) = prefix.content(text, &self.found).filter(|(from, to)| from < to) {
                 start = from;
-                searched = Cow::Owned(format!("{}\n", text.get(from..to)?));
+                let is_rest = to + 1 == text.len();
+                searched = if is_rest {
+                    Cow::Borrowed(text.get(from..)?)
+                } else {
+                    Cow::Owned(format!("{}\n", text.get(from..to)?))
+                };
                 if keep {
                     self.lines.replace(searched.trim_end_matches('\n'));
                 }
@@ -272,7 +275,7 @@ impl Matcher {
             let mut fields = base;
             fields.update(groups.fields(&searched, &self.found));
             let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to));
-            let matched = self.lines.matched(&searched, &self.found, groups);
+            let matched = self.lines.matched(&searched, &self.found, groups, !self.filter.ignored.is_empty());
             return Some(Hit { regex, fields, host, matched });
         }
         None
@@ -295,9 +298,9 @@ fn readable(line: &[u8]) -> (Cow<'_, str>, bool) {
     let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     let cut = end > MAX_LINE;
     let line = line.get(..end.min(MAX_LINE)).unwrap_or_default();
-    let text = String::from_utf8_lossy(line);
+    let text = std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
     // A line end within would let `^` and `$` hold in the middle of what one program wrote.
-    (if text.contains('\n') { Cow::Owned(text.replace('\n', " ")) } else { text }, cut)
+    (if line.contains(&b'\n') { Cow::Owned(text.replace('\n', " ")) } else { text }, cut)
 }
 
 impl Last {
@@ -317,7 +320,7 @@ impl Last {
     /// The last date if it is young, else now.
     fn or_now(&mut self, detector: &mut Detector, now: Duration, zone: &TimeZone) -> Duration {
         if let Some((seen, then)) = self.pending.take()
-            && let Some(time) = detector.time(&self.line, seen, then, zone)
+            && let Some(time) = detector.time_again(&self.line, seen, then, zone)
         {
             self.time = Some(time);
         }

@@ -1,33 +1,48 @@
-use fancy_regex::RegexBuilder as FancyBuilder;
+//! A regular expression of Python at work.
+//!
+//! Two engines share the work. A machine that goes one way after another, as Python's does, knows everything that Python knows and
+//! is the fastest on what logs hold. It is given few steps; where they do not suffice, an expression that does not look round
+//! goes to `regex-automata`, which is linear in the text, and one that does is first asked there in a weaker form.
+
+/// Ways that are tried one after another.
+mod machine;
+/// What may come next.
+mod next;
+/// Steps of the machine.
+mod program;
+/// Sets of letters.
+mod set;
+
+use std::sync::OnceLock;
+
+use regex_automata::Input;
 use regex_automata::meta::Regex;
 use regex_automata::util::primitives::NonMaxUsize;
-use regex_automata::{Anchored, Input};
 
-use crate::python::{self, Dialect, Flags, Needed, Tree};
+use crate::python::{self, Flags, Needed, Tree};
 use crate::{Error, MAX_COMPILED, MAX_STEPS};
+use machine::Machine;
+use program::Program;
 
-/// A regular expression of Python at work.
+/// Steps after which the linear engine is asked.
+const FEW_STEPS: usize = 4000;
+
+/// A regular expression of Python.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
-    engine: Engine,
-    /// Which of Python's groups each group of the engine is.
-    groups: Vec<usize>,
-    names: Vec<(String, usize)>,
+    program: Program,
+    tree: Tree,
+    /// Whether the linear engine can do all of it.
+    plain: bool,
+    /// Made when it is first wanted; `None` if it would be too large.
+    linear: OnceLock<Option<Regex>>,
     /// One of these is in every text that matches.
     needed: Option<Needed>,
+    /// Its `content` goes on to the end of the line.
+    open: bool,
 }
 
-#[derive(Clone, Debug)]
-enum Engine {
-    Plain(Regex),
-    Fancy {
-        /// Matches wherever `exact` does, in linear time.
-        loose: Regex,
-        exact: Box<fancy_regex::Regex>,
-    },
-}
-
-/// In what is searched, which says how a `$` may be written.
+/// In what is searched, which says what a `$` may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Haystack {
     /// One line, and perhaps a line end after it.
@@ -36,79 +51,64 @@ pub(crate) enum Haystack {
     Lines,
 }
 
-/// The expression took more steps back than [`MAX_STEPS`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct GaveUp;
+/// The expression took more steps than it was given, at last [`MAX_STEPS`].
+pub(crate) use machine::Exhausted as GaveUp;
 
 /// Where an expression and its groups matched last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
-    spans: Vec<Option<(usize, usize)>>,
-    slots: Vec<Option<NonMaxUsize>>,
+    machine: Machine,
 }
 
 impl Found {
     pub(crate) fn span(&self, group: usize) -> Option<(usize, usize)> {
-        self.spans.get(group).copied().flatten()
+        self.machine.span(group)
     }
 
     pub(crate) fn text<'t>(&self, text: &'t str, group: usize) -> Option<&'t str> {
         self.span(group).and_then(|(start, end)| text.get(start..end))
-    }
-
-    fn take(&mut self, groups: &[usize], spans: impl Iterator<Item = Option<(usize, usize)>>) {
-        self.spans.clear();
-        let most = groups.iter().copied().max().unwrap_or(0);
-        self.spans.resize(most + 1, None);
-        for (group, span) in [0].iter().chain(groups).zip(spans) {
-            if let (Some(place), Some(span)) = (self.spans.get_mut(*group), span) {
-                *place = Some(span);
-            }
-        }
     }
 }
 
 impl Pattern {
     pub(crate) fn new(text: &str, flags: Flags, haystack: Haystack) -> Result<Self, Error> {
         let tree = python::parse(text, flags).map_err(|error| error.regex(text))?;
-        Self::of(&tree, haystack).map_err(|error| error.regex(text))
+        Self::of(tree, haystack).map_err(|error| error.regex(text))
     }
 
-    pub(crate) fn of(tree: &Tree, haystack: Haystack) -> Result<Self, Error> {
+    /// A `prefregex`, of which the content is not searched through if it is all of the rest.
+    pub(crate) fn prefix(text: &str, haystack: Haystack) -> Result<Self, Error> {
+        let mut tree = python::parse(text, Flags::default()).map_err(|error| error.regex(text))?;
+        let open = haystack == Haystack::Line && tree.open_content();
+        let pattern = Self::of(tree, haystack).map_err(|error| error.regex(text))?;
+        Ok(Self { open, ..pattern })
+    }
+
+    /// Where the content is that a prefix found, of a text that ends with a line end.
+    pub(crate) fn content(&self, text: &str, found: &Found) -> Option<(usize, usize)> {
+        let (start, end) = found.span(self.group("content")?)?;
+        Some((start, if self.open { text.len() - 1 } else { end }))
+    }
+
+    pub(crate) fn of(tree: Tree, haystack: Haystack) -> Result<Self, Error> {
         let plain = match haystack {
             Haystack::Line => tree.root.is_plain_in_line(),
             Haystack::Lines => !tree.root.is_fancy(),
         };
-        let (text, groups) = python::write(&tree.root, if plain { Dialect::Plain } else { Dialect::Loose });
-        let loose = linear(&text)?;
-        let engine = if plain {
-            Engine::Plain(loose)
-        } else {
-            let (text, _) = python::write(&tree.root, Dialect::Fancy);
-            let exact = FancyBuilder::new(&text)
-                .backtrack_limit(MAX_STEPS)
-                .delegate_size_limit(MAX_COMPILED)
-                .build()
-                .map_err(|error| Error::new(format!("is not understood: {error}")))?;
-            Engine::Fancy { loose, exact: Box::new(exact) }
-        };
-        Ok(Self { engine, groups, names: tree.names.clone(), needed: python::needed(&tree.root) })
+        let (program, needed) = (Program::new(&tree)?, python::needed(&tree.root));
+        Ok(Self { program, tree, plain, linear: OnceLock::new(), needed, open: false })
     }
 
     pub(crate) fn names(&self) -> &[(String, usize)] {
-        &self.names
+        &self.tree.names
     }
 
     pub(crate) fn group(&self, name: &str) -> Option<usize> {
-        self.names.iter().find(|(other, _)| other == name).map(|(_, group)| *group)
+        self.names().iter().find(|(other, _)| other == name).map(|(_, group)| *group)
     }
 
     pub(crate) const fn needed(&self) -> Option<&Needed> {
         self.needed.as_ref()
-    }
-
-    pub(crate) const fn is_plain(&self) -> bool {
-        matches!(self.engine, Engine::Plain(_))
     }
 
     /// Whether it matches anywhere, and where.
@@ -118,70 +118,29 @@ impl Pattern {
 
     /// The same from some place on, which looks back at what is before.
     pub(crate) fn search_from(&self, text: &str, from: usize, found: &mut Found) -> Result<bool, GaveUp> {
-        match &self.engine {
-            Engine::Plain(regex) => {
-                let mut slots = std::mem::take(&mut found.slots);
-                slots.clear();
-                slots.resize(self.groups.len() * 2 + 2, None);
-                let matched = regex.search_slots(&input(text, from), &mut slots).is_some();
-                if matched {
-                    found.take(&self.groups, slots.chunks_exact(2).map(span));
-                }
-                found.slots = slots;
-                Ok(matched)
-            }
-            Engine::Fancy { loose, exact } => {
-                if loose.search_half(&input(text, from)).is_none() {
-                    return Ok(false);
-                }
-                let Some(captures) = exact.captures_from_pos(text, from).map_err(|_| GaveUp)? else {
-                    return Ok(false);
-                };
-                let spans = captures.iter().map(|group| group.map(|group| (group.start(), group.end())));
-                found.take(&self.groups, spans);
-                Ok(true)
-            }
+        if let Ok(matched) = found.machine.search(&self.program, text, from, FEW_STEPS) {
+            return Ok(matched);
         }
-    }
-
-    /// Where the whole of it matches first, without the groups; only of expressions that do not look round.
-    pub(crate) fn find_from(&self, text: &str, from: usize) -> Option<(usize, usize)> {
-        match &self.engine {
-            Engine::Plain(regex) => {
-                regex.search(&input(text, from)).map(|found| (found.start(), found.end()))
-            }
-            Engine::Fancy { .. } => None,
+        let input = Input::new(text).range(from.min(text.len())..);
+        match self.linear.get_or_init(|| linear(&self.tree)) {
+            Some(regex) if self.plain => Ok(search(regex, &input, self.tree.groups, found)),
+            Some(regex) if regex.search_half(&input).is_none() => Ok(false),
+            Some(_) | None => found.machine.search(&self.program, text, from, MAX_STEPS),
         }
     }
 }
 
-fn input(text: &str, from: usize) -> Input<'_> {
-    Input::new(text).range(from.min(text.len())..).anchored(Anchored::No)
-}
-
-fn span(pair: &[Option<NonMaxUsize>]) -> Option<(usize, usize)> {
-    match pair {
-        [Some(start), Some(end)] => Some((start.get(), end.get())),
-        _ => None,
-    }
-}
-
-fn linear(text: &str) -> Result<Regex, Error> {
+fn linear(tree: &Tree) -> Option<Regex> {
     let config = Regex::config().nfa_size_limit(Some(MAX_COMPILED)).hybrid_cache_capacity(MAX_COMPILED);
-    Regex::builder().configure(config).build(text).map_err(|error| match error.size_limit() {
-        Some(_) => Error::new(format!("takes more than {MAX_COMPILED} bytes"))
-            .help("a repetition such as `{1000}` of something large is too much"),
-        None => Error::new(format!("is not understood: {}", chain(&error))),
-    })
+    Regex::builder().configure(config).build(&python::write(&tree.root)).ok()
 }
 
-/// An error and what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
+fn search(regex: &Regex, input: &Input<'_>, groups: usize, found: &mut Found) -> bool {
+    let mut slots: Vec<Option<NonMaxUsize>> = vec![None; groups * 2 + 2];
+    let matched = regex.search_slots(input, &mut slots).is_some();
+    if matched {
+        let places = slots.iter().map(|slot| slot.map(NonMaxUsize::get));
+        found.machine.take(places);
     }
-    text
+    matched
 }

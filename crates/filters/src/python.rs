@@ -1,4 +1,4 @@
-//! Python's `re`, read into a tree and written for the engines of Rust.
+//! Python's `re`, read into a tree and written for `regex-automata`.
 //!
 //! The tree keeps what differs: Python's `\w`, `\s` and `$` are not those of `regex`, `{,3}` is a repetition, a group may ask
 //! whether another took part. What neither engine can do is an error that names it.
@@ -11,16 +11,13 @@ mod literals;
 mod parse;
 /// Character classes, from text.
 mod parse_class;
-/// Back references that are none.
-mod unroll;
 /// From tree to text.
 mod write;
 
-pub(crate) use ast::Tree;
+pub(crate) use ast::{Class, Greed, Item, Kind, Look, Node, Tree};
 pub(crate) use literals::{Needed, needed};
 pub(crate) use parse::parse;
-pub(crate) use unroll::{leads, unroll};
-pub(crate) use write::{Dialect, write};
+pub(crate) use write::write;
 
 /// Flags of a whole expression.
 #[derive(Clone, Copy, Debug, Default)]

@@ -22,6 +22,8 @@ pub(crate) struct Detector {
     last_slot: usize,
     first_unused: usize,
     found: Found,
+    /// Which form matched in it last.
+    found_form: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +71,7 @@ impl Detector {
             last_slot: FAR,
             first_unused: 0,
             found: Found::default(),
+            found_form: None,
         }
     }
 
@@ -80,19 +83,19 @@ impl Detector {
 
     /// Finds the date of a line, and remembers which form it has.
     pub(crate) fn find(&mut self, line: &str, now: Duration) -> Option<Seen> {
-        if self.forms.cannot_be_in(line) {
-            return None;
-        }
         let mut spare = None;
         let mut skipped = FAR;
         if let Some(won) = self.try_last(line, &mut spare, &mut skipped) {
             return Some(self.won(line, self.last_slot, won, now));
         }
+        if spare.is_none() && self.forms.cannot_be_in(line) {
+            return None;
+        }
         let (slot, won) = self.search(line, spare, skipped)?;
         Some(self.won(line, slot, won, now))
     }
 
-    /// What the date says; `None` if there is no such time.
+    /// What the date says that was just found; `None` if there is no such time.
     pub(crate) fn time(
         &mut self,
         line: &str,
@@ -100,6 +103,21 @@ impl Detector {
         now: Duration,
         zone: &TimeZone,
     ) -> Option<Duration> {
+        if self.found_form == Some(seen.form) {
+            return self.forms.templates.get(seen.form)?.time(line, &self.found, now, zone);
+        }
+        self.time_again(line, seen, now, zone)
+    }
+
+    /// What a date says that was found earlier.
+    pub(crate) fn time_again(
+        &mut self,
+        line: &str,
+        seen: Seen,
+        now: Duration,
+        zone: &TimeZone,
+    ) -> Option<Duration> {
+        self.found_form = None;
         let template = self.forms.templates.get(seen.form)?;
         let from = if template.anchored { 0 } else { seen.from };
         let mut found = std::mem::take(&mut self.found);
@@ -182,16 +200,13 @@ impl Detector {
     fn matches(&mut self, slot: usize, line: &str, from: usize) -> Option<Match> {
         let slot = self.slots.get_mut(slot)?;
         let template = self.forms.templates.get(slot.template)?;
-        let found = if template.leading {
-            let (start, end) = template.pattern.find_from(line, from)?;
-            Match { start, end, cut: (start + signs(line.as_bytes().get(start..end)?), end) }
-        } else {
-            if !template.pattern.search_from(line, from, &mut self.found).unwrap_or(false) {
-                return None;
-            }
-            let (start, end) = self.found.span(0)?;
-            Match { start, end, cut: self.found.span(1).unwrap_or((start, end)) }
-        };
+        self.found_form = None;
+        if !template.pattern.search_from(line, from, &mut self.found).unwrap_or(false) {
+            return None;
+        }
+        self.found_form = Some(slot.template);
+        let (start, end) = self.found.span(0)?;
+        let found = Match { start, end, cut: self.found.span(1).unwrap_or((start, end)) };
         slot.matches += 1;
         Some(found)
     }
@@ -247,11 +262,4 @@ impl Detector {
         let weight = self.forms.templates.get(slot.template).map_or(1.0, |template| template.weight);
         slot.hits as f64 * weight / slot.distance.max(1) as f64
     }
-}
-
-/// How many of the first two letters are neither letter nor digit, in bytes.
-fn signs(bytes: &[u8]) -> usize {
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
-    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
-    text.chars().take(2).take_while(|letter| !is_word(*letter)).map(char::len_utf8).sum()
 }

@@ -16,9 +16,6 @@ pub(super) struct Template {
     pub(super) pattern: Pattern,
     /// Holds at the beginning or the end of the line only.
     pub(super) anchored: bool,
-    /// Holds at the beginning only; with what precedes it, its first group takes all of the match, and begins with a letter or a
-    /// digit.
-    pub(super) leading: bool,
     /// How much it is preferred.
     pub(super) weight: f64,
     kind: Kind,
@@ -137,13 +134,10 @@ impl Template {
         let anchored = begin == Begin::Line || begins_line(&regex) || ends_line(&regex);
         let regex = format!("{flags}{}", without_stars(&regex));
         let tree = python::parse(&regex, Flags::default()).map_err(|error| error.regex(&regex))?;
-        let tree = python::unroll(tree);
-        let leading = begin == Begin::Line && python::leads(&tree.root);
-        let pattern = Pattern::of(&tree, Haystack::Line).map_err(|error| error.regex(&regex))?;
-        let leading = leading && pattern.is_plain();
+        let pattern = Pattern::of(tree, Haystack::Line).map_err(|error| error.regex(&regex))?;
         let parts = pattern.names().to_vec();
         let weight = 1.0;
-        Ok(Self { name: name.to_owned(), pattern, anchored, leading, weight, kind, parts })
+        Ok(Self { name: name.to_owned(), pattern, anchored, weight, kind, parts })
     }
 
     /// The time that a match says; `None` if there is no such time.

@@ -41,14 +41,13 @@ pub(super) struct Groups {
     instead: Vec<(Key, usize)>,
     /// `<F-TUPLE_ID>`: are put behind the other.
     parts: Vec<(Key, usize)>,
-    content: Option<usize>,
     /// What `<SKIPLINES>` passes over.
     pub(super) skipped: Vec<usize>,
 }
 
 impl Groups {
     pub(super) fn of(pattern: &Pattern) -> Self {
-        let mut groups = Self { content: pattern.group("content"), ..Self::default() };
+        let mut groups = Self::default();
         let mut names = pattern.names().to_vec();
         names.sort();
         for (name, group) in names {
@@ -92,10 +91,6 @@ impl Groups {
             let (_, group) = self.named.iter().find(|(key, _)| *key == wanted)?;
             found.span(*group)
         })
-    }
-
-    pub(super) fn content(&self, found: &Found) -> Option<(usize, usize)> {
-        self.content.and_then(|group| found.span(group))
     }
 }
 

@@ -13,18 +13,18 @@ pub(super) struct Screen {
     needed_by: Vec<Candidates>,
     /// Who needs nothing that is known.
     always: Candidates,
-    prefix: bool,
+    /// Finds one of those that the prefix needs.
+    prefix: Option<AhoCorasick>,
     /// Case was left out of account, which holds for ASCII only.
     fold: bool,
 }
 
-/// Some of the expressions: a bit each, the highest for the prefix.
+/// Some of the expressions: a bit each.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Candidates(u128);
 
-const PREFIX: Candidates = Candidates(1 << 127);
 /// So many are told apart.
-const MOST: usize = 127;
+const MOST: usize = 128;
 
 impl Candidates {
     pub(super) const ALL: Self = Self(u128::MAX);
@@ -50,29 +50,26 @@ impl Screen {
             all: None,
             needed_by: Vec::new(),
             always: Candidates::default(),
-            prefix: filter.prefix.as_ref().is_some_and(|pattern| pattern.needed().is_some()),
+            prefix: None,
             fold: false,
         };
-        let bit = |regex: usize| Candidates(1 << regex.min(MOST - 1));
-        let prefix = filter.prefix.iter().map(|pattern| (PREFIX, pattern));
-        let failures = filter.failures.iter().enumerate().map(|(regex, pattern)| (bit(regex), pattern));
-        for (bit, pattern) in prefix.chain(failures) {
-            screen.add(bit, pattern, &mut texts);
+        for (regex, pattern) in filter.failures.iter().enumerate() {
+            screen.add(Candidates(1 << regex.min(MOST - 1)), pattern, &mut texts);
         }
+        let in_prefix = filter.prefix.as_ref().and_then(Pattern::needed);
+        screen.fold |= in_prefix.is_some_and(|needed| needed.fold);
         if filter.failures.len() > MOST {
             screen.always = Candidates::ALL;
         }
-        let build = |kind| {
+        let build = |texts: &[String], kind, matches| {
             let mut builder = AhoCorasick::builder();
-            builder
-                .ascii_case_insensitive(screen.fold)
-                .match_kind(MatchKind::Standard)
-                .kind(kind)
-                .build(&texts)
-                .ok()
+            builder.ascii_case_insensitive(screen.fold).match_kind(matches).kind(kind).build(texts).ok()
         };
-        (screen.any, screen.all) = (build(None), build(Some(AhoCorasickKind::DFA)));
-        screen
+        // With this kind it looks at many bytes at once.
+        let fast = |texts: &[String]| build(texts, None, MatchKind::LeftmostFirst);
+        let prefix = in_prefix.and_then(|needed| fast(&needed.texts));
+        let (any, all) = (fast(&texts), build(&texts, Some(AhoCorasickKind::DFA), MatchKind::Standard));
+        Self { prefix, any, all, ..screen }
     }
 
     fn add(&mut self, bit: Candidates, pattern: &Pattern, texts: &mut Vec<String>) {
@@ -99,6 +96,9 @@ impl Screen {
         if self.fold && !text.is_ascii() {
             return Candidates::ALL;
         }
+        if self.prefix.as_ref().is_some_and(|prefix| !prefix.is_match(text)) {
+            return Candidates::default();
+        }
         let mut candidates = self.always;
         if any.is_match(text) {
             for found in all.find_overlapping_iter(text) {
@@ -107,10 +107,6 @@ impl Screen {
                 }
             }
         }
-        if self.prefix && candidates.0 & PREFIX.0 == 0 {
-            Candidates::default()
-        } else {
-            Candidates(candidates.0 & !PREFIX.0)
-        }
+        candidates
     }
 }

@@ -15,13 +15,13 @@ pub(crate) enum Node {
     /// A capturing group, from 1.
     Group {
         index: usize,
-        node: Box<Node>,
+        node: Box<Self>,
     },
     /// `(?=…)` and its kin.
     Around {
         behind: bool,
         negated: bool,
-        node: Box<Node>,
+        node: Box<Self>,
     },
     /// `\1`, `(?P=name)`
     Back {
@@ -31,19 +31,19 @@ pub(crate) enum Node {
     /// `(?(1)yes|no)`
     If {
         index: usize,
-        yes: Box<Node>,
-        no: Box<Node>,
+        yes: Box<Self>,
+        no: Box<Self>,
     },
     /// `(?>…)`
-    Atomic(Box<Node>),
+    Atomic(Box<Self>),
     Repeat {
-        node: Box<Node>,
+        node: Box<Self>,
         min: u32,
         max: Option<u32>,
         greed: Greed,
     },
-    Concat(Vec<Node>),
-    Either(Vec<Node>),
+    Concat(Vec<Self>),
+    Either(Vec<Self>),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -114,7 +114,36 @@ pub(crate) struct Tree {
     pub(crate) names: Vec<(String, usize)>,
 }
 
+impl Tree {
+    /// Where the expression ends with `<F-CONTENT>.+</F-CONTENT>$`, makes that `<F-CONTENT>.</F-CONTENT>`, which matches the same
+    /// lines; says whether it did.
+    pub(crate) fn open_content(&mut self) -> bool {
+        let content = self.names.iter().find(|(name, _)| name == "content").map(|(_, index)| *index);
+        let Node::Concat(nodes) = &mut self.root else { return false };
+        let [.., Node::Group { index, node }, Node::Look(Look::End)] = nodes.as_mut_slice() else {
+            return false;
+        };
+        let rest = Node::Repeat {
+            node: Box::new(Node::Any { all: false }),
+            min: 1,
+            max: None,
+            greed: Greed::Greedy,
+        };
+        if Some(*index) != content || **node != rest {
+            return false;
+        }
+        **node = Node::Any { all: false };
+        nodes.pop();
+        true
+    }
+}
+
 impl Node {
+    /// A letter, and whether its case does not matter.
+    pub(crate) const fn letter(&self) -> Option<(char, bool)> {
+        if let Self::Literal { letter, fold } = self { Some((*letter, *fold)) } else { None }
+    }
+
     /// Calls for this node and each in it.
     pub(crate) fn each(&self, call: &mut impl FnMut(&Self)) {
         call(self);

@@ -83,7 +83,8 @@ impl Parser {
             }
         }
         let only = if nodes.len() == 1 { nodes.pop() } else { None };
-        Ok(only.unwrap_or_else(|| if nodes.is_empty() { Node::Empty } else { Node::Concat(nodes) }))
+        let rest = if nodes.is_empty() { Node::Empty } else { Node::Concat(nodes) };
+        Ok(only.unwrap_or(rest))
     }
 
     /// What `(?x)` leaves out.
@@ -352,7 +353,8 @@ impl Parser {
         if digits.is_empty() {
             return Ok(None);
         }
-        digits.parse().map(Some).map_err(|_| Error::new(format!("`{digits}` is too often")))
+        let number = digits.parse().ok();
+        number.map(Some).ok_or_else(|| Error::new(format!("`{digits}` is too often")))
     }
 }
 

@@ -2,34 +2,21 @@ use std::fmt::Write as _;
 
 use super::ast::{Class, Greed, Item, Kind, Look, Node};
 
-/// For whom an expression is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Dialect {
-    /// For `fancy_regex`.
-    Fancy,
-    /// For `regex`, of an expression that it can do.
-    Plain,
-    /// For `regex`, of any: matches wherever the expression does, and perhaps elsewhere.
-    Loose,
-}
-
 /// Letters of words as Python sees them.
 const WORD: &str = r"\p{L}\p{N}_";
 /// Python counts the four separators of ASCII as space, too.
 const SPACE: &str = r"\s\x1c-\x1f";
 
-/// Writes a tree as an expression in which every group has a number and none a name; and says which group each is, as one
-/// that was unrolled stands in several places.
-pub(crate) fn write(node: &Node, dialect: Dialect) -> (String, Vec<usize>) {
-    let mut writer = Writer { out: String::new(), groups: Vec::new(), dialect };
+/// Writes a tree as an expression that matches wherever it does; if it looks round, perhaps elsewhere, too. Its groups have
+/// numbers only.
+pub(crate) fn write(node: &Node) -> String {
+    let mut writer = Writer { out: String::new() };
     writer.node(node);
-    (writer.out, writer.groups)
+    writer.out
 }
 
 struct Writer {
     out: String,
-    groups: Vec<usize>,
-    dialect: Dialect,
 }
 
 impl Writer {
@@ -41,20 +28,26 @@ impl Writer {
             Node::Any { all: false } => self.out.push_str(r"[^\n]"),
             Node::Class(class) => self.class(class),
             Node::Look(look) => self.look(*look),
-            Node::Group { index, node } => {
-                self.groups.push(*index);
-                self.wrapped("(", node);
+            Node::Group { node, .. } => self.wrapped("(", node),
+            // What only looks takes nothing away from what matches.
+            Node::Around { .. } => self.out.push_str("(?:)"),
+            Node::Back { .. } => self.out.push_str("(?s:.*)"),
+            Node::If { yes, no, .. } => {
+                self.wrapped("(?:(?:", yes);
+                self.wrapped("|(?:", no);
+                self.out.push(')');
             }
-            Node::Around { behind, negated, node } => self.around(*behind, *negated, node),
-            Node::Back { index, fold } => self.back(*index, *fold),
-            Node::If { index, yes, no } => self.condition(*index, yes, no),
-            Node::Atomic(node) if self.dialect == Dialect::Fancy => self.wrapped("(?>", node),
             Node::Atomic(node) => self.wrapped("(?:", node),
             Node::Repeat { node, min, max, greed } => self.repeat(node, (*min, *max), *greed),
-            Node::Concat(nodes) => nodes.iter().for_each(|node| match node {
-                Node::Either(_) => self.wrapped("(?:", node),
-                _ => self.node(node),
-            }),
+            Node::Concat(nodes) => {
+                for node in nodes {
+                    if matches!(node, Node::Either(_)) {
+                        self.wrapped("(?:", node);
+                    } else {
+                        self.node(node);
+                    }
+                }
+            }
             Node::Either(nodes) => {
                 for (number, node) in nodes.iter().enumerate() {
                     if number > 0 {
@@ -128,63 +121,20 @@ impl Writer {
     }
 
     fn look(&mut self, look: Look) {
-        self.out.push_str(match (look, self.dialect) {
-            (Look::Start, _) => r"\A",
-            (Look::StartOfLine, _) => "(?m:^)",
-            (Look::End, Dialect::Fancy) => r"(?=\n?\z)",
-            (Look::End, Dialect::Plain | Dialect::Loose) | (Look::EndOfLine, _) => "(?m:$)",
-            (Look::VeryEnd, _) => r"\z",
-            (Look::Edge { ascii: false }, _) => r"\b",
-            (Look::NoEdge { ascii: false }, _) => r"\B",
-            (Look::Edge { ascii: true }, Dialect::Fancy) => r"\b",
-            (Look::NoEdge { ascii: true }, Dialect::Fancy) => r"\B",
-            (Look::Edge { ascii: true }, _) => r"(?-u:\b)",
-            (Look::NoEdge { ascii: true }, _) => r"(?-u:\B)",
-            (Look::Bound, Dialect::Fancy) => r"(?:\b|(?<!\w)|(?!\w))",
-            (Look::Bound, _) => r"(?:\b{start-half}|\b{end-half})",
+        self.out.push_str(match look {
+            Look::Start => r"\A",
+            Look::StartOfLine => "(?m:^)",
+            Look::End | Look::EndOfLine => "(?m:$)",
+            Look::VeryEnd => r"\z",
+            Look::Edge { ascii: false } => r"\b",
+            Look::NoEdge { ascii: false } => r"\B",
+            Look::Edge { ascii: true } => r"(?-u:\b)",
+            Look::NoEdge { ascii: true } => r"(?-u:\B)",
+            Look::Bound => r"(?:\b{start-half}|\b{end-half})",
         });
     }
 
-    fn around(&mut self, behind: bool, negated: bool, node: &Node) {
-        // What only looks takes nothing away from what matches.
-        if self.dialect != Dialect::Fancy {
-            return self.out.push_str("(?:)");
-        }
-        let open = match (behind, negated) {
-            (false, false) => "(?=",
-            (false, true) => "(?!",
-            (true, false) => "(?<=",
-            (true, true) => "(?<!",
-        };
-        self.wrapped(open, node);
-    }
-
-    fn back(&mut self, index: usize, fold: bool) {
-        let _ = match (self.dialect, fold) {
-            (Dialect::Fancy, false) => write!(self.out, r"(?:\{index})"),
-            (Dialect::Fancy, true) => write!(self.out, r"(?i:\{index})"),
-            (Dialect::Plain | Dialect::Loose, _) => write!(self.out, "(?s:.*)"),
-        };
-    }
-
-    fn condition(&mut self, index: usize, yes: &Node, no: &Node) {
-        if self.dialect == Dialect::Fancy {
-            let _ = write!(self.out, "(?({index})");
-        } else {
-            self.out.push_str("(?:");
-        }
-        for (number, node) in [yes, no].into_iter().enumerate() {
-            if number > 0 {
-                self.out.push('|');
-            }
-            self.wrapped("(?:", node);
-        }
-        self.out.push(')');
-    }
-
     fn repeat(&mut self, node: &Node, (min, max): (u32, Option<u32>), greed: Greed) {
-        let possessive = greed == Greed::Possessive && self.dialect == Dialect::Fancy;
-        self.out.push_str(if possessive { "(?>" } else { "" });
         self.wrapped("(?:", node);
         let _ = match (min, max) {
             (0, None) => write!(self.out, "*"),
@@ -194,6 +144,5 @@ impl Writer {
             (min, Some(max)) => write!(self.out, "{{{min},{max}}}"),
         };
         self.out.push_str(if greed == Greed::Lazy { "?" } else { "" });
-        self.out.push_str(if possessive { ")" } else { "" });
     }
 }
