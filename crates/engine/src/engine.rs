@@ -144,8 +144,9 @@ impl Engine {
         let until = until.saturating_sub(self.clock.time_of(now)).as_millis() / 100;
         let source = self.sources.entry(Address::of(address).number());
         source.bans = source.bans.max(u8::try_from(level).unwrap_or(u8::MAX));
-        source.banned_until = now.plus(Tick(u32::try_from(until).unwrap_or(u32::MAX)));
-        source.banned_scope = scope;
+        let until = now.plus(Tick(u32::try_from(until).unwrap_or(u32::MAX)));
+        source.banned_until = source.banned_until.max(until);
+        source.banned_scope = source.banned_scope.max(scope);
     }
 
     /// How far an address is believed at present.

@@ -202,6 +202,22 @@ impl Reader {
         self.ask(trusted)
     }
 
+    /// Sources whose bans by detectors were over after `since`, and how many times in a row each had been banned; the latest
+    /// first, at most `most` bans.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::Io`].
+    pub fn levels(&self, since: Time, most: u32) -> Result<Vec<(Net, u32)>, Error> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT family, address, prefix, level FROM past WHERE kind = ?1 AND ended > ?2 AND who IS NULL \
+                 ORDER BY id DESC LIMIT ?3",
+            )?;
+            let level = |row: &rusqlite::Row<'_>| Ok((row::net(row)?, row.get(3)?));
+            statement.query_map(params![kind_number(Kind::Detector), since.0, most], level)?.collect()
+        })
+    }
+
     /// How far logs were read, by name.
     ///
     /// # Errors

@@ -92,7 +92,8 @@ pub(crate) fn by(row: &Row<'_>, column: usize) -> rusqlite::Result<By> {
     }
 }
 
-fn net(row: &Row<'_>) -> rusqlite::Result<Net> {
+/// From the columns `family, address, prefix`.
+pub(crate) fn net(row: &Row<'_>) -> rusqlite::Result<Net> {
     let number = row.get(1)?;
     Net::from_numbers(row.get(0)?, number, row.get(2)?).ok_or_else(|| foreign(1, number))
 }

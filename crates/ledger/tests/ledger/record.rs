@@ -262,3 +262,26 @@ fn positions_are_replaced_and_kept_over_a_restart() {
     drop(ledger);
     assert_eq!(Ledger::open(&path).unwrap().read().positions().unwrap(), [other, second]);
 }
+
+#[test]
+fn how_often_somebody_was_banned_is_known_when_the_ban_is_over() {
+    let (_directory, _path, mut ledger) = fresh();
+    let over =
+        |source: &str, level, until| Change::Ban(Ban { level, until: Some(seconds(until)), ..ban(source) });
+    let changes = [
+        over("203.0.113.9", 1, 10),
+        Change::Expire { now: seconds(20) },
+        over("203.0.113.9", 2, 30),
+        over("198.51.100.7", 1, 40),
+        Change::Expire { now: seconds(50) },
+        over("192.0.2.1", 3, 100),
+        Change::Ban(Ban { by: By::Operator, until: Some(seconds(40)), ..ban("192.0.2.2") }),
+        Change::Expire { now: seconds(60) },
+    ];
+    ledger.apply(&changes).unwrap();
+    let levels = |since, most| ledger.read().levels(seconds(since), most).unwrap();
+    let latest = [(net("198.51.100.7"), 1), (net("203.0.113.9"), 2)];
+    assert_eq!(levels(25, 100), latest);
+    assert_eq!(levels(0, 100).len(), 3);
+    assert_eq!(levels(0, 1), [latest[0]]);
+}

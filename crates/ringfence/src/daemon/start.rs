@@ -4,7 +4,7 @@ use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use host::machine::Selection;
-use ledger::Net;
+use ledger::{Net, Time};
 use policy::Policy;
 use policy::plan::Plan;
 use tokio::sync::mpsc;
@@ -24,6 +24,11 @@ use super::{Daemon, book, clock, confirm, force, instance, lockout, logs, say, s
 use crate::cli::RunArgs;
 use crate::command::read_policy;
 use crate::exit::{Exit, draw};
+
+/// So long after a ban the next one is still longer, also after a restart.
+const MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Sources of which that is known.
+const MAX_LEVELS: u32 = 100_000;
 
 impl Daemon {
     /// Puts the policy in force. If anything fails, the machine is left as it was.
@@ -155,6 +160,10 @@ fn restore(force: &mut InForce, live: &mut Live, book: &mut Book) -> Result<Rest
             book::let_through(&mut sources, *net)?;
         }
         book.shelter.trust(&trust.what, nets);
+    }
+    let month = clock::now().checked_sub(MEMORY).map_or(Time(0), Time::from);
+    for (source, level) in book.read(|reader| reader.levels(month, MAX_LEVELS))? {
+        live.remember(source.address(), level, Duration::ZERO, ledger::Scope::SipPorts);
     }
     let restored = book.restore(&mut sources, |row| {
         if row.ban.by == ledger::By::Detector {
