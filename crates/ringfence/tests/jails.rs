@@ -161,6 +161,7 @@ fn a_jail_bans_and_what_is_open_ends() {
     assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the connection was ended: {error}");
     let status = json(&guard, &["status", "--format", "json"])[0].clone();
     assert_eq!(status["bans"]["ended"]["sockets"], 1, "{status:#}");
+    assert!(status["bans"]["ended"]["tracked"].as_u64().unwrap() >= 1, "{status:#}");
     let why = guard.command(&["why", &ATTACKER.to_string()]).unwrap().stdout;
     assert!(why.contains("failure 3 of 3 within 10 min in jail doors, of account `admin`"), "{why}");
     assert!(why.contains(last.trim_end()), "the line itself: {why}");

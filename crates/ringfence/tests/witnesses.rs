@@ -168,3 +168,60 @@ fn a_port_that_nobody_sees_into_is_told() {
     }
     assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());
 }
+
+#[test]
+fn a_log_that_says_nothing_while_the_wire_is_busy_is_told() {
+    let test = "a_log_that_says_nothing_while_the_wire_is_busy_is_told";
+    if !skip::ready(test, &["bpftool", "debootstrap", "nft", "svmap"]) {
+        return;
+    }
+    if !std::path::Path::new(FILTER).exists() {
+        return skip::skip(test, "fail2ban's filters are not installed");
+    }
+    let lab = Lab::up("mute").unwrap();
+    let _asterisk = lab.asterisk(&AsteriskOptions::default()).unwrap();
+    let (policy, log) = (lab.dir().join("policy.toml"), lab.dir().join("other.log"));
+    fs::write(&log, "not what the PBX writes to\n").unwrap();
+    let jail = format!("[jails.asterisk]\nfiles = [\"{}\"]\n", log.display());
+    fs::write(&policy, format!("signatures = []\n[detect]\nenforce = false\n{jail}")).unwrap();
+    let often = &[("RINGFENCE_COMPARE_MS", "300")];
+    let guard = Guard::start_before(&lab, &binary(), &policy, &[Node::INTERFACE], often).unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(status(&guard)["silent"], serde_json::json!([]));
+    lab::attack::svcrack(&lab, Node::Attacker, PBX, WEAK.user, "200-240").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while status(&guard)["silent"].as_array().unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "{:#}", status(&guard));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let told = status(&guard)["silent"][0].as_str().unwrap().to_owned();
+    assert!(told.starts_with("the log of the jail asterisk is silent, while the wire saw "), "{told}");
+    assert!(guard.system_log().iter().any(|line| line.contains("is silent")), "{:?}", guard.system_log());
+    assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());
+}
+
+#[test]
+fn what_the_gate_sees_goes_to_whoever_asks_for_copies() {
+    if !skip::ready("what_the_gate_sees_goes_to_whoever_asks_for_copies", &["bpftool", "nft"]) {
+        return;
+    }
+    let lab = Lab::up("export").unwrap();
+    let homer = lab.inside(Node::Pbx, || std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
+    homer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let _sip = lab::probe::Listener::udp_echo(&lab, Node::Pbx, 5060).unwrap();
+    let policy = lab.dir().join("policy.toml");
+    let to = homer.local_addr().unwrap();
+    fs::write(&policy, format!("signatures = []\n[hep]\nexport-to = \"{to}\"\ncapture-id = 77\n")).unwrap();
+    let guard = Guard::start(&lab, &binary(), &policy).unwrap();
+    let request = format!("OPTIONS sip:600@{PBX} SIP/2.0\r\nCall-ID: copy\r\n\r\n");
+    let limit = Duration::from_secs(2);
+    lab::probe::udp(&lab, Node::Phone, SocketAddr::new(PBX, 5060), request.as_bytes(), limit).unwrap();
+    let mut buffer = [0; 2000];
+    let length = homer.recv(&mut buffer).unwrap();
+    let packet = hep::Packet::parse(&buffer[..length]).unwrap();
+    assert_eq!(packet.payload, hep::Payload::Plain(request.as_bytes()));
+    assert_eq!((packet.capture_id, packet.ip_protocol), (Some(77), Some(17)));
+    assert_eq!(packet.source.unwrap().ip(), IpAddr::V4(Node::Phone.v4()));
+    assert_eq!(packet.destination, Some(SocketAddr::new(PBX, 5060)));
+    assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use policy::jail::Logs as From;
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ struct State {
     names: u64,
     ambiguous: u64,
     last: Option<Instant>,
+    /// Since the last look.
+    spoke: bool,
     error: Option<String>,
 }
 
@@ -57,6 +59,7 @@ impl States {
         let mut states = self.lock();
         let Some(state) = states.get_mut(jail) else { return };
         state.last = Some(Instant::now());
+        state.spoke = true;
         if is_old {
             return;
         }
@@ -87,16 +90,11 @@ impl States {
         }
     }
 
-    /// Jails about SIP whose logs said nothing for that long.
-    pub(crate) fn silent(&self, time: Duration) -> Vec<String> {
-        let states = self.lock();
-        let is_silent = |state: &&State| state.is_sip && state.last.is_none_or(|last| last.elapsed() >= time);
-        states.iter().filter(is_silent).map(|state| state.name.clone()).collect()
-    }
-
-    /// Jails about SIP.
-    pub(crate) fn about_sip(&self) -> Vec<String> {
-        self.lock().iter().filter(|state| state.is_sip).map(|state| state.name.clone()).collect()
+    /// Jails about SIP, and whether their logs said something since the last call.
+    pub(crate) fn about_sip(&self) -> Vec<(String, bool)> {
+        let mut states = self.lock();
+        let sip = states.iter_mut().filter(|state| state.is_sip);
+        sip.map(|state| (state.name.clone(), std::mem::take(&mut state.spoke))).collect()
     }
 
     pub(super) fn json(&self) -> Value {

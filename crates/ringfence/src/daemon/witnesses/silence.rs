@@ -1,7 +1,6 @@
 //! Which witnesses are silent, and which ports nobody sees into.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use engine::{Command, Kind};
 use host::manager::State;
@@ -10,8 +9,6 @@ use super::Daemon;
 
 /// Tries that the wire saw since a witness last spoke, until its silence is worth an alarm.
 const TRIES: u64 = 20;
-/// And the time for which it has to be silent.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who was heard when.
 #[derive(Debug, Default)]
@@ -71,20 +68,18 @@ impl Daemon {
                 ));
             }
         }
-        let quiet: BTreeSet<String> = self.logs.states.silent(PATIENCE).into_iter().collect();
-        for name in self.logs.states.about_sip() {
+        for (name, spoke) in self.logs.states.about_sip() {
             let who = format!("jail {name}");
-            if quiet.contains(&name) {
-                let since = self.witnesses.heard.since(&who);
-                if since >= TRIES {
-                    silent.push(format!(
-                        "the log of the jail {name} is silent, while the wire saw {since} refused credentials: is it the \
-                         right file, and does the PBX write to it?"
-                    ));
-                }
-            } else {
-                speaks = true;
+            if spoke {
                 self.witnesses.heard.speaks(&who);
+            }
+            let since = self.witnesses.heard.since(&who);
+            speaks |= spoke || since < TRIES;
+            if since >= TRIES {
+                silent.push(format!(
+                    "the log of the jail {name} is silent, while the wire saw {since} refused credentials: is it the right \
+                     file, and does the PBX write to it?"
+                ));
             }
         }
         speaks |= self.witnesses.heard.at.contains_key("hep");
