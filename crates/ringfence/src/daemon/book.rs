@@ -14,6 +14,7 @@ use super::clock;
 use super::report::timestamp;
 use super::sever::Severer;
 use super::shelter::Shelter;
+use crate::detection::told::reason_of;
 use crate::exit::Exit;
 
 /// The ledger's name in the state directory.
@@ -372,11 +373,6 @@ pub(crate) fn scope(scope: engine::Scope) -> Scope {
         engine::Scope::SipPorts => Scope::SipPorts,
         engine::Scope::AllPorts => Scope::AllPorts,
     }
-}
-
-/// What a ban is for: a detector, or the jail whose measure was full.
-pub(crate) fn reason_of(kind: engine::Kind, jail: Option<&str>) -> String {
-    jail.map_or_else(|| kind.as_str().to_owned(), |jail| format!("jail:{jail}"))
 }
 
 /// A time since the epoch, as the ledger has it.

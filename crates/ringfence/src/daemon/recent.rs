@@ -7,6 +7,7 @@ use engine::Command;
 use serde_json::{Value, json};
 
 use super::report::timestamp;
+use crate::detection::told::reason_of;
 
 /// Decisions that are kept.
 const KEPT: usize = 100;
@@ -39,8 +40,8 @@ impl Recent {
                     *self.detectors.entry(detector.as_str()).or_default() += 1;
                     self.note(format!("alert {source}: {detail}"));
                 }
-                Command::Ban { source, reason, .. } => {
-                    self.note(format!("ban {source} for {}", reason.as_str()))
+                Command::Ban { source, reason, jail, .. } => {
+                    self.note(format!("ban {source} for {}", reason_of(*reason, jail.as_deref())));
                 }
                 Command::Limit { source, reason, .. } => {
                     self.note(format!("limit {source} for {}", reason.as_str()));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use engine::Command;
+use engine::{Command, Kind};
 use serde_json::{Value, json};
 
 use crate::command::replay;
@@ -14,6 +14,11 @@ fn rfc3339(time: Duration) -> String {
     replay::rfc3339(shown.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
+/// What a ban is for: a detector, or the jail whose measure was full.
+pub(crate) fn reason_of(kind: Kind, jail: Option<&str>) -> String {
+    jail.map_or_else(|| kind.as_str().to_owned(), |jail| format!("jail:{jail}"))
+}
+
 /// A line of JSON; `None` for what replay does not tell.
 pub(crate) fn json(command: &Command) -> Option<Value> {
     Some(match command {
@@ -21,8 +26,9 @@ pub(crate) fn json(command: &Command) -> Option<Value> {
             "type": "evidence", "time": rfc3339(*time), "source": source.to_string(), "detector": detector.as_str(),
             "frame": frame, "detail": detail,
         }),
-        Command::Ban { time, source, reason, until, proven, .. } => json!({
-            "type": "ban", "time": rfc3339(*time), "source": source.to_string(), "reason": reason.as_str(),
+        Command::Ban { time, source, reason, until, proven, jail, .. } => json!({
+            "type": "ban", "time": rfc3339(*time), "source": source.to_string(),
+            "reason": reason_of(*reason, jail.as_deref()),
             "until": rfc3339(*until), "proven": proven,
         }),
         Command::Alert { time, source, detector, detail } => json!({
@@ -46,8 +52,9 @@ pub(crate) fn text(command: &Command) -> Option<String> {
         Command::Evidence { time, source, detector, frame, detail } => {
             format!("{} evidence {source} {}: {detail} (frame {frame})", rfc3339(*time), detector.as_str())
         }
-        Command::Ban { time, source, reason, until, .. } => {
-            format!("{} BAN {source} {} until {}", rfc3339(*time), reason.as_str(), rfc3339(*until))
+        Command::Ban { time, source, reason, until, jail, .. } => {
+            let reason = reason_of(*reason, jail.as_deref());
+            format!("{} BAN {source} {reason} until {}", rfc3339(*time), rfc3339(*until))
         }
         Command::Alert { time, source, detector, detail } => {
             format!("{} ALERT {source} {}: {detail}", rfc3339(*time), detector.as_str())
@@ -63,8 +70,9 @@ pub(crate) fn text(command: &Command) -> Option<String> {
 /// A line for the system's log, which has its own time.
 pub(crate) fn log(command: &Command) -> Option<String> {
     Some(match command {
-        Command::Ban { source, reason, until, .. } => {
-            format!("ban SRC={source} REASON={} UNTIL={}", reason.as_str(), rfc3339(*until))
+        Command::Ban { source, reason, until, jail, .. } => {
+            let reason = reason_of(*reason, jail.as_deref());
+            format!("ban SRC={source} REASON={reason} UNTIL={}", rfc3339(*until))
         }
         Command::Limit { source, reason, until, .. } => {
             format!("limit SRC={source} REASON={} UNTIL={}", reason.as_str(), rfc3339(*until))
