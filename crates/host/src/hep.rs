@@ -20,8 +20,8 @@ use tokio::task::JoinHandle;
 pub use self::exporter::{Exported, Exporter};
 use crate::{Error, secret};
 
-/// Where to listen, and to whom.
-#[derive(Clone, Debug)]
+/// Where to listen, and to whom. Two are equal if the password is, too.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     pub listen: Vec<SocketAddr>,
     pub udp: bool,
@@ -121,6 +121,7 @@ pub struct Status {
 /// Listens as long as this lives.
 #[derive(Debug)]
 pub struct Receiver {
+    config: Config,
     status: Arc<Mutex<Status>>,
     tasks: Vec<JoinHandle<()>>,
     listening: Vec<SocketAddr>,
@@ -138,6 +139,11 @@ impl Receiver {
 }
 
 impl Receiver {
+    /// Whether it is as this would make it. The policy may be what it was, and the file of the password another.
+    pub fn follows(&self, config: &Config) -> bool {
+        self.config == *config
+    }
+
     /// Ends it, and returns when its addresses are free.
     pub async fn close(mut self) {
         for task in std::mem::take(&mut self.tasks) {
@@ -168,13 +174,14 @@ pub async fn spawn(config: &Config, copies: mpsc::Sender<Copied>) -> Result<Rece
         copies,
         status: Arc::clone(&status),
     });
-    let mut receiver = Receiver { status, tasks: Vec::new(), listening: Vec::new() };
-    for address in config.listen.iter().filter(|_| config.udp) {
+    let (config, tasks, listening) = (config.clone(), Vec::new(), Vec::new());
+    let mut receiver = Receiver { config, status, tasks, listening };
+    for address in receiver.config.listen.iter().filter(|_| receiver.config.udp) {
         let socket = udp(address).await.map_err(Error::io("listen at", address.to_string()))?;
         receiver.listening.push(socket.local_addr().unwrap_or(*address));
         receiver.tasks.push(tokio::spawn(receiver::datagrams(socket, Arc::clone(&taker))));
     }
-    for address in config.listen.iter().filter(|_| config.tcp) {
+    for address in receiver.config.listen.iter().filter(|_| receiver.config.tcp) {
         let listener =
             TcpListener::bind(address).await.map_err(Error::io("listen at", address.to_string()))?;
         receiver.listening.push(listener.local_addr().unwrap_or(*address));

@@ -13,9 +13,9 @@ use std::time::{Duration, SystemTime};
 
 use ::manager::{Counts, Event, Login};
 use policy::sensor::Manager;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 pub use self::tls::Client;
 use crate::{Error, secret};
@@ -26,8 +26,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A connection that held so long was a good one.
 const GOOD: Duration = Duration::from_secs(60);
 
-/// Whom to talk to.
-#[derive(Clone, Debug)]
+/// Whom to talk to. Two are equal if the secret and the certificates are, too.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
     /// As the policy calls it.
     pub name: String,
@@ -120,13 +120,25 @@ pub struct Status {
 /// A connection that is kept up as long as this lives.
 #[derive(Debug)]
 pub struct Link {
+    config: Arc<Config>,
     status: Arc<Mutex<Status>>,
+    hurry: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
 impl Link {
     pub fn status(&self) -> Status {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it is as this would make it. The policy may be what it was, and a file that it names another.
+    pub fn follows(&self, config: &Config) -> bool {
+        *self.config == *config
+    }
+
+    /// Does not wait for the next attempt any longer: somebody may have mended what was wrong.
+    pub fn hurry(&self) {
+        self.hurry.notify_waiters();
     }
 }
 
@@ -148,10 +160,12 @@ pub fn spawn(config: Config, news: mpsc::Sender<News>) -> Link {
         counts: Counts::default(),
     }));
     let teller = Teller { manager: config.name.as_str().into(), news, status: Arc::clone(&status) };
-    Link { status, task: tokio::spawn(keep_up(config, teller)) }
+    let (config, hurry) = (Arc::new(config), Arc::new(Notify::new()));
+    let task = tokio::spawn(keep_up(Arc::clone(&config), teller, Arc::clone(&hurry)));
+    Link { config, status, hurry, task }
 }
 
-async fn keep_up(config: Config, teller: Teller) {
+async fn keep_up(config: Arc<Config>, teller: Teller, hurry: Arc<Notify>) {
     let mut wait = SHORTEST_WAIT;
     while !teller.news.is_closed() {
         let began = Instant::now();
@@ -162,8 +176,8 @@ async fn keep_up(config: Config, teller: Teller) {
         // Each refusal is a failed login in the server's own log: whoever watches that log would ban this host.
         wait = if end.is_lasting { LONGEST_WAIT } else { wait };
         teller.state(if end.is_lasting { State::Refused(end.reason) } else { State::Lost(end.reason) });
-        sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
+        let hurried = timeout(wait, hurry.notified()).await.is_ok();
+        wait = if hurried { SHORTEST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use ::manager::{Kind, Server};
 
@@ -102,6 +103,31 @@ async fn who_is_no_manager_is_refused() {
     let _link = spawn(config, sender);
     let State::Refused(why) = state(next(&mut news).await) else { panic!("not refused") };
     assert!(why.contains("it said `SSH-2.0-OpenSSH_9.2p1`"), "{why}");
+}
+
+#[tokio::test]
+async fn somebody_who_mended_something_need_not_wait() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&asked);
+    let config = server(move |mut stream| {
+        stream.write_all(b"220 mail.example.net ESMTP\r\n").unwrap();
+        counter.fetch_add(1, Ordering::Relaxed);
+    });
+    let (sender, mut news) = mpsc::channel(100);
+    let link = spawn(config.clone(), sender);
+    let began = Instant::now();
+    // Refused, it waits for a minute.
+    while asked.load(Ordering::Relaxed) < 3 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        link.hurry();
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", link.status());
+    }
+    assert!(matches!(state(next(&mut news).await), State::Refused(_)));
+    assert!(news.try_recv().is_err(), "told once");
+    assert!(link.follows(&config));
+    let mut other = config;
+    other.login.secret = "another".to_owned();
+    assert!(!link.follows(&other), "a secret that was changed");
 }
 
 #[tokio::test]

@@ -29,7 +29,17 @@ const MOST: usize = 1000;
 pub struct Client {
     connector: TlsConnector,
     name: ServerName<'static>,
+    /// Of the file, if there is one.
+    believed: Option<Vec<CertificateDer<'static>>>,
 }
+
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.believed) == (&other.name, &other.believed)
+    }
+}
+
+impl Eq for Client {}
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,28 +58,26 @@ impl Client {
             Some(name) => ServerName::try_from(name.clone()).map_err(|error| refused(error.to_string()))?,
             None => ServerName::IpAddress(address.into()),
         };
-        let believed = match path {
-            Some(path) => certificates(path)?,
-            None => Vec::new(),
-        };
+        let believed = path.map(certificates).transpose()?;
         let mut roots = RootCertStore::empty();
-        match path {
+        match &believed {
             // What is no authority's certificate may still be the server's own.
-            Some(_) => drop(roots.add_parsable_certificates(believed.iter().cloned())),
+            Some(believed) => drop(roots.add_parsable_certificates(believed.iter().cloned())),
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         }
         let provider = Arc::new(crypto::ring::default_provider());
         let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
             .build()
             .map_err(|error| refused(error.to_string()))?;
-        let verifier = Arc::new(Verifier { believed, authorities, provider: Arc::clone(&provider) });
+        let own = believed.clone().unwrap_or_default();
+        let verifier = Arc::new(Verifier { believed: own, authorities, provider: Arc::clone(&provider) });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| refused(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name, believed })
     }
 
     pub(super) async fn connect(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
