@@ -63,8 +63,14 @@ impl Config {
     }
 
     /// The same, where the name may be `section/option` or `known/option`.
-    pub(crate) fn option_by_path(&self, section: &str, option: &str, given: &Given) -> Result<Option<String>, Error> {
-        if let Some((of, name)) = option.split_once('/').filter(|(of, name)| is_word(of) && !name.is_empty()) {
+    pub(crate) fn option_by_path(
+        &self,
+        section: &str,
+        option: &str,
+        given: &Given,
+    ) -> Result<Option<String>, Error> {
+        if let Some((of, name)) = option.split_once('/').filter(|(of, name)| is_word(of) && !name.is_empty())
+        {
             let lower = of.to_lowercase();
             let known = format!("{KNOWN}{section}");
             let places = if lower == "known" { vec![known.as_str(), section] } else { vec![of] };
@@ -120,7 +126,9 @@ struct Scope<'a> {
 impl<'a> Scope<'a> {
     fn raw(&self, name: &str) -> Option<&'a str> {
         let given = self.given.get(name).map(String::as_str);
-        given.or_else(|| self.own.get(name).or_else(|| self.config.defaults.get(name)).map(|value| value.text.as_str()))
+        given.or_else(|| {
+            self.own.get(name).or_else(|| self.config.defaults.get(name)).map(|value| value.text.as_str())
+        })
     }
 
     /// What stands in `%(…)s`.
@@ -134,7 +142,10 @@ impl<'a> Scope<'a> {
         let config = self.config;
         let own = match of.to_lowercase().as_str() {
             "default" => None,
-            "known" => config.sections.get(&format!("{KNOWN}{}", self.section)).and_then(|section| section.get(&option)),
+            "known" => config
+                .sections
+                .get(&format!("{KNOWN}{}", self.section))
+                .and_then(|section| section.get(&option)),
             _ => config.sections.get(of)?.get(&option),
         };
         own.or_else(|| config.defaults.get(&option)).map(|value: &Value| value.text.as_str())
@@ -142,7 +153,9 @@ impl<'a> Scope<'a> {
 
     fn replace(&self, text: &str, done: &mut String, depth: usize) -> Result<(), Error> {
         if depth > MAX_DEPTH {
-            return Err(Error::new(format!("`%(…)s` lies more than {MAX_DEPTH} deep, perhaps within itself")));
+            return Err(Error::new(format!(
+                "`%(…)s` lies more than {MAX_DEPTH} deep, perhaps within itself"
+            )));
         }
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('%') {
@@ -150,18 +163,23 @@ impl<'a> Scope<'a> {
             if let Some(after) = after.strip_prefix('%') {
                 done.push('%');
                 rest = after;
-            } else if let Some((name, after)) = after.strip_prefix('(').and_then(|after| after.split_once(")s")) {
+            } else if let Some((name, after)) =
+                after.strip_prefix('(').and_then(|after| after.split_once(")s"))
+            {
                 if name == "__name__" {
                     done.push_str(self.section);
                 } else {
-                    let value = self.named(name).ok_or_else(|| Error::new(format!("`%({name})s` is set nowhere")))?;
+                    let value =
+                        self.named(name).ok_or_else(|| Error::new(format!("`%({name})s` is set nowhere")))?;
                     self.replace(value, done, depth + 1)?;
                 }
                 rest = after;
             } else {
                 let found: String = after.chars().take(10).collect();
-                return Err(Error::new(format!("`%` must be followed by `%` or `(name)s`, not by `{found}`"))
-                    .help("write `%%` for a percent sign"));
+                return Err(Error::new(format!(
+                    "`%` must be followed by `%` or `(name)s`, not by `{found}`"
+                ))
+                .help("write `%%` for a percent sign"));
             }
             if done.len() > MAX_OPTION {
                 return Err(Error::new(format!("grows beyond {MAX_OPTION} bytes")));
@@ -195,9 +213,17 @@ impl Reader<'_> {
     fn follow_one(&mut self, path: &Path, above: &[PathBuf]) -> Result<(), Error> {
         let Some(ini) = self.ini(path)? else { return Ok(()) };
         let includes = |option| -> Vec<PathBuf> {
-            let Some(value) = ini.sections.get("INCLUDES").and_then(|section| section.get(option)) else { return Vec::new() };
+            let Some(value) = ini.sections.get("INCLUDES").and_then(|section| section.get(option)) else {
+                return Vec::new();
+            };
             let folder = path.parent().unwrap_or(Path::new(""));
-            value.text.split('\n').map(str::trim).filter(|name| !name.is_empty()).map(|name| folder.join(name)).collect()
+            value
+                .text
+                .split('\n')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(|name| folder.join(name))
+                .collect()
         };
         let (before, after) = (includes("before"), includes("after"));
         let mut above = above.to_vec();
@@ -224,7 +250,9 @@ impl Reader<'_> {
         let ini = match self.files.read(path) {
             Ok(text) => Some(Ini::parse(&file, &text)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::new(format!("cannot be read: {error}")).at(&Place { file, line: 0 })),
+            Err(error) => {
+                return Err(Error::new(format!("cannot be read: {error}")).at(&Place { file, line: 0 }));
+            }
         };
         self.read.insert(path.to_owned(), ini.clone());
         Ok(ini)

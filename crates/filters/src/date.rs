@@ -33,7 +33,8 @@ pub(crate) struct Forms {
 impl Forms {
     /// Without a `datepattern`, or with one of several lines.
     pub(crate) fn new(pattern: Option<&str>) -> Result<Self, Error> {
-        let lines: Vec<&str> = pattern.unwrap_or_default().split('\n').map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines: Vec<&str> =
+            pattern.unwrap_or_default().split('\n').map(str::trim).filter(|line| !line.is_empty()).collect();
         if lines.is_empty() {
             return Ok(Self { templates: defaults::all()?, default: true });
         }

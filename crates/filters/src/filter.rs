@@ -64,7 +64,8 @@ struct Texts {
 }
 
 /// What fail2ban takes from a filter.
-const OPTIONS: [&str; 7] = ["usedns", "prefregex", "ignoreregex", "failregex", "maxlines", "datepattern", "journalmatch"];
+const OPTIONS: [&str; 7] =
+    ["usedns", "prefregex", "ignoreregex", "failregex", "maxlines", "datepattern", "journalmatch"];
 const DEFINITION: &str = "Definition";
 
 impl Filter {
@@ -74,7 +75,8 @@ impl Filter {
         let (name, given) = options::parse(name)?;
         let paths = find(&name, folders, files)?;
         let config = Config::read(files, &paths)?;
-        let (options, place) = (combined(&config, kind, given)?, |option: &str| config.place(DEFINITION, option).cloned());
+        let (options, place) =
+            (combined(&config, kind, given)?, |option: &str| config.place(DEFINITION, option).cloned());
         let at = |option: &'static str| {
             let place = place(option);
             move |error: Error| match place {
@@ -91,12 +93,15 @@ impl Filter {
             ignored: lines(option("ignoreregex")),
         };
         let haystack = if max_lines > 1 { Haystack::Lines } else { Haystack::Line };
+        let names = use_dns != UseDns::No;
         let compile = |text: &String, multi_line| {
             let flags = Flags { multi_line, ..Flags::default() };
-            Pattern::new(&host::expand(text, use_dns != UseDns::No), flags, haystack)
+            Pattern::new(&host::expand(text, names), flags, haystack)
         };
-        let prefix = texts.prefix.as_ref().map(|text| compile(text, false)).transpose().map_err(at("prefregex"))?;
-        let failures = texts.failures.iter().map(|text| compile(text, max_lines > 1)).collect::<Result<Vec<_>, _>>();
+        let prefix = texts.prefix.as_ref().map(|text| Pattern::prefix(&host::expand(text, names), haystack));
+        let prefix = prefix.transpose().map_err(at("prefregex"))?;
+        let failures =
+            texts.failures.iter().map(|text| compile(text, max_lines > 1)).collect::<Result<Vec<_>, _>>();
         let failures = failures.map_err(at("failregex"))?;
         let ignored = texts.ignored.iter().map(|text| compile(text, false)).collect::<Result<_, _>>();
         let ignored = ignored.map_err(at("ignoreregex"))?;
@@ -139,7 +144,8 @@ impl Filter {
 
 /// The files of a filter in the first folder that has it.
 fn find(name: &str, folders: &[&Path], files: &dyn Files) -> Result<Vec<PathBuf>, Error> {
-    let there = |path: &Path| !matches!(files.read(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
+    let there =
+        |path: &Path| !matches!(files.read(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
     if name.contains('/') || name.ends_with(".conf") || name.ends_with(".local") {
         let path = Path::new(name);
         if there(path) {
@@ -187,7 +193,8 @@ fn combined(config: &Config, kind: Kind, given: Given) -> Result<BTreeMap<String
             options.insert(name.to_owned(), value);
         }
     }
-    let init: Vec<String> = config.section("Init").map(|section| section.keys().cloned().collect()).unwrap_or_default();
+    let init: Vec<String> =
+        config.section("Init").map(|section| section.keys().cloned().collect()).unwrap_or_default();
     for name in init {
         let Some(value) = config.option("Init", &name, &Given::new())? else { continue };
         above.insert(format!("known/{name}"), value.clone());
@@ -199,9 +206,11 @@ fn combined(config: &Config, kind: Kind, given: Given) -> Result<BTreeMap<String
         options.keys().filter_map(|name| name.split_once('?').map(|(plain, _)| plain.to_owned())).collect();
     // What cannot be read counts as not set, as in fail2ban.
     let other = |tag: &str| config.option_by_path(DEFINITION, tag, &lower).ok().flatten();
-    tags::replace(&mut options, &ignored, other).map_err(|(name, error)| match config.place(DEFINITION, &name) {
-        Some(place) => error.at(place),
-        None => error,
+    tags::replace(&mut options, &ignored, other).map_err(|(name, error)| {
+        match config.place(DEFINITION, &name) {
+            Some(place) => error.at(place),
+            None => error,
+        }
     })?;
     Ok(options)
 }
@@ -222,7 +231,8 @@ fn use_dns(text: Option<&str>) -> UseDns {
 fn max_lines(text: Option<&str>) -> Result<usize, Error> {
     let Some(text) = text else { return Ok(1) };
     let lines = text.trim().parse().ok().filter(|lines| (1..=MAX_LINES).contains(lines));
-    lines.ok_or_else(|| Error::new(format!("`maxlines` must be a number from 1 to {MAX_LINES}, not `{text}`")))
+    lines
+        .ok_or_else(|| Error::new(format!("`maxlines` must be a number from 1 to {MAX_LINES}, not `{text}`")))
 }
 
 /// Every expression must find something to tell failures apart by.
@@ -234,9 +244,9 @@ fn check(prefix: &Option<Pattern>, failures: &[Pattern], texts: &Texts) -> Resul
     }
     let in_prefix = prefix.as_ref().is_some_and(has_host);
     match failures.iter().zip(&texts.failures).find(|(pattern, _)| !in_prefix && !has_host(pattern)) {
-        Some((_, text)) => {
-            Err(Error::new("the expression finds no host").regex(text).help("put `<HOST>` where the address is"))
-        }
+        Some((_, text)) => Err(Error::new("the expression finds no host")
+            .regex(text)
+            .help("put `<HOST>` where the address is")),
         None => Ok(()),
     }
 }

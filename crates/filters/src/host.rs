@@ -6,7 +6,10 @@ use std::net::IpAddr;
 pub enum Host {
     Addr(IpAddr),
     /// `<SUBNET>`, `<ADDR>/<CIDR>`
-    Net { addr: IpAddr, prefix: u8 },
+    Net {
+        addr: IpAddr,
+        prefix: u8,
+    },
     /// A DNS name. Nobody has asked yet whose it is, and whoever wrote the line may have chosen it.
     Name(String),
     /// `<F-ID>`: what a filter tells apart by, and is no address.
@@ -77,7 +80,8 @@ pub(crate) fn expand(regex: &str, names: bool) -> String {
             skips += 1;
         } else if let Some(expression) = expression(tag, names) {
             done.push_str(&expression);
-        } else if let Some(name) = tag.strip_prefix("/F-").filter(|name| open.iter().any(|open| open == name)) {
+        } else if let Some(name) = tag.strip_prefix("/F-").filter(|name| open.iter().any(|open| open == name))
+        {
             let _ = name;
             done.push(')');
         } else if let Some(name) = tag.strip_prefix("F-").filter(|name| is_custom(name)) {

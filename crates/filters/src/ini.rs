@@ -90,9 +90,12 @@ impl Reader {
     fn assignment(&mut self, text: &str, place: Place) -> Result<(), Error> {
         self.finish();
         if self.section.is_none() {
-            return Err(Error::new("no section begins before this line").at(&place).help("write `[Definition]` above it"));
+            return Err(Error::new("no section begins before this line")
+                .at(&place)
+                .help("write `[Definition]` above it"));
         }
-        let Some((name, value)) = text.split_once(['=', ':']).filter(|(name, _)| !name.trim().is_empty()) else {
+        let Some((name, value)) = text.split_once(['=', ':']).filter(|(name, _)| !name.trim().is_empty())
+        else {
             return Err(Error::new("this is neither a section nor `option = value`").at(&place));
         };
         let name = name.trim().to_lowercase();

@@ -36,7 +36,7 @@ mod python;
 mod tags;
 
 pub use error::{Error, Place};
-pub use filter::{Filter, Files, Kind, UseDns};
+pub use filter::{Files, Filter, Kind, UseDns};
 pub use host::Host;
 pub use matcher::{Failure, Matcher, Outcome};
 

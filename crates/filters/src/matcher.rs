@@ -173,7 +173,14 @@ impl Matcher {
         self.detector.forms()
     }
 
-    fn judge(&mut self, line: &str, candidates: Candidates, time: Duration, now: Duration, outcome: &mut Outcome) {
+    fn judge(
+        &mut self,
+        line: &str,
+        candidates: Candidates,
+        time: Duration,
+        now: Duration,
+        outcome: &mut Outcome,
+    ) {
         let mut text = std::mem::take(&mut self.text);
         if self.filter.max_lines() > 1 {
             self.lines.push(line, &text);
@@ -202,8 +209,7 @@ impl Matcher {
         }
         let Some(hit) = self.first_hit(text, candidates, outcome, true) else { return };
         let told = self.lines.told(line, &hit.matched);
-        let shown = if hit.matched.several { self.lines.text(&hit.matched) } else { hit.matched.searched.clone() };
-        if !self.filter.ignored.is_empty() && self.is_ignored(&shown, outcome) {
+        if !self.filter.ignored.is_empty() && self.is_ignored(&self.lines.text(&hit.matched), outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);
             return;
@@ -231,7 +237,13 @@ impl Matcher {
     }
 
     /// The first expression that matches, after the prefix.
-    fn first_hit(&mut self, text: &str, candidates: Candidates, outcome: &mut Outcome, keep: bool) -> Option<Hit> {
+    fn first_hit(
+        &mut self,
+        text: &str,
+        candidates: Candidates,
+        outcome: &mut Outcome,
+        keep: bool,
+    ) -> Option<Hit> {
         let mut base = Fields::default();
         let mut start = 0;
         let mut searched = Cow::Borrowed(text);
@@ -240,15 +252,22 @@ impl Matcher {
                 return None;
             }
             base = self.prefix_groups.fields(text, &self.found);
-            if let Some((from, to)) = self.prefix_groups.content(&self.found).filter(|(from, to)| from < to) {
+            if let Some((from, to)) = prefix.content(text, &self.found).filter(|(from, to)| from < to) {
                 start = from;
-                searched = Cow::Owned(format!("{}\n", text.get(from..to)?));
+                let is_rest = to + 1 == text.len();
+                searched = if is_rest {
+                    Cow::Borrowed(text.get(from..)?)
+                } else {
+                    Cow::Owned(format!("{}\n", text.get(from..to)?))
+                };
                 if keep {
                     self.lines.replace(searched.trim_end_matches('\n'));
                 }
             }
         }
-        for (regex, pattern) in self.filter.failures.iter().enumerate().filter(|(regex, _)| candidates.has(*regex)) {
+        for (regex, pattern) in
+            self.filter.failures.iter().enumerate().filter(|(regex, _)| candidates.has(*regex))
+        {
             if !matches(pattern, &searched, &mut self.found, outcome) {
                 continue;
             }
@@ -256,7 +275,7 @@ impl Matcher {
             let mut fields = base;
             fields.update(groups.fields(&searched, &self.found));
             let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to));
-            let matched = self.lines.matched(&searched, &self.found, groups);
+            let matched = self.lines.matched(&searched, &self.found, groups, !self.filter.ignored.is_empty());
             return Some(Hit { regex, fields, host, matched });
         }
         None

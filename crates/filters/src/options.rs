@@ -72,7 +72,8 @@ mod tests {
             ("/etc/x/b.conf[_daemon=c d]", "/etc/x/b.conf", &[("_daemon", "c d")]),
         ] {
             let (found, options) = parse(text).unwrap();
-            let options: Vec<_> = options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let options: Vec<_> =
+                options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             assert_eq!((found.as_str(), options.as_slice()), (name, expected), "{text}");
         }
     }

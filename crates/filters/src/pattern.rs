@@ -15,9 +15,9 @@ mod set;
 
 use std::sync::OnceLock;
 
+use regex_automata::Input;
 use regex_automata::meta::Regex;
 use regex_automata::util::primitives::NonMaxUsize;
-use regex_automata::Input;
 
 use crate::python::{self, Flags, Needed, Tree};
 use crate::{Error, MAX_COMPILED, MAX_STEPS};
@@ -38,6 +38,8 @@ pub(crate) struct Pattern {
     linear: OnceLock<Option<Regex>>,
     /// One of these is in every text that matches.
     needed: Option<Needed>,
+    /// Its `content` goes on to the end of the line.
+    open: bool,
 }
 
 /// In what is searched, which says what a `$` may be.
@@ -49,9 +51,8 @@ pub(crate) enum Haystack {
     Lines,
 }
 
-/// The expression took more steps than [`MAX_STEPS`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct GaveUp;
+/// The expression took more steps than it was given, at last [`MAX_STEPS`].
+pub(crate) use machine::Exhausted as GaveUp;
 
 /// Where an expression and its groups matched last.
 #[derive(Clone, Debug, Default)]
@@ -75,13 +76,27 @@ impl Pattern {
         Self::of(tree, haystack).map_err(|error| error.regex(text))
     }
 
+    /// A `prefregex`, of which the content is not searched through if it is all of the rest.
+    pub(crate) fn prefix(text: &str, haystack: Haystack) -> Result<Self, Error> {
+        let mut tree = python::parse(text, Flags::default()).map_err(|error| error.regex(text))?;
+        let open = haystack == Haystack::Line && tree.open_content();
+        let pattern = Self::of(tree, haystack).map_err(|error| error.regex(text))?;
+        Ok(Self { open, ..pattern })
+    }
+
+    /// Where the content is that a prefix found, of a text that ends with a line end.
+    pub(crate) fn content(&self, text: &str, found: &Found) -> Option<(usize, usize)> {
+        let (start, end) = found.span(self.group("content")?)?;
+        Some((start, if self.open { text.len() - 1 } else { end }))
+    }
+
     pub(crate) fn of(tree: Tree, haystack: Haystack) -> Result<Self, Error> {
         let plain = match haystack {
             Haystack::Line => tree.root.is_plain_in_line(),
             Haystack::Lines => !tree.root.is_fancy(),
         };
         let (program, needed) = (Program::new(&tree)?, python::needed(&tree.root));
-        Ok(Self { program, tree, plain, linear: OnceLock::new(), needed })
+        Ok(Self { program, tree, plain, linear: OnceLock::new(), needed, open: false })
     }
 
     pub(crate) fn names(&self) -> &[(String, usize)] {
@@ -110,7 +125,7 @@ impl Pattern {
         match self.linear.get_or_init(|| linear(&self.tree)) {
             Some(regex) if self.plain => Ok(search(regex, &input, self.tree.groups, found)),
             Some(regex) if regex.search_half(&input).is_none() => Ok(false),
-            Some(_) | None => found.machine.search(&self.program, text, from, MAX_STEPS).map_err(|_| GaveUp),
+            Some(_) | None => found.machine.search(&self.program, text, from, MAX_STEPS),
         }
     }
 }

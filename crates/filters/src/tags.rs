@@ -19,7 +19,8 @@ pub(crate) fn replace(
         for name in &names {
             let Some(value) = options.get(name).filter(|value| value.contains('<')) else { continue };
             let counts = counts.entry(name.clone()).or_default();
-            let replaced = one(name, value, options, ignored, counts, &mut other).map_err(|error| (name.clone(), error))?;
+            let replaced = one(name, value, options, ignored, counts, &mut other)
+                .map_err(|error| (name.clone(), error))?;
             if replaced != *value {
                 again |= next_tag(&replaced, 0).is_some();
                 options.insert(name.clone(), replaced);

@@ -15,9 +15,26 @@ use annotated::{Report, Where};
 
 /// What must agree whole, whatever else may come.
 const MUST: &[&str] = &[
-    "asterisk", "freeswitch", "sshd", "apache-auth", "apache-badbots", "apache-botsearch", "apache-fakegooglebot",
-    "apache-modsecurity", "apache-nohome", "apache-noscript", "apache-overflows", "apache-pass", "apache-shellshock",
-    "nginx-bad-request", "nginx-botsearch", "nginx-http-auth", "nginx-limit-req", "postfix", "dovecot", "recidive",
+    "asterisk",
+    "freeswitch",
+    "sshd",
+    "apache-auth",
+    "apache-badbots",
+    "apache-botsearch",
+    "apache-fakegooglebot",
+    "apache-modsecurity",
+    "apache-nohome",
+    "apache-noscript",
+    "apache-overflows",
+    "apache-pass",
+    "apache-shellshock",
+    "nginx-bad-request",
+    "nginx-botsearch",
+    "nginx-http-auth",
+    "nginx-limit-req",
+    "postfix",
+    "dovecot",
+    "recidive",
 ];
 
 #[test]
@@ -29,12 +46,20 @@ fn every_annotated_line_has_the_same_answer() {
         let loaded = if report.broken.is_none() { "yes" } else { "no" };
         println!(
             "{:<24} {loaded:>7} {:>9} {:>9} {:>10}",
-            report.name, report.lines, report.agreed, report.ambiguous.len()
+            report.name,
+            report.lines,
+            report.agreed,
+            report.ambiguous.len()
         );
     }
     let sum = |of: fn(&Report) -> usize| reports.iter().map(of).sum::<usize>();
     let loaded = reports.iter().filter(|report| report.broken.is_none()).count();
-    println!("{loaded} of {} filters loaded, {} of {} lines agree", reports.len(), sum(|report| report.agreed), sum(|report| report.lines));
+    println!(
+        "{loaded} of {} filters loaded, {} of {} lines agree",
+        reports.len(),
+        sum(|report| report.agreed),
+        sum(|report| report.lines)
+    );
     for report in &reports {
         report.broken.iter().chain(&report.disagreed).for_each(|line| println!("{}: {line}", report.name));
         report.ambiguous.iter().for_each(|line| println!("ambiguous: {}: {line}", report.name));
@@ -77,16 +102,25 @@ fn the_shared_logs_have_the_same_answer_as_fail2ban_regex() {
 /// Where fail2ban is; says aloud if it is nowhere.
 fn place() -> Option<Where> {
     let place = match std::env::var_os("RINGFENCE_FAIL2BAN_DIR").map(PathBuf::from) {
-        Some(dir) => Where { filters: vec![dir.join("config/filter.d"), dir.join("fail2ban/tests/config/filter.d")], logs: dir.join("fail2ban/tests/files/logs") },
+        Some(dir) => Where {
+            filters: vec![dir.join("config/filter.d"), dir.join("fail2ban/tests/config/filter.d")],
+            logs: dir.join("fail2ban/tests/files/logs"),
+        },
         None => {
             let tests = Path::new("/usr/lib/python3/dist-packages/fail2ban/tests");
-            Where { filters: vec![PathBuf::from("/etc/fail2ban/filter.d"), tests.join("config/filter.d")], logs: tests.join("files/logs") }
+            Where {
+                filters: vec![PathBuf::from("/etc/fail2ban/filter.d"), tests.join("config/filter.d")],
+                logs: tests.join("files/logs"),
+            }
         }
     };
     if place.logs.is_dir() {
         return Some(place);
     }
-    assert!(std::env::var_os("RINGFENCE_NO_SKIP").is_none(), "fail2ban is not installed: apt-get install fail2ban");
+    assert!(
+        std::env::var_os("RINGFENCE_NO_SKIP").is_none(),
+        "fail2ban is not installed: apt-get install fail2ban"
+    );
     println!("skipped: fail2ban is not installed, `{}` is not there", place.logs.display());
     None
 }

@@ -24,7 +24,8 @@ impl Files for Disk {
 
     fn list(&self, folder: &Path, extension: &str) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|is| is == extension)).collect();
+        let mut paths: Vec<PathBuf> =
+            entries.filter(|path| path.extension().is_some_and(|is| is == extension)).collect();
         paths.sort();
         paths
     }
@@ -52,8 +53,11 @@ pub(crate) fn told(error: &filters::Error) -> Exit {
 
 /// A text that a terminal may be given: on one line, not too long, without what it would obey.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
-    let mut shown: String =
-        text.chars().take(most).map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter }).collect();
+    let mut shown: String = text
+        .chars()
+        .take(most)
+        .map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter })
+        .collect();
     if text.chars().nth(most).is_some() {
         shown.push('…');
     }
@@ -73,8 +77,11 @@ impl LogLines {
             if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
         let mut plain = BufReader::with_capacity(1 << 16, plain);
         let packed = plain.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-        let input: Box<dyn BufRead> =
-            if packed { Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(plain))) } else { Box::new(plain) };
+        let input: Box<dyn BufRead> = if packed {
+            Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(plain)))
+        } else {
+            Box::new(plain)
+        };
         Ok(Self { input, line: Vec::new() })
     }
 

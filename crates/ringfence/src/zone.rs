@@ -8,7 +8,10 @@ const ZONES: &str = "/usr/share/zoneinfo";
 /// What `TZ` says, else `/etc/localtime`, else UTC.
 pub(crate) fn local() -> TimeZone {
     let variable = std::env::var("TZ").ok();
-    let named = variable.as_deref().map(|name| name.strip_prefix(':').unwrap_or(name)).filter(|name| !name.is_empty());
+    let named = variable
+        .as_deref()
+        .map(|name| name.strip_prefix(':').unwrap_or(name))
+        .filter(|name| !name.is_empty());
     named.map_or_else(|| read("/etc/localtime"), of).unwrap_or(TimeZone::UTC)
 }
 

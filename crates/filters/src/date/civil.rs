@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use super::zones;
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// What a date in a line says, by the names of Python's `strptime`.
@@ -36,7 +37,9 @@ impl Parts {
     pub(super) fn set(&mut self, name: &str, text: &str) -> Option<()> {
         match name {
             // All of this century.
-            "y" => self.year = Some(number(text)?).map(|year: i16| if year <= 2000 { year + 2000 } else { year }),
+            "y" => {
+                self.year = Some(number(text)?).map(|year: i16| if year <= 2000 { year + 2000 } else { year })
+            }
             "Y" => self.year = Some(number(text)?),
             "m" => self.month = Some(number(text)?),
             "b" | "B" => self.month = Some(word(&MONTHS, text)? + 1),
@@ -68,7 +71,10 @@ impl Parts {
             (self.month, self.day) = (Some(today.month()), Some(today.day()));
         }
         let date = Date::new(year, self.month?, self.day?).ok()?;
-        let mut when = DateTime::from_parts(date, jiff::civil::Time::new(self.hour(), self.minute, self.second, 0).ok()?);
+        let mut when = DateTime::from_parts(
+            date,
+            jiff::civil::Time::new(self.hour(), self.minute, self.second, 0).ok()?,
+        );
         if let Some(minutes) = self.offset {
             when = when.checked_sub(SignedDuration::from_mins(i64::from(minutes))).ok()?;
         }

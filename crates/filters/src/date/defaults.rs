@@ -12,7 +12,9 @@ pub(super) fn patterns() -> Vec<String> {
     let gap = "(?:T|  ?)";
     let weekday = "(?:%a )?";
     let asctime = format!("{weekday}%b %d {clock_k}{point}(?: %ExY)?");
-    let same = |first: &str, signs: &str, second: &str, third: &str| format!("{first}(?P<_sep>[{signs}]){second}(?P=_sep){third}");
+    let same = |first: &str, signs: &str, second: &str, third: &str| {
+        format!("{first}(?P<_sep>[{signs}]){second}(?P=_sep){third}")
+    };
     vec![
         // 2005-01-23T21:59:59.981746+02:00, 2005/01/23 21:59:59, 2006.12.21 06:43:20
         format!("{}{gap}{clock}{stop}{zone}", same("%ExY", "-/.", "%m", "%d")),

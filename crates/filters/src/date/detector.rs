@@ -96,7 +96,13 @@ impl Detector {
     }
 
     /// What the date says that was just found; `None` if there is no such time.
-    pub(crate) fn time(&mut self, line: &str, seen: Seen, now: Duration, zone: &TimeZone) -> Option<Duration> {
+    pub(crate) fn time(
+        &mut self,
+        line: &str,
+        seen: Seen,
+        now: Duration,
+        zone: &TimeZone,
+    ) -> Option<Duration> {
         if self.found_form == Some(seen.form) {
             return self.forms.templates.get(seen.form)?.time(line, &self.found, now, zone);
         }
@@ -104,7 +110,13 @@ impl Detector {
     }
 
     /// What a date says that was found earlier.
-    pub(crate) fn time_again(&mut self, line: &str, seen: Seen, now: Duration, zone: &TimeZone) -> Option<Duration> {
+    pub(crate) fn time_again(
+        &mut self,
+        line: &str,
+        seen: Seen,
+        now: Duration,
+        zone: &TimeZone,
+    ) -> Option<Duration> {
         self.found_form = None;
         let template = self.forms.templates.get(seen.form)?;
         let from = if template.anchored { 0 } else { seen.from };
@@ -116,14 +128,22 @@ impl Detector {
     }
 
     /// The form that won last, at the same place.
-    fn try_last(&mut self, line: &str, spare: &mut Option<(usize, Match)>, skipped: &mut usize) -> Option<Match> {
+    fn try_last(
+        &mut self,
+        line: &str,
+        spare: &mut Option<(usize, Match)>,
+        skipped: &mut usize,
+    ) -> Option<Match> {
         let slot = self.last_slot;
         let anchored = self.template(slot)?.anchored;
         let (from, to) = (self.last_start.0, self.last_end.0);
         let found = if anchored {
             *skipped = slot;
             self.matches(slot, line, 0)
-        } else if self.same_bounds(line.as_bytes()) && line.is_char_boundary(from) && line.is_char_boundary(to) {
+        } else if self.same_bounds(line.as_bytes())
+            && line.is_char_boundary(from)
+            && line.is_char_boundary(to)
+        {
             self.matches(slot, line.get(..to)?, from)
         } else {
             *skipped = slot;
@@ -148,7 +168,12 @@ impl Detector {
     }
 
     /// Every form in turn, until one is good enough; else the one that matched first in the line.
-    fn search(&mut self, line: &str, mut spare: Option<(usize, Match)>, skipped: usize) -> Option<(usize, Match)> {
+    fn search(
+        &mut self,
+        line: &str,
+        mut spare: Option<(usize, Match)>,
+        skipped: usize,
+    ) -> Option<(usize, Match)> {
         for slot in (0..self.slots.len()).filter(|slot| *slot != skipped) {
             let Some(found) = self.matches(slot, line, 0) else { continue };
             let Some(current) = self.slots.get(slot) else { continue };

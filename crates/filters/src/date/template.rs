@@ -27,7 +27,10 @@ pub(super) struct Template {
 enum Kind {
     Parts,
     /// Seconds; `long` also milliseconds and microseconds.
-    Epoch { group: usize, long: bool },
+    Epoch {
+        group: usize,
+        long: bool,
+    },
     Tai64n,
 }
 
@@ -236,7 +239,8 @@ fn begins_bound(regex: &str) -> bool {
 
 fn ends_bound(regex: &str) -> bool {
     let closed = regex.trim_end_matches(')');
-    let unescaped = |text: &str, suffix: &str| text.strip_suffix(suffix).is_some_and(|before| !before.ends_with('\\'));
+    let unescaped =
+        |text: &str, suffix: &str| text.strip_suffix(suffix).is_some_and(|before| !before.ends_with('\\'));
     let dollar = regex.strip_suffix(')').is_some_and(|inner| unescaped(inner, "$")) || unescaped(regex, "$");
     dollar || unescaped(regex, r"\b") || unescaped(regex, r"\s") || unescaped(closed, "**")
 }
@@ -249,7 +253,9 @@ fn begins_line(regex: &str) -> bool {
 
 fn ends_line(regex: &str) -> bool {
     let inner = regex.strip_suffix(')').unwrap_or(regex);
-    [inner, regex].iter().any(|text| text.strip_suffix('$').is_some_and(|before| !before.ends_with(['\\', '|'])))
+    [inner, regex]
+        .iter()
+        .any(|text| text.strip_suffix('$').is_some_and(|before| !before.ends_with(['\\', '|'])))
 }
 
 /// `**` at either end says that it has no bounds; nothing else.

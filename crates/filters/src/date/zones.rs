@@ -50,7 +50,11 @@ pub(super) fn minutes(text: &str) -> Option<i32> {
         return (!name.is_empty()).then_some(base);
     }
     let east = if offset.starts_with('-') { -1 } else { 1 };
-    let digits: Vec<i32> = offset.chars().filter_map(|letter| letter.to_digit(10)).filter_map(|digit| i32::try_from(digit).ok()).collect();
+    let digits: Vec<i32> = offset
+        .chars()
+        .filter_map(|letter| letter.to_digit(10))
+        .filter_map(|digit| i32::try_from(digit).ok())
+        .collect();
     let (hours, minutes) = match *digits.as_slice() {
         [a, b] => (a * 10 + b, 0),
         [a, b, c, d] => (a * 10 + b, c * 10 + d),
@@ -69,9 +73,17 @@ mod tests {
 
     #[test]
     fn zones_are_names_or_numbers() {
-        for (text, expected) in
-            [("Z", Some(0)), ("UTC", Some(0)), ("CEST", Some(120)), ("-0130", Some(-90)), ("+01:00", Some(60)), ("+02", Some(120)), ("CET+0100", Some(120)), ("XYZ", None), ("", None)]
-        {
+        for (text, expected) in [
+            ("Z", Some(0)),
+            ("UTC", Some(0)),
+            ("CEST", Some(120)),
+            ("-0130", Some(-90)),
+            ("+01:00", Some(60)),
+            ("+02", Some(120)),
+            ("CET+0100", Some(120)),
+            ("XYZ", None),
+            ("", None),
+        ] {
             assert_eq!(minutes(text), expected, "{text}");
         }
     }

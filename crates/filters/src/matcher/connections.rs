@@ -54,7 +54,8 @@ impl Connections {
         }
         let mut quiet = gained || fields.has(Key::NoFail);
         let forget = fields.take(Key::Forget).is_some_and(|text| !text.is_empty());
-        let user = fields.get(Key::User).filter(|user| !user.is_empty()).map(|user| shortened(user).to_owned());
+        let user =
+            fields.get(Key::User).filter(|user| !user.is_empty()).map(|user| shortened(user).to_owned());
         let known = self.take(&id, now);
         let is_known = known.is_some();
         let until = now.saturating_add(Duration::from_secs(MAX_CONNECTION_AGE));

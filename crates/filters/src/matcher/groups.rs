@@ -41,14 +41,13 @@ pub(super) struct Groups {
     instead: Vec<(Key, usize)>,
     /// `<F-TUPLE_ID>`: are put behind the other.
     parts: Vec<(Key, usize)>,
-    content: Option<usize>,
     /// What `<SKIPLINES>` passes over.
     pub(super) skipped: Vec<usize>,
 }
 
 impl Groups {
     pub(super) fn of(pattern: &Pattern) -> Self {
-        let mut groups = Self { content: pattern.group("content"), ..Self::default() };
+        let mut groups = Self::default();
         let mut names = pattern.names().to_vec();
         names.sort();
         for (name, group) in names {
@@ -76,7 +75,11 @@ impl Groups {
             }
         }
         for (key, group) in &self.parts {
-            let joined = [fields.get(*key), found.text(text, *group)].into_iter().flatten().collect::<Vec<_>>().join(", ");
+            let joined = [fields.get(*key), found.text(text, *group)]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", ");
             fields.set(*key, Some(&joined));
         }
         fields
@@ -89,10 +92,6 @@ impl Groups {
             found.span(*group)
         })
     }
-
-    pub(super) fn content(&self, found: &Found) -> Option<(usize, usize)> {
-        self.content.and_then(|group| found.span(group))
-    }
 }
 
 fn key(name: &str) -> Option<Key> {
@@ -102,7 +101,8 @@ fn key(name: &str) -> Option<Key> {
 
 /// `user_1`
 fn numbered(name: &str) -> Option<Key> {
-    let plain = name.rsplit_once('_').filter(|(_, number)| number.chars().all(|letter| letter.is_ascii_digit()));
+    let plain =
+        name.rsplit_once('_').filter(|(_, number)| number.chars().all(|letter| letter.is_ascii_digit()));
     key(plain.map_or(name, |(plain, _)| plain))
 }
 

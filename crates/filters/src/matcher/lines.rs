@@ -25,7 +25,7 @@ struct Line {
 pub(super) struct Matched {
     /// There were several.
     pub(super) several: bool,
-    /// In what it matched.
+    /// In what it matched, where that is wanted.
     pub(super) searched: String,
     taken: Vec<bool>,
 }
@@ -62,9 +62,10 @@ impl Lines {
     }
 
     /// Which lines a match took, but for those that it skipped.
-    pub(super) fn matched(&self, text: &str, found: &Found, groups: &Groups) -> Matched {
+    pub(super) fn matched(&self, text: &str, found: &Found, groups: &Groups, keep: bool) -> Matched {
         if self.most == 1 {
-            return Matched { several: false, searched: text.to_owned(), taken: Vec::new() };
+            let searched = if keep { text.to_owned() } else { String::new() };
+            return Matched { several: false, searched, taken: Vec::new() };
         }
         let (start, end) = found.span(0).unwrap_or((0, text.len()));
         let ends = |upto: usize| text.get(..upto).map_or(0, |text| text.matches('\n').count());
@@ -74,8 +75,12 @@ impl Lines {
         let skipped = groups.skipped.iter().filter_map(|group| found.text(text, *group));
         let mut from = first;
         for line in skipped.flat_map(str::lines) {
-            let place = (from..=last).find(|place| self.kept.get(*place).is_some_and(|kept| kept.text.trim_end_matches('\n') == line));
-            if let Some((place, taken)) = place.and_then(|place| taken.get_mut(place).map(|taken| (place, taken))) {
+            let place = (from..=last).find(|place| {
+                self.kept.get(*place).is_some_and(|kept| kept.text.trim_end_matches('\n') == line)
+            });
+            if let Some((place, taken)) =
+                place.and_then(|place| taken.get_mut(place).map(|taken| (place, taken)))
+            {
                 *taken = false;
                 from = place + 1;
             }
@@ -93,6 +98,9 @@ impl Lines {
 
     /// The same, as expressions see them.
     pub(super) fn text(&self, matched: &Matched) -> String {
+        if !matched.several {
+            return matched.searched.clone();
+        }
         self.taken(matched).map(|line| line.text.as_str()).collect()
     }
 

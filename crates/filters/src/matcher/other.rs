@@ -17,6 +17,10 @@ impl Matcher {
         candidates: Candidates,
     ) -> Option<Host> {
         let (found, _) = fields.host()?;
+        let named = matches!(found, Host::Id(_));
+        if !named && !may_hold_host(text.as_bytes(), host) {
+            return None;
+        }
         let mut masked = text.to_owned();
         let mut span = host;
         for _ in 0..MAX_MASKED {
@@ -24,7 +28,7 @@ impl Matcher {
             masked.replace_range(start..span.1, &MASK.repeat(span.1 - start));
             let hit = self.first_hit(&masked, candidates, &mut Outcome::default(), false)?;
             let (other, _) = hit.fields.host()?;
-            if other != found && is_somebody(&other) {
+            if other != found && is_somebody(&other, named) {
                 return Some(other);
             }
             span = hit.host?;
@@ -39,10 +43,30 @@ fn before_mapped(text: &str, start: usize) -> usize {
     ["::ffff:", "::FFFF:"].iter().find_map(|prefix| before.strip_suffix(prefix)).map_or(start, str::len)
 }
 
-/// A name without a point is a word, or a port: `<HOST>` takes any.
-fn is_somebody(host: &Host) -> bool {
+/// Whether anything outside of the place could be an address or a name with a point.
+fn may_hold_host(text: &[u8], (start, end): (usize, usize)) -> bool {
+    let mut colons = 0;
+    let mut before = b' ';
+    for (at, window) in text.windows(2).enumerate() {
+        let [byte, after] = *window else { continue };
+        let outside = at + 1 < start || at >= end;
+        let point = byte == b'.' && !before.is_ascii_whitespace() && !after.is_ascii_whitespace();
+        let colon = |byte: u8| byte == b':' || byte.is_ascii_hexdigit();
+        colons += usize::from(outside && byte == b':' && (colon(before) || colon(after)));
+        if outside && (point || colons >= 2) {
+            return true;
+        }
+        before = byte;
+    }
+    false
+}
+
+/// A name without a point is a word, or a port: `<HOST>` takes any. What is no address (`1:2`) is somebody only where the filter
+/// tells failures apart by such.
+fn is_somebody(host: &Host, named: bool) -> bool {
     match host {
-        Host::Addr(_) | Host::Net { .. } | Host::Id(_) => true,
+        Host::Addr(_) | Host::Net { .. } => true,
+        Host::Id(_) => named,
         Host::Name(name) => name.rsplit_once('.').is_some_and(|(_, last)| last.contains(char::is_alphabetic)),
     }
 }

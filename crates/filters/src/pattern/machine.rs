@@ -18,21 +18,41 @@ const NOWHERE: usize = usize::MAX;
 /// What to do when it goes no further.
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    Try { step: usize, at: usize },
-    Restore { slot: usize, at: usize },
+    Try {
+        step: usize,
+        at: usize,
+    },
+    Restore {
+        slot: usize,
+        at: usize,
+    },
     /// A run that may give back letters down to `low`.
-    Shorter { step: usize, low: usize, at: usize },
+    Shorter {
+        step: usize,
+        low: usize,
+        at: usize,
+    },
     /// A run that may take so many more.
-    Longer { step: usize, at: usize, more: u32 },
+    Longer {
+        step: usize,
+        at: usize,
+        more: u32,
+    },
 }
 
 /// It took more steps than it was given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Exhausted;
+pub(crate) struct Exhausted;
 
 impl Machine {
     /// Looks for the first place where the program matches.
-    pub(super) fn search(&mut self, program: &Program, text: &str, from: usize, steps: usize) -> Result<bool, Exhausted> {
+    pub(super) fn search(
+        &mut self,
+        program: &Program,
+        text: &str,
+        from: usize,
+        steps: usize,
+    ) -> Result<bool, Exhausted> {
         self.left = steps;
         self.nested = false;
         let bytes = text.as_bytes();
@@ -43,7 +63,8 @@ impl Machine {
                     return Ok(false);
                 }
                 let rest = bytes.get(start..).unwrap_or_default();
-                let skipped = rest.iter().position(|byte| program.first.may_be(Some(byte))).unwrap_or(rest.len());
+                let skipped =
+                    rest.iter().position(|byte| program.first.may_be(Some(byte))).unwrap_or(rest.len());
                 start += skipped + usize::from(skipped == rest.len() && !program.first.may_be(None));
                 self.left = self.left.saturating_sub(skipped / 64);
             }
@@ -124,12 +145,17 @@ impl Run<'_> {
             machine.left = machine.left.checked_sub(1).ok_or(Exhausted)?;
             let next = match self.program.steps.get(step) {
                 None | Some(Step::Match) => return Ok(Some(at)),
+                Some(Step::Byte(byte)) => (self.bytes.get(at) == Some(byte)).then_some((step + 1, at + 1)),
                 Some(Step::Text(text)) => {
                     let fits = self.bytes.get(at..).is_some_and(|rest| rest.starts_with(text));
                     fits.then_some((step + 1, at + text.len()))
                 }
-                Some(Step::Words { words, fold }) => self.word(words, *fold, at).map(|len| (step + 1, at + len)),
-                Some(Step::Set(set)) => self.set(*set).and_then(|set| set.take(self.text, at)).map(|len| (step + 1, at + len)),
+                Some(Step::Words { words, fold }) => {
+                    self.word(words, *fold, at).map(|len| (step + 1, at + len))
+                }
+                Some(Step::Set(set)) => {
+                    self.set(*set).and_then(|set| set.take(self.text, at)).map(|len| (step + 1, at + len))
+                }
                 Some(Step::Jump(to)) => Some((*to, at)),
                 Some(Step::Either { ways: [first, second], next: [of_first, of_second] }) => {
                     let byte = self.bytes.get(at);
@@ -151,7 +177,9 @@ impl Run<'_> {
                     machine.set(*slot, at);
                     Some((step + 1, at))
                 }
-                Some(Step::Run { set, min, max, greed, next }) => self.run(machine, step, at, (*set, *min, *max, *greed, next)),
+                Some(Step::Run { set, min, max, greed, next }) => {
+                    self.run(machine, step, at, (*set, *min, *max, *greed, next))
+                }
                 Some(Step::Progress { slot, out }) => {
                     Some((if machine.get(*slot) == at { *out } else { step + 1 }, at))
                 }
@@ -165,7 +193,9 @@ impl Run<'_> {
                     machine.commit(mark);
                     ended.map(|at| (*end, at))
                 }
-                Some(Step::Back { group, fold }) => self.again(machine, *group, *fold, at).map(|at| (step + 1, at)),
+                Some(Step::Back { group, fold }) => {
+                    self.again(machine, *group, *fold, at).map(|at| (step + 1, at))
+                }
                 Some(Step::If { group, no }) => {
                     Some((if machine.span(*group).is_some() { step + 1 } else { *no }, at))
                 }
@@ -182,11 +212,11 @@ impl Run<'_> {
 
     /// The length of the word that stands there.
     fn word(self, words: &[Box<[u8]>], fold: bool, at: usize) -> Option<usize> {
-        let fits = |word: &&Box<[u8]>| {
+        let fits = |word: &&[u8]| {
             let there = self.bytes.get(at..at + word.len());
-            there.is_some_and(|there| if fold { there.eq_ignore_ascii_case(word) } else { *there == ***word })
+            there.is_some_and(|there| if fold { there.eq_ignore_ascii_case(word) } else { there == *word })
         };
-        words.iter().find(fits).map(|word| word.len())
+        words.iter().map(|word| &**word).find(fits).map(<[u8]>::len)
     }
 
     fn set(&self, set: usize) -> Option<&Set> {
@@ -303,7 +333,11 @@ impl Run<'_> {
         let nested = std::mem::replace(&mut machine.nested, true);
         let fits = self.go(machine, step, start)?.is_some();
         machine.nested = nested;
-        if negated { machine.undo(base) } else { machine.commit(base) }
+        if negated {
+            machine.undo(base)
+        } else {
+            machine.commit(base)
+        }
         Ok(fits != negated)
     }
 
@@ -332,7 +366,11 @@ impl Run<'_> {
     fn word_before(self, at: usize, ascii: bool) -> bool {
         match at.checked_sub(1).and_then(|at| self.bytes.get(at)) {
             Some(byte) if byte.is_ascii() => is_word(char::from(*byte), true),
-            Some(_) => self.text.get(..at).and_then(|text| text.chars().next_back()).is_some_and(|letter| is_word(letter, ascii)),
+            Some(_) => self
+                .text
+                .get(..at)
+                .and_then(|text| text.chars().next_back())
+                .is_some_and(|letter| is_word(letter, ascii)),
             None => false,
         }
     }
@@ -340,7 +378,11 @@ impl Run<'_> {
     fn word_after(self, at: usize, ascii: bool) -> bool {
         match self.bytes.get(at) {
             Some(byte) if byte.is_ascii() => is_word(char::from(*byte), true),
-            Some(_) => self.text.get(at..).and_then(|text| text.chars().next()).is_some_and(|letter| is_word(letter, ascii)),
+            Some(_) => self
+                .text
+                .get(at..)
+                .and_then(|text| text.chars().next())
+                .is_some_and(|letter| is_word(letter, ascii)),
             None => false,
         }
     }

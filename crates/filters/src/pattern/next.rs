@@ -19,7 +19,9 @@ impl Next {
     #[inline]
     pub(super) fn may_be(&self, byte: Option<&u8>) -> bool {
         match byte {
-            Some(byte) => self.bytes.get(usize::from(byte >> 6)).is_some_and(|word| word >> (byte & 63) & 1 == 1),
+            Some(byte) => {
+                self.bytes.get(usize::from(byte >> 6)).is_some_and(|word| word >> (byte & 63) & 1 == 1)
+            }
             None => self.end,
         }
     }
@@ -44,7 +46,9 @@ impl Next {
 pub(super) fn foresee(steps: &mut [Step], sets: &[Set]) {
     for at in 0..steps.len() {
         let found = match steps.get(at) {
-            Some(Step::Either { ways: [first, second], .. }) => [of(steps, sets, *first), of(steps, sets, *second)],
+            Some(Step::Either { ways: [first, second], .. }) => {
+                [of(steps, sets, *first), of(steps, sets, *second)]
+            }
             Some(Step::Run { .. }) => [of(steps, sets, at + 1), Next::ANY],
             _ => continue,
         };
@@ -71,6 +75,7 @@ pub(super) fn of(steps: &[Step], sets: &[Set], from: usize) -> Next {
         }
         match steps.get(at) {
             None | Some(Step::Match | Step::Back { .. }) => return Next::ANY,
+            Some(Step::Byte(byte)) => next.add(*byte),
             Some(Step::Text(text)) => text.first().into_iter().for_each(|byte| next.add(*byte)),
             Some(Step::Words { words, fold }) => {
                 for byte in words.iter().filter_map(|word| word.first()) {

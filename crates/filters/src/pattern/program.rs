@@ -21,25 +21,53 @@ pub(super) struct Program {
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
+    Byte(u8),
     Text(Box<[u8]>),
     /// One of several words of which none begins like another as a whole.
-    Words { words: Box<[Box<[u8]>]>, fold: bool },
+    Words {
+        words: Box<[Box<[u8]>]>,
+        fold: bool,
+    },
     Set(usize),
     /// A set as often as it can be, or as seldom.
-    Run { set: usize, min: u32, max: u32, greed: Greed, next: Next },
+    Run {
+        set: usize,
+        min: u32,
+        max: u32,
+        greed: Greed,
+        next: Next,
+    },
     /// First one way, then the other, each with what it may begin with.
-    Either { ways: [usize; 2], next: [Next; 2] },
+    Either {
+        ways: [usize; 2],
+        next: [Next; 2],
+    },
     Jump(usize),
     Save(usize),
     /// Goes on to a place if the loop has come no further since `Save`.
-    Progress { slot: usize, out: usize },
+    Progress {
+        slot: usize,
+        out: usize,
+    },
     Look(Look),
     /// Looks round with the steps that follow, up to `end`.
-    Around { back: Option<usize>, negated: bool, end: usize },
+    Around {
+        back: Option<usize>,
+        negated: bool,
+        end: usize,
+    },
     /// Goes with the steps that follow, up to `end`, and does not come back.
-    Atomic { end: usize },
-    Back { group: usize, fold: bool },
-    If { group: usize, no: usize },
+    Atomic {
+        end: usize,
+    },
+    Back {
+        group: usize,
+        fold: bool,
+    },
+    If {
+        group: usize,
+        no: usize,
+    },
     Match,
 }
 
@@ -49,6 +77,13 @@ impl Program {
         writer.node(&tree.root)?;
         writer.push(Step::Match)?;
         let Writer { mut steps, sets, slots } = writer;
+        for step in &mut steps {
+            if let Step::Text(text) = step
+                && let [byte] = **text
+            {
+                *step = Step::Byte(byte);
+            }
+        }
         next::foresee(&mut steps, &sets);
         let first = next::of(&steps, &sets, 0);
         Ok(Self { steps, sets, slots, first, at_start: begins_at_start(&tree.root) })
@@ -68,7 +103,8 @@ struct Writer {
 impl Writer {
     fn push(&mut self, step: Step) -> Result<usize, Error> {
         if self.steps.len() >= MAX_STEPS {
-            return Err(Error::new("is too large").help("a repetition such as `{1000}` of something large is too much"));
+            return Err(Error::new("is too large")
+                .help("a repetition such as `{1000}` of something large is too much"));
         }
         self.steps.push(step);
         Ok(self.steps.len() - 1)
@@ -114,7 +150,9 @@ impl Writer {
                 for node in nodes {
                     let is_text = matches!(node, Node::Literal { .. }) && single(node).is_none();
                     match (node, self.steps.last_mut()) {
-                        (Node::Literal { letter, .. }, Some(Step::Text(text))) if is_text && last_was_text => {
+                        (Node::Literal { letter, .. }, Some(Step::Text(text)))
+                            if is_text && last_was_text =>
+                        {
                             let mut bytes = [0; 4];
                             *text = [text, letter.encode_utf8(&mut bytes).as_bytes()].concat().into();
                         }
@@ -159,7 +197,9 @@ impl Writer {
         let back = match (behind, width(node)) {
             (false, _) => None,
             (true, Some(width)) => Some(width),
-            (true, None) => return Err(Error::new("a look back `(?<…)` has no fixed width, which Python refuses, too")),
+            (true, None) => {
+                return Err(Error::new("a look back `(?<…)` has no fixed width, which Python refuses, too"));
+            }
         };
         let at = self.push(Step::Match)?;
         self.node(node)?;
@@ -201,7 +241,9 @@ impl Writer {
             let greedy = Node::Repeat { node: Box::new(node.clone()), min, max, greed: Greed::Greedy };
             return self.atomic(&greedy);
         }
-        let ways = |into: usize, out: usize| if greed == Greed::Lazy { either(out, into) } else { either(into, out) };
+        let ways = |into: usize, out: usize| {
+            if greed == Greed::Lazy { either(out, into) } else { either(into, out) }
+        };
         for _ in 0..min {
             self.node(node)?;
         }
@@ -232,19 +274,21 @@ impl Writer {
     }
 }
 
+/// Words, and whether their case does not matter.
+type Words = (Box<[Box<[u8]>]>, bool);
+
 /// Alternatives that are words of ASCII, all in one case or all in either, of which at most one can stand in a place.
-fn words(nodes: &[Node]) -> Option<(Box<[Box<[u8]>]>, bool)> {
-    let letter = |node: &Node| match node {
-        Node::Literal { letter, fold } if letter.is_ascii() => Some((u8::try_from(*letter).ok()?, *fold && letter.is_alphabetic())),
-        _ => None,
+fn words(nodes: &[Node]) -> Option<Words> {
+    let letter = |node: &Node| {
+        let (letter, fold) = node.letter()?;
+        Some((u8::try_from(letter).ok().filter(u8::is_ascii)?, fold))
     };
     let mut words: Vec<Box<[u8]>> = Vec::new();
     let mut folds = Vec::new();
     for node in nodes {
-        let letters = match node {
-            Node::Concat(nodes) => nodes.iter().map(letter).collect::<Option<Vec<_>>>()?,
-            node => vec![letter(node)?],
-        };
+        let letters =
+            if let Node::Concat(nodes) = node { nodes.as_slice() } else { std::slice::from_ref(node) };
+        let letters = letters.iter().map(letter).collect::<Option<Vec<_>>>()?;
         folds.extend(letters.iter().filter(|(byte, _)| byte.is_ascii_alphabetic()).map(|(_, fold)| *fold));
         words.push(letters.into_iter().map(|(byte, _)| byte).collect());
     }
@@ -253,30 +297,28 @@ fn words(nodes: &[Node]) -> Option<(Box<[Box<[u8]>]>, bool)> {
         let len = one.len().min(other.len());
         !one.get(..len).unwrap_or_default().eq_ignore_ascii_case(other.get(..len).unwrap_or_default())
     };
-    let all_apart = words.iter().enumerate().all(|(at, word)| words.iter().skip(at + 1).all(|other| apart(word, other)));
+    let all_apart =
+        words.iter().enumerate().all(|(at, word)| words.iter().skip(at + 1).all(|other| apart(word, other)));
     (all_apart && folds.iter().all(|other| *other == fold)).then(|| (words.into(), fold))
 }
 
 /// A node that is one letter of several.
 fn single(node: &Node) -> Option<Set> {
-    match node {
-        Node::Any { all } => {
-            let items = if *all { Vec::new() } else { vec![Item::Letter('\n')] };
-            Some(Set::of(Class { negated: true, items, fold: false }))
-        }
-        Node::Class(class) => Some(Set::of(class.clone())),
-        Node::Literal { letter, fold: true } if letter.is_alphabetic() => Some(Set::folded(*letter)),
-        _ => None,
+    if let Node::Any { all } = node {
+        let items = if *all { Vec::new() } else { vec![Item::Letter('\n')] };
+        return Some(Set::of(Class { negated: true, items, fold: false }));
     }
+    if let Node::Class(class) = node {
+        return Some(Set::of(class.clone()));
+    }
+    node.letter()
+        .filter(|(letter, fold)| *fold && letter.is_alphabetic())
+        .map(|(letter, _)| Set::folded(letter))
 }
 
 fn single_literal(node: &Node) -> Option<Set> {
-    match node {
-        Node::Literal { letter, .. } => {
-            Some(Set::of(Class { negated: false, items: vec![Item::Letter(*letter)], fold: false }))
-        }
-        _ => None,
-    }
+    let (letter, _) = node.letter()?;
+    Some(Set::of(Class { negated: false, items: vec![Item::Letter(letter)], fold: false }))
 }
 
 fn may_be_empty(node: &Node) -> bool {
@@ -316,6 +358,13 @@ fn begins_at_start(node: &Node) -> bool {
         Node::Group { node, .. } | Node::Atomic(node) => begins_at_start(node),
         Node::Concat(nodes) => nodes.first().is_some_and(begins_at_start),
         Node::Either(nodes) => nodes.iter().all(begins_at_start),
-        _ => false,
+        Node::Empty
+        | Node::Literal { .. }
+        | Node::Any { .. }
+        | Node::Class(_)
+        | Node::Around { .. }
+        | Node::Back { .. }
+        | Node::If { .. }
+        | Node::Repeat { .. } => false,
     }
 }

@@ -29,13 +29,16 @@ impl Set {
             Item::Range(_, high) => high.is_ascii() && !class.fold,
             Item::Kind { negated, ascii, .. } => !negated && *ascii,
         };
-        let beyond = if class.negated || !class.items.iter().all(only_ascii) { Has::Perhaps } else { Has::No };
+        let beyond =
+            if class.negated || !class.items.iter().all(only_ascii) { Has::Perhaps } else { Has::No };
         let mut table = Box::new([beyond; 256]);
         for (byte, has) in (0_u8..128).zip(table.iter_mut()) {
             *has = if holds(&class, char::from(byte)) { Has::Yes } else { Has::No };
         }
         let but = match class.items.as_slice() {
-            [Item::Letter(letter)] if class.negated && !class.fold => u8::try_from(*letter).ok().filter(u8::is_ascii),
+            [Item::Letter(letter)] if class.negated && !class.fold => {
+                u8::try_from(*letter).ok().filter(u8::is_ascii)
+            }
             _ => None,
         };
         Self { table, class, but }
@@ -105,7 +108,9 @@ impl Set {
 
 fn holds(class: &Class, letter: char) -> bool {
     let is_in = |letter: char| class.items.iter().any(|item| item_holds(item, letter));
-    let folded = || letter.to_lowercase().chain(letter.to_uppercase()).any(is_in) || special(letter).is_some_and(is_in);
+    let folded = || {
+        letter.to_lowercase().chain(letter.to_uppercase()).any(is_in) || special(letter).is_some_and(is_in)
+    };
     (is_in(letter) || (class.fold && folded())) != class.negated
 }
 
@@ -128,7 +133,9 @@ fn item_holds(item: &Item, letter: char) -> bool {
 
 fn kind_holds(kind: Kind, letter: char, ascii: bool) -> bool {
     match kind {
-        Kind::Digit => letter.is_ascii_digit() || (!ascii && !letter.is_ascii() && is_unicode(&DIGIT, letter)),
+        Kind::Digit => {
+            letter.is_ascii_digit() || (!ascii && !letter.is_ascii() && is_unicode(&DIGIT, letter))
+        }
         Kind::Space => {
             let separator = ('\u{1c}'..='\u{1f}').contains(&letter);
             if ascii { matches!(letter, '\t'..='\r' | ' ') } else { letter.is_whitespace() || separator }
@@ -139,7 +146,9 @@ fn kind_holds(kind: Kind, letter: char, ascii: bool) -> bool {
 
 /// `\w`
 pub(super) fn is_word(letter: char, ascii: bool) -> bool {
-    letter.is_ascii_alphanumeric() || letter == '_' || (!ascii && !letter.is_ascii() && is_unicode(&WORD, letter))
+    letter.is_ascii_alphanumeric()
+        || letter == '_'
+        || (!ascii && !letter.is_ascii() && is_unicode(&WORD, letter))
 }
 
 static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\A\p{Nd}\z").ok());

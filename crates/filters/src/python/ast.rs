@@ -2,24 +2,48 @@
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Node {
     Empty,
-    Literal { letter: char, fold: bool },
+    Literal {
+        letter: char,
+        fold: bool,
+    },
     /// `.`, and whether it takes a line end.
-    Any { all: bool },
+    Any {
+        all: bool,
+    },
     Class(Class),
     Look(Look),
     /// A capturing group, from 1.
-    Group { index: usize, node: Box<Node> },
+    Group {
+        index: usize,
+        node: Box<Self>,
+    },
     /// `(?=…)` and its kin.
-    Around { behind: bool, negated: bool, node: Box<Node> },
+    Around {
+        behind: bool,
+        negated: bool,
+        node: Box<Self>,
+    },
     /// `\1`, `(?P=name)`
-    Back { index: usize, fold: bool },
+    Back {
+        index: usize,
+        fold: bool,
+    },
     /// `(?(1)yes|no)`
-    If { index: usize, yes: Box<Node>, no: Box<Node> },
+    If {
+        index: usize,
+        yes: Box<Self>,
+        no: Box<Self>,
+    },
     /// `(?>…)`
-    Atomic(Box<Node>),
-    Repeat { node: Box<Node>, min: u32, max: Option<u32>, greed: Greed },
-    Concat(Vec<Node>),
-    Either(Vec<Node>),
+    Atomic(Box<Self>),
+    Repeat {
+        node: Box<Self>,
+        min: u32,
+        max: Option<u32>,
+        greed: Greed,
+    },
+    Concat(Vec<Self>),
+    Either(Vec<Self>),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -90,13 +114,50 @@ pub(crate) struct Tree {
     pub(crate) names: Vec<(String, usize)>,
 }
 
+impl Tree {
+    /// Where the expression ends with `<F-CONTENT>.+</F-CONTENT>$`, makes that `<F-CONTENT>.</F-CONTENT>`, which matches the same
+    /// lines; says whether it did.
+    pub(crate) fn open_content(&mut self) -> bool {
+        let content = self.names.iter().find(|(name, _)| name == "content").map(|(_, index)| *index);
+        let Node::Concat(nodes) = &mut self.root else { return false };
+        let [.., Node::Group { index, node }, Node::Look(Look::End)] = nodes.as_mut_slice() else {
+            return false;
+        };
+        let rest = Node::Repeat {
+            node: Box::new(Node::Any { all: false }),
+            min: 1,
+            max: None,
+            greed: Greed::Greedy,
+        };
+        if Some(*index) != content || **node != rest {
+            return false;
+        }
+        **node = Node::Any { all: false };
+        nodes.pop();
+        true
+    }
+}
+
 impl Node {
+    /// A letter, and whether its case does not matter.
+    pub(crate) const fn letter(&self) -> Option<(char, bool)> {
+        if let Self::Literal { letter, fold } = self { Some((*letter, *fold)) } else { None }
+    }
+
     /// Calls for this node and each in it.
     pub(crate) fn each(&self, call: &mut impl FnMut(&Self)) {
         call(self);
         match self {
-            Self::Empty | Self::Literal { .. } | Self::Any { .. } | Self::Class(_) | Self::Look(_) | Self::Back { .. } => {}
-            Self::Group { node, .. } | Self::Around { node, .. } | Self::Atomic(node) | Self::Repeat { node, .. } => node.each(call),
+            Self::Empty
+            | Self::Literal { .. }
+            | Self::Any { .. }
+            | Self::Class(_)
+            | Self::Look(_)
+            | Self::Back { .. } => {}
+            Self::Group { node, .. }
+            | Self::Around { node, .. }
+            | Self::Atomic(node)
+            | Self::Repeat { node, .. } => node.each(call),
             Self::If { yes, no, .. } => {
                 yes.each(call);
                 no.each(call);

@@ -22,7 +22,8 @@ pub(crate) fn needed(node: &Node) -> Option<Needed> {
     }
     let texts = best?;
     let fold = texts.iter().any(|text| text.iter().any(|(_, fold)| *fold));
-    let mut texts: Vec<String> = texts.iter().map(|text| text.iter().map(|(letter, _)| *letter).collect()).collect();
+    let mut texts: Vec<String> =
+        texts.iter().map(|text| text.iter().map(|(letter, _)| *letter).collect()).collect();
     texts.sort();
     texts.dedup();
     Some(Needed { texts, fold })
@@ -54,7 +55,13 @@ fn walk(node: &Node, best: &mut Option<Vec<Text>>) -> Option<Vec<Text>> {
     }
 }
 
-fn repeat(node: &Node, min: u32, max: Option<u32>, greed: Greed, best: &mut Option<Vec<Text>>) -> Option<Vec<Text>> {
+fn repeat(
+    node: &Node,
+    min: u32,
+    max: Option<u32>,
+    greed: Greed,
+    best: &mut Option<Vec<Text>>,
+) -> Option<Vec<Text>> {
     let mut inner = None;
     let exact = walk(node, &mut inner);
     if min > 0 {

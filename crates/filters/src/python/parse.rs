@@ -11,7 +11,15 @@ const MAX_GROUPS: usize = 100;
 /// Reads an expression as Python 3.11 does, with what fail2ban adds: flags in the middle are taken, as older Pythons took them.
 pub(crate) fn parse(text: &str, flags: Flags) -> Result<Tree, Error> {
     let (text, flags) = super::parse_class::global_flags(text, flags)?;
-    let mut parser = Parser { letters: text.chars().collect(), at: 0, flags, groups: 0, open: Vec::new(), names: Vec::new(), depth: 0 };
+    let mut parser = Parser {
+        letters: text.chars().collect(),
+        at: 0,
+        flags,
+        groups: 0,
+        open: Vec::new(),
+        names: Vec::new(),
+        depth: 0,
+    };
     let root = parser.either()?;
     if parser.at < parser.letters.len() {
         return Err(Error::new("there is a `)` too many"));
@@ -42,7 +50,8 @@ impl Parser {
     }
 
     pub(super) fn eat(&mut self, text: &str) -> bool {
-        let fits = text.chars().enumerate().all(|(step, letter)| self.letters.get(self.at + step) == Some(&letter));
+        let fits =
+            text.chars().enumerate().all(|(step, letter)| self.letters.get(self.at + step) == Some(&letter));
         if fits {
             self.at += text.chars().count();
         }
@@ -74,7 +83,8 @@ impl Parser {
             }
         }
         let only = if nodes.len() == 1 { nodes.pop() } else { None };
-        Ok(only.unwrap_or_else(|| if nodes.is_empty() { Node::Empty } else { Node::Concat(nodes) }))
+        let rest = if nodes.is_empty() { Node::Empty } else { Node::Concat(nodes) };
+        Ok(only.unwrap_or(rest))
     }
 
     /// What `(?x)` leaves out.
@@ -137,7 +147,9 @@ impl Parser {
 
     /// `\1`, unless it is an octal number.
     fn back_reference(&mut self) -> Result<Option<usize>, Error> {
-        let digit = |parser: &Self, step: usize| parser.letters.get(parser.at + step).and_then(|letter| letter.to_digit(10));
+        let digit = |parser: &Self, step: usize| {
+            parser.letters.get(parser.at + step).and_then(|letter| letter.to_digit(10))
+        };
         let Some(first) = digit(self, 0).filter(|digit| *digit != 0) else { return Ok(None) };
         let second = digit(self, 1);
         if let (0..=3, Some(0..=7), Some(0..=7)) = (first, second, digit(self, 2)) {
@@ -179,8 +191,9 @@ impl Parser {
         }
         if let Some(name) = name {
             if self.names.iter().any(|(other, _)| *other == name) {
-                return Err(Error::new(format!("two groups are named `{name}`"))
-                    .help("a filter may find one host in one expression; write two expressions, a line each"));
+                return Err(Error::new(format!("two groups are named `{name}`")).help(
+                    "a filter may find one host in one expression; write two expressions, a line each",
+                ));
             }
             self.names.push((name, index));
         }
@@ -202,8 +215,11 @@ impl Parser {
         for (sign, behind, negated) in around {
             if self.eat(sign) {
                 let node = self.closed()?;
-                return Ok(bound(behind, negated, &node)
-                    .unwrap_or_else(|| Node::Around { behind, negated, node: Box::new(node) }));
+                return Ok(bound(behind, negated, &node).unwrap_or_else(|| Node::Around {
+                    behind,
+                    negated,
+                    node: Box::new(node),
+                }));
             }
         }
         if self.eat(":") {
@@ -337,7 +353,8 @@ impl Parser {
         if digits.is_empty() {
             return Ok(None);
         }
-        digits.parse().map(Some).map_err(|_| Error::new(format!("`{digits}` is too often")))
+        let number = digits.parse().ok();
+        number.map(Some).ok_or_else(|| Error::new(format!("`{digits}` is too often")))
     }
 }
 

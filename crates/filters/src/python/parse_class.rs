@@ -72,7 +72,8 @@ fn hex(parser: &mut Parser, digits: u32) -> Result<char, Error> {
     let mut code = 0;
     for _ in 0..digits {
         let digit = parser.next().and_then(|letter| letter.to_digit(16));
-        let digit = digit.ok_or_else(|| Error::new(format!("a number of {digits} hexadecimal digits is too short")))?;
+        let digit = digit
+            .ok_or_else(|| Error::new(format!("a number of {digits} hexadecimal digits is too short")))?;
         code = (code << 4) | digit;
     }
     char::from_u32(code).ok_or_else(|| Error::new(format!("there is no letter {code:#x}")))
@@ -140,5 +141,6 @@ fn local(text: &str) -> Option<(&str, &str)> {
 /// `(?i)`
 fn global(text: &str) -> Option<(&str, &str)> {
     let (letters, after) = text.strip_prefix("(?")?.split_once(')')?;
-    (!letters.is_empty() && letters.chars().all(|letter| letter.is_ascii_lowercase())).then_some((letters, after))
+    (!letters.is_empty() && letters.chars().all(|letter| letter.is_ascii_lowercase()))
+        .then_some((letters, after))
 }

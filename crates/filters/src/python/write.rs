@@ -39,10 +39,15 @@ impl Writer {
             }
             Node::Atomic(node) => self.wrapped("(?:", node),
             Node::Repeat { node, min, max, greed } => self.repeat(node, (*min, *max), *greed),
-            Node::Concat(nodes) => nodes.iter().for_each(|node| match node {
-                Node::Either(_) => self.wrapped("(?:", node),
-                _ => self.node(node),
-            }),
+            Node::Concat(nodes) => {
+                for node in nodes {
+                    if matches!(node, Node::Either(_)) {
+                        self.wrapped("(?:", node);
+                    } else {
+                        self.node(node);
+                    }
+                }
+            }
             Node::Either(nodes) => {
                 for (number, node) in nodes.iter().enumerate() {
                     if number > 0 {

@@ -92,7 +92,9 @@ impl Where {
         let given: Vec<String> = options
             .iter()
             .filter(|(name, _)| !name.starts_with("test."))
-            .map(|(name, value)| format!("{name}=\"{}\"", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .map(|(name, value)| {
+                format!("{name}=\"{}\"", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            })
             .collect();
         let name = if given.is_empty() { name.to_owned() } else { format!("{name}[{}]", given.join(",")) };
         let folders: Vec<&Path> = self.filters.iter().map(PathBuf::as_path).collect();
@@ -172,7 +174,11 @@ impl Checker<'_> {
         }
         for (key, options) in &self.current {
             let condition = expected.get("constraint").and_then(Value::as_str).unwrap_or_default();
-            let Some(matcher) = self.matchers.get_mut(key).filter(|_| holds(condition, &self.report.name, options)) else { continue };
+            let Some(matcher) =
+                self.matchers.get_mut(key).filter(|_| holds(condition, &self.report.name, options))
+            else {
+                continue;
+            };
             let zone = zurich();
             let outcome = if options.get("logtype").and_then(Value::as_str) == Some("journal") {
                 let prefix = options.get("test.prefix-line").and_then(Value::as_str).unwrap_or_default();
@@ -198,7 +204,9 @@ impl Checker<'_> {
 fn annotation(line: &str) -> Option<(&str, Value)> {
     let text = line.strip_prefix('#')?.trim_start_matches('#').trim_start();
     let (kind, json) = text.split_once(':')?;
-    ["failJSON", "fileOptions", "filterOptions", "addFILE"].contains(&kind).then(|| (kind, serde_json::from_str(json).unwrap()))
+    ["failJSON", "fileOptions", "filterOptions", "addFILE"]
+        .contains(&kind)
+        .then(|| (kind, serde_json::from_str(json).unwrap()))
 }
 
 fn object(json: &Value) -> Map<String, Value> {
@@ -234,7 +242,8 @@ fn compare(expected: &Map<String, Value>, failures: &[Failure]) -> Result<(), St
             "time" => failure.time == time(text),
             "user" => failure.user.as_deref() == value.as_str(),
             "users" => {
-                let users: BTreeSet<_> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let users: BTreeSet<_> =
+                    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 failure.users.iter().map(String::as_str).collect::<BTreeSet<_>>() == users
             }
             "attempts" => Some(failure.lines.len() as u64) == value.as_u64(),

@@ -22,8 +22,11 @@ const FOLDERS: [&str; 2] = ["/etc/fail2ban/filter.d", "/etc/ringfence/filter.d"]
 
 /// Runs the filter over the log.
 pub(crate) fn run(args: &TestFilterArgs) -> Result<ExitCode, Exit> {
-    let folders: Vec<PathBuf> =
-        if args.filter_dir.is_empty() { FOLDERS.iter().map(PathBuf::from).collect() } else { args.filter_dir.clone() };
+    let folders: Vec<PathBuf> = if args.filter_dir.is_empty() {
+        FOLDERS.iter().map(PathBuf::from).collect()
+    } else {
+        args.filter_dir.clone()
+    };
     let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
     let filter = Filter::load(&args.filter, Kind::File, &folders, &Disk).map_err(|error| told(&error))?;
     let unreadable = |error| Exit::No(format!("cannot read {}: {error}", args.log.display()));

@@ -108,17 +108,29 @@ impl Summary {
         Ok(())
     }
 
-    pub(super) fn write_text(&self, out: &mut impl Write, args: &TestFilterArgs, matcher: &Matcher) -> Result<(), Exit> {
+    pub(super) fn write_text(
+        &self,
+        out: &mut impl Write,
+        args: &TestFilterArgs,
+        matcher: &Matcher,
+    ) -> Result<(), Exit> {
         writeln!(out, "{} in {}", args.filter, args.log.display())?;
         self.write_regexes(out, matcher)?;
         self.write_hosts(out)?;
         let forms: Vec<(u64, &str)> = matcher.date_forms().map(|(form, count)| (count, form)).collect();
         if !forms.is_empty() {
             writeln!(out, "\n  dates  as `datepattern`")?;
-            forms.iter().try_for_each(|(count, form)| writeln!(out, "{count:>7}  {}", shortened(form, WIDTH)))?;
+            forms
+                .iter()
+                .try_for_each(|(count, form)| writeln!(out, "{count:>7}  {}", shortened(form, WIDTH)))?;
         }
         let rest = self.lines - self.matched - self.ignored;
-        section(out, "either of two hosts, perhaps written by one of them", self.ambiguous, &self.ambiguous_lines)?;
+        section(
+            out,
+            "either of two hosts, perhaps written by one of them",
+            self.ambiguous,
+            &self.ambiguous_lines,
+        )?;
         section(out, "an expression took too long here", self.gave_up, &self.gave_up_lines)?;
         section(out, "no match", rest, &self.unmatched_lines)?;
         writeln!(
@@ -127,7 +139,11 @@ impl Summary {
             self.lines, self.matched, self.ignored, self.undated
         )?;
         if self.cut > 0 {
-            writeln!(out, "{} lines are longer than {MAX_LINE} bytes; the rest of them was not looked at", self.cut)?;
+            writeln!(
+                out,
+                "{} lines are longer than {MAX_LINE} bytes; the rest of them was not looked at",
+                self.cut
+            )?;
         }
         let seconds = seconds(self.began).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "for people")]
@@ -142,7 +158,11 @@ impl Summary {
             writeln!(out, "\nprefix   {}", shortened(prefix, WIDTH))?;
         }
         let silent = filter.fail_regexes().len() - self.regexes.len();
-        writeln!(out, "\nmatches  failregex ({silent} others of {} match nothing)", filter.fail_regexes().len())?;
+        writeln!(
+            out,
+            "\nmatches  failregex ({silent} others of {} match nothing)",
+            filter.fail_regexes().len()
+        )?;
         for (regex, text) in filter.fail_regexes().iter().enumerate() {
             if let Some(count) = self.regexes.get(&regex) {
                 writeln!(out, "{count:>7}  {:>2}: {}", regex + 1, shortened(text, WIDTH))?;
