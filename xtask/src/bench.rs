@@ -5,6 +5,8 @@ use clap::{Args, Subcommand};
 
 /// A million bans, beside ipset and fail2ban.
 mod bans;
+/// Log lines, beside fail2ban-regex.
+mod filters;
 /// Calls under a flood with forged sources.
 mod flood;
 /// The gate, by `BPF_PROG_TEST_RUN`.
@@ -26,6 +28,8 @@ pub(crate) struct BenchArgs {
 enum What {
     /// A million bans: in, back after a restart, looked at; beside `ipset restore` and fail2ban
     Bans(bans::BansArgs),
+    /// Log lines a second through fail2ban's filters for sshd and Asterisk, beside fail2ban-regex
+    Filters,
     /// Calls that go through while one core floods the server with forged sources: bare, behind iptables, behind Ringfence
     Flood(flood::FloodArgs),
     /// Nanoseconds per packet by the path that it takes through the gate, beside an empty program and iptables
@@ -39,6 +43,7 @@ enum What {
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     match &args.what {
         What::Bans(args) => bans::run(args),
+        What::Filters => filters::run_all(),
         What::Flood(args) => flood::run(args),
         What::Gate => gate::run(),
         What::Logs(args) => logs::run(args),

@@ -86,3 +86,6 @@ fn looks_dated(line: &[u8]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests;

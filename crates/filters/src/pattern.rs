@@ -144,3 +144,6 @@ fn search(regex: &Regex, input: &Input<'_>, groups: usize, found: &mut Found) ->
     }
     matched
 }
+
+#[cfg(test)]
+mod tests;

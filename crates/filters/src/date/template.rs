@@ -166,13 +166,14 @@ fn epoch_digits(long: bool) -> &'static str {
 }
 
 fn epoch_time(text: &str, long: bool) -> Option<Duration> {
-    let number: f64 = text.parse().ok()?;
-    let scale = match text.len() {
-        16.. if long && !text.contains('.') => 1e6,
-        13.. if long => 1e3,
-        _ => 1.0,
-    };
-    Duration::try_from_secs_f64(number / scale).ok()
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let whole: u64 = whole.parse().ok()?;
+    let fraction = format!("{fraction:0<6}").parse().ok()?;
+    match text.len() {
+        16.. if long && !text.contains('.') => Some(Duration::from_micros(whole)),
+        13.. if long => Some(Duration::from_millis(whole) + Duration::from_nanos(fraction)),
+        _ => Some(Duration::from_secs(whole) + Duration::from_micros(fraction)),
+    }
 }
 
 /// The first `{EPOCH}` or `{LEPOCH}`: start, end, and whether it is the long one.

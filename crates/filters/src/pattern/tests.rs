@@ -1,0 +1,137 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn compile(regex: &str) -> Pattern {
+    Pattern::new(regex, Flags::default(), Haystack::Lines).unwrap()
+}
+
+/// What Python's `re.search(regex, text)` gives: the whole and the groups.
+fn groups(regex: &str, text: &str) -> Option<Vec<Option<String>>> {
+    let (pattern, mut found) = (compile(regex), Found::default());
+    let matched = pattern.search(text, &mut found).unwrap();
+    matched
+        .then(|| (0..=pattern.tree.groups).map(|group| found.text(text, group).map(str::to_owned)).collect())
+}
+
+#[test]
+fn expressions_mean_what_they_mean_in_python() {
+    for (regex, text, expected) in [
+        ("a$", "a\n", Some("a")),
+        ("a$", "a\n\n", None),
+        (r"a\Z", "a\n", None),
+        ("(?m)^b$", "a\nb\nc", Some("b")),
+        ("a.b", "a\nb", None),
+        ("(?s)a.b", "a\nb", Some("a\nb")),
+        ("a{,2}", "aaa", Some("aa")),
+        ("a{1,", "a{1,", Some("a{1,")),
+        ("x{}", "x{}", Some("x{}")),
+        (r"[]a]+", "a]a", Some("a]a")),
+        (r"[^]a]+", "xy]", Some("xy")),
+        (r"[a-]+", "-a-", Some("-a-")),
+        (r"[\w.-]+", "é_1.-", Some("é_1.-")),
+        (r"[a&&b]+", "&b", Some("&b")),
+        (r"\x41\u0042\101\t", "ABA\t", Some("ABA\t")),
+        (r"\s+", "\u{1c}\u{a0}", Some("\u{1c}\u{a0}")),
+        (r"\d+", "١٢²", Some("١٢")),
+        (r"(?a)\w+", "aé", Some("a")),
+        ("(?i)straSSe", "STRASSE", Some("STRASSE")),
+        ("(?i:K)k", "Kk", Some("Kk")),
+        ("(?:(?i)ab)c", "ABc", Some("ABc")),
+        ("(?x) a b # a comment\n c", "abc", Some("abc")),
+        ("(?#nothing)a", "a", Some("a")),
+        (r"(?P<q>['\x22])a(?P=q)", "'a'", Some("'a'")),
+        (r"(?P<q>['\x22])a(?P=q)", "'a\"", None),
+        (r"(<)?a(?(1)>|!)", "<a>", Some("<a>")),
+        (r"(<)?a(?(1)>|!)", "a!", Some("a!")),
+        (r"^(?P<i>x)?(?(i)y|z)$", "xz", None),
+        (r"(?<=a)b", "ab", Some("b")),
+        (r"(?<!a)b", "ab", None),
+        (r"\b(?!no)\w+", "no yes", Some("yes")),
+        (r"(?:(?! from ).)*? from", "a b from", Some("a b from")),
+        (r"a*+a", "aaa", None),
+        (r"(?>a|ab)c", "abc", None),
+        ("(a|ab)(c|bcd)(d*)", "abcd", Some("abcd")),
+        ("(?:a?)*?b", "aab", Some("aab")),
+        ("(a*)*", "b", Some("")),
+        ("(a|b)*?c", "abc", Some("abc")),
+        ("", "abc", Some("")),
+    ] {
+        let found = groups(regex, text).and_then(|groups| groups[0].clone());
+        assert_eq!(found.as_deref(), expected, "{regex} on {text:?}");
+    }
+}
+
+#[test]
+fn groups_hold_what_they_took_last() {
+    let of = |regex, text| groups(regex, text).unwrap().into_iter().skip(1).collect::<Vec<_>>();
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(of("(?:(a)|(b))+", "ab"), [some("a"), some("b")]);
+    assert_eq!(of("(a)?b", "b"), [None]);
+    assert_eq!(of(r"(?=(\w+))\w", "abc"), [some("abc")]);
+    assert_eq!(of(r"(?!(b))\w", "abc"), [None]);
+    assert_eq!(of("(a+?)(a*)", "aaa"), [some("a"), some("aa")]);
+}
+
+#[test]
+fn what_is_needed_is_found() {
+    let needed = |regex| compile(regex).needed().map(|needed| needed.texts.join("|"));
+    for (regex, expected) in [
+        ("^Failed \\S+ for", Some("Failed ")),
+        ("(?:one|two)? three", Some(" three|one three|two three")),
+        ("(?:alpha|beta)+ x", Some("alpha|beta")),
+        ("a*b*", None),
+        ("(?!not)yes|no", Some("no|yes")),
+        ("x?abc", Some("abc|xabc")),
+        (".", None),
+    ] {
+        assert_eq!(needed(regex).as_deref(), expected, "{regex}");
+    }
+}
+
+/// Expressions that both engines can do.
+fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "a", "b", "ab", ".", r"\w", r"\d", "[ab]", "[^a]", r"\s", "é", r"\b", "^", "$", "(?i:a)",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(4, 24, 4, |inner| {
+        let repeated =
+            (inner.clone(), prop::sample::select(vec!["*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}"]));
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|parts| format!("(?:{})", parts.join("|"))),
+            inner.prop_map(|part| format!("({part})")),
+            repeated.prop_map(|(part, sign)| format!("(?:{part}){sign}")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// The machine agrees with `regex-automata` about what matches first, and needed texts are in it.
+    #[test]
+    fn both_engines_agree(regex in expression(), text in "[abé1 \n]{0,12}") {
+        let Ok(tree) = python::parse(&regex, Flags { multi_line: true, ..Flags::default() }) else { return Ok(()) };
+        let pattern = Pattern::of(tree, Haystack::Lines).unwrap();
+        prop_assert!(pattern.plain);
+        let mut found = Found::default();
+        let matched = found.machine.search(&pattern.program, &text, 0, MAX_STEPS).unwrap();
+        let linear = linear(&pattern.tree).unwrap();
+        let theirs = linear.find(&text).map(|span| (span.start(), span.end()));
+        prop_assert_eq!(matched.then(|| found.span(0)).flatten(), theirs);
+        if let (true, Some(needed)) = (matched, pattern.needed()) {
+            let text = if needed.fold { text.to_lowercase() } else { text.clone() };
+            let holds = |needed_text: &String| text.contains(needed_text.as_str());
+            prop_assert!(needed.texts.iter().any(holds), "{:?}", needed);
+        }
+    }
+
+    /// What comes in is an expression or an error.
+    #[test]
+    fn anything_is_read(regex in r"[()\[\]{}?*+|\\a-dPxb<>=!:^$.,0-9 -]{0,20}", text in "[a-d0 ]{0,10}") {
+        if let Ok(pattern) = Pattern::new(&regex, Flags::default(), Haystack::Line) {
+            let _ = pattern.search(&text, &mut Found::default());
+        }
+    }
+}
