@@ -153,7 +153,7 @@ fn witnesses(text: &mut String, status: &Value) {
         }
     }
     for manager in array(status.pointer("/witnesses/managers")) {
-        let why = manager.get("why").and_then(Value::as_str);
+        let why = ["version", "trouble"].iter().find_map(|key| manager.get(key)?.as_str());
         let why = why.map_or_else(String::new, |why| format!(" ({why})"));
         let _ = writeln!(
             text,
@@ -163,14 +163,23 @@ fn witnesses(text: &mut String, status: &Value) {
             number_of(manager, "events")
         );
     }
-    if let Some(hep) = status.pointer("/witnesses/hep").filter(|hep| hep.is_object()) {
-        let listening: Vec<&str> = texts(hep.get("listening")).collect();
-        let refused = ["foreign", "wrong_key", "broken"].map(|key| number_of(hep, key)).iter().sum::<u64>();
+    let Some(hep) = status.pointer("/witnesses/hep") else { return };
+    let listening: Vec<&str> = texts(hep.get("listening")).collect();
+    if !listening.is_empty() {
+        let refused: u64 = ["foreign", "wrong-key", "broken"].map(|key| number_of(hep, key)).iter().sum();
         let _ = writeln!(
             text,
             "copies      by HEP at {}: {} taken, {refused} refused",
             listening.join(", "),
             number_of(hep, "taken")
+        );
+    }
+    if let Some(exported) = hep.get("exported").filter(|exported| exported.is_object()) {
+        let _ = writeln!(
+            text,
+            "copies      to others by HEP: {} sent, {} lost",
+            number_of(exported, "sent"),
+            number_of(exported, "lost")
         );
     }
 }

@@ -14,8 +14,8 @@ use hep::{Content, Packet, Payload};
 use host::hep::{Config as HepConfig, Copied, Exporter, Receiver};
 use host::manager::{Config, Link, News, State, What};
 use policy::Policy;
-use policy::sensor::{Hep, Manager};
-use serde_json::{Value, json};
+use policy::sensor::Manager;
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use self::silence::Heard;
@@ -34,7 +34,7 @@ const TCP: u8 = 6;
 #[derive(Debug)]
 pub(crate) struct Witnesses {
     managers: Vec<(Manager, Link)>,
-    hep: Option<(Hep, Option<Receiver>)>,
+    receiver: Option<Receiver>,
     exporter: Option<Exporter>,
     news: mpsc::Sender<News>,
     copies: mpsc::Sender<Copied>,
@@ -56,7 +56,7 @@ pub(crate) struct Ears {
 #[derive(Debug)]
 pub(crate) struct Ready {
     managers: Vec<(Manager, Config)>,
-    hep: Option<(Hep, HepConfig, Option<Exporter>)>,
+    hep: Option<(HepConfig, Option<Exporter>)>,
 }
 
 /// Reads what is needed of every witness.
@@ -75,7 +75,7 @@ pub(crate) fn prepare(policy: &Policy) -> Result<Ready, Exit> {
     let hep = policy.hep().map(|hep| {
         let config = HepConfig::load(hep).map_err(failed)?;
         let exporter = Exporter::load(hep).map_err(failed)?;
-        Ok::<_, Exit>((hep.clone(), config, exporter))
+        Ok::<_, Exit>((config, exporter))
     });
     Ok(Ready { managers: managers.collect::<Result<_, Exit>>()?, hep: hep.transpose()? })
 }
@@ -87,7 +87,7 @@ impl Witnesses {
         let (copies, copies_ear) = mpsc::channel(MAX_COPIES);
         let witnesses = Self {
             managers: Vec::new(),
-            hep: None,
+            receiver: None,
             exporter: None,
             news,
             copies,
@@ -102,33 +102,31 @@ impl Witnesses {
     pub(crate) async fn follow(&mut self, ready: Ready) -> Vec<String> {
         let mut before = std::mem::take(&mut self.managers);
         for (manager, config) in ready.managers {
-            let same = before.iter().position(|(known, _)| *known == manager);
+            let same = before.iter().position(|(_, link)| link.follows(&config));
             let link = match same {
                 Some(place) => before.swap_remove(place).1,
                 None => host::manager::spawn(config, self.news.clone()),
             };
+            // Whoever reloads may have mended what kept it away.
+            link.hurry();
             self.managers.push((manager, link));
         }
         drop(before);
         let mut failed = Vec::new();
-        match ready.hep {
-            None => (self.hep, self.exporter) = (None, None),
-            Some((hep, config, exporter)) => {
-                self.exporter = exporter;
-                let is_same =
-                    self.hep.as_ref().is_some_and(|(known, receiver)| *known == hep && receiver.is_some());
-                if !is_same {
-                    // The old one gives its addresses back first.
-                    self.hep = None;
-                    tokio::task::yield_now().await;
-                    let receiver = match host::hep::spawn(&config, self.copies.clone()).await {
-                        Ok(receiver) => Some(receiver),
-                        Err(error) => {
-                            failed.push(format!("copies are not received: {}", host::error::chain(&error)));
-                            None
-                        }
-                    };
-                    self.hep = Some((hep, receiver));
+        let (config, exporter) = ready.hep.unzip();
+        self.exporter = exporter.flatten();
+        let is_same = |receiver: &Receiver| config.as_ref().is_some_and(|config| receiver.follows(config));
+        if !self.receiver.as_ref().is_some_and(is_same) {
+            // The old one gives its addresses back first.
+            if let Some(before) = self.receiver.take() {
+                before.close().await;
+            }
+            if let Some(config) = config.filter(|config| !config.listen.is_empty()) {
+                match host::hep::spawn(&config, self.copies.clone()).await {
+                    Ok(receiver) => self.receiver = Some(receiver),
+                    Err(error) => {
+                        failed.push(format!("copies are not received: {}", host::error::chain(&error)));
+                    }
                 }
             }
         }
@@ -175,8 +173,9 @@ impl Witnesses {
                     "name": manager.name,
                     "address": manager.address.to_string(),
                     "tls": manager.tls.is_some(),
-                    "state": state_name(&status.state),
-                    "why": why(&status.state),
+                    "state": status.state.as_str(),
+                    "version": version(&status.state),
+                    "trouble": status.state.trouble(),
                     "since": timestamp(status.since),
                     "events": status.events,
                     "last_event": status.last_event.map(timestamp),
@@ -185,47 +184,31 @@ impl Witnesses {
                 })
             })
             .collect();
-        let hep = self.hep.as_ref().map(|(_, receiver)| {
-            let status = receiver.as_ref().map(Receiver::status).unwrap_or_default();
-            let counts = status.counts;
-            let listening: Vec<String> =
-                receiver.iter().flat_map(|receiver| receiver.listening()).map(ToString::to_string).collect();
-            let exported = self.exporter.as_ref().map(|exporter| {
-                let exported = exporter.exported();
-                json!({ "sent": exported.sent, "lost": exported.lost })
-            });
-            json!({
-                "listening": listening,
-                "taken": counts.taken,
-                "lost": counts.lost,
-                "foreign": counts.foreign,
-                "wrong_key": counts.wrong_key,
-                "broken": counts.broken,
-                "other": counts.other,
-                "turned_away": counts.turned_away,
-                "strange": self.strange,
-                "last_trouble": status.last_trouble.map(|(from, what)| format!("{from}: {what}")),
-                "exported": exported,
-            })
+        let mut hep = Map::new();
+        if let Some(receiver) = &self.receiver {
+            let listening: Vec<String> = receiver.listening().iter().map(ToString::to_string).collect();
+            let status = receiver.status();
+            hep.insert("listening".to_owned(), json!(listening));
+            for (name, count) in status.counts.named() {
+                hep.insert(name.to_owned(), json!(count));
+            }
+            hep.insert("unknown-direction".to_owned(), json!(self.strange));
+            let trouble = status.last_trouble.map(|(from, what)| format!("{from}: {what}"));
+            hep.insert("last_trouble".to_owned(), json!(trouble));
+        }
+        let exported = self.exporter.as_ref().map(|exporter| {
+            let exported = exporter.exported();
+            json!({ "sent": exported.sent, "lost": exported.lost })
         });
+        hep.insert("exported".to_owned(), json!(exported));
         json!({ "managers": managers, "hep": hep })
     }
 }
 
-fn state_name(state: &State) -> &'static str {
-    match state {
-        State::Connected { .. } => "connected",
-        State::Connecting => "connecting",
-        State::Lost(_) => "lost",
-        State::Refused(_) => "refused",
-    }
-}
-
-fn why(state: &State) -> Option<&str> {
+fn version(state: &State) -> Option<&str> {
     match state {
         State::Connected { version } => Some(version),
-        State::Connecting => None,
-        State::Lost(why) | State::Refused(why) => Some(why),
+        State::Connecting | State::Lost(_) | State::Refused(_) => None,
     }
 }
 
