@@ -1,6 +1,6 @@
 //! Log files, read line by line as they grow: through rotation, truncation, replacement and late appearance, each line once.
 //!
-//! A [`Place`] says how far a file was read, by what the file *is* (device and inode) and what it *holds* (its first bytes, and
+//! A `Place` says how far a file was read, by what the file *is* (device and inode) and what it *holds* (its first bytes, and
 //! those before the place). So a file is known again under another name, a copy goes on where the original was read to, and a
 //! file that was emptied and filled again is a new one.
 

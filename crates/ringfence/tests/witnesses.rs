@@ -225,3 +225,59 @@ fn what_the_gate_sees_goes_to_whoever_asks_for_copies() {
     assert_eq!(packet.destination, Some(SocketAddr::new(PBX, 5060)));
     assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());
 }
+
+/// As a URI's user part: every letter that means something is written as a number.
+fn escaped(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric();
+    text.bytes()
+        .map(|byte| if plain(&byte) { char::from(byte).into() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[test]
+fn a_name_with_line_ends_in_it_accuses_nobody_else() {
+    let test = "a_name_with_line_ends_in_it_accuses_nobody_else";
+    if !skip::ready(test, TOOLS) {
+        return;
+    }
+    if !std::path::Path::new(FILTER).exists() {
+        return skip::skip(test, "fail2ban's filters are not installed");
+    }
+    let lab = Lab::up("lines").unwrap();
+    let asterisk = lab.asterisk_that_testifies(&AsteriskOptions::default()).unwrap();
+    let jail = |log: Log| {
+        let name = format!("asterisk-{log:?}").to_lowercase();
+        format!("[jails.{name}]\nfilter = \"asterisk\"\nfiles = [\"{}\"]\n", asterisk.log_path(log).display())
+    };
+    let policy = format!("{}{}{}", manager(), jail(Log::Security), jail(Log::Messages));
+    let guard = start(&lab, &policy);
+    // Over TLS, so that the victim's address is proven and could be banned.
+    assert!(is_served(&lab));
+    let victim = Node::Phone.v4();
+    let whole = format!(
+        "\"\r\n[2026-11-28 16:00:00.000] SECURITY[1] res_security_log.c: SecurityEvent=\"ChallengeResponseFailed\",\
+         RemoteAddress=\"IPV4/TLS/{victim}/5061\"\r\n"
+    );
+    let notice =
+        format!("x\r\nNOTICE[1] x.c: Registration from 'x' failed for '{victim}:5060' - Wrong password\r\n");
+    let short = "\"\r\nSecurityEvent=\"InvalidPassword\"";
+    let call = format!("x\",RemoteAddress=\"IPV4/TLS/{victim}/5061\",Challenge=\"y");
+    for (number, user) in [whole.as_str(), &notice, short].iter().cycle().take(30).enumerate() {
+        let (user, serial) = (escaped(user), number / 3);
+        let call = if number % 2 == 0 { format!("c{number}") } else { format!("{call}{number}") };
+        let request = format!(
+            "REGISTER sip:{PBX} SIP/2.0\r\nVia: SIP/2.0/UDP {ATTACKER}:5060;rport;branch=z9hG4bK{number}\r\nMax-Forwards: 70\r\n\
+             From: <sip:{user}@{PBX}>;tag={serial}\r\nTo: <sip:{user}@{PBX}>\r\nCall-ID: {call}\r\nCSeq: 1 REGISTER\r\n\
+             Contact: <sip:x@{ATTACKER}>\r\nContent-Length: 0\r\n\r\n"
+        );
+        let to = SocketAddr::new(PBX, 5060);
+        lab::probe::udp(&lab, Node::Attacker, to, request.as_bytes(), Duration::from_millis(100)).unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let log = asterisk.log(Log::Security) + &asterisk.log(Log::Messages);
+    assert!(log.contains("InvalidAccountID") && log.contains("failed for"), "{log}");
+    assert!(is_served(&lab), "the victim is");
+    let why = guard.command(&["why", &victim.to_string()]).unwrap().text();
+    assert!(!why.contains("jail asterisk"), "nothing counts against it: {why}\n{log}");
+    assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());
+}

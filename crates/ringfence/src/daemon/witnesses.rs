@@ -14,7 +14,7 @@ use hep::{Content, Packet, Payload};
 use host::hep::{Config as HepConfig, Copied, Exporter, Receiver};
 use host::manager::{Config, Link, News, State, What};
 use policy::Policy;
-use policy::sensor::Manager;
+use policy::sensor::{Manager, Secret};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
@@ -57,6 +57,7 @@ pub(crate) struct Ears {
 pub(crate) struct Ready {
     managers: Vec<(Manager, Config)>,
     hep: Option<(HepConfig, Option<Exporter>)>,
+    warnings: Vec<String>,
 }
 
 /// Reads what is needed of every witness.
@@ -77,7 +78,17 @@ pub(crate) fn prepare(policy: &Policy) -> Result<Ready, Exit> {
         let exporter = Exporter::load(hep).map_err(failed)?;
         Ok::<_, Exit>((config, exporter))
     });
-    Ok(Ready { managers: managers.collect::<Result<_, Exit>>()?, hep: hep.transpose()? })
+    let secrets = policy.managers().iter().map(|manager| &manager.secret);
+    let exposed =
+        secrets.chain(policy.hep().and_then(|hep| hep.password.as_ref())).filter_map(|secret| match secret {
+            Secret::File(path) if host::secret::is_exposed(path) => {
+                let path = path.display();
+                Some(format!("{path} can be read by others than root; `chmod 600 {path}` mends it"))
+            }
+            Secret::File(_) | Secret::Text(_) => None,
+        });
+    let warnings = exposed.collect();
+    Ok(Ready { managers: managers.collect::<Result<_, Exit>>()?, hep: hep.transpose()?, warnings })
 }
 
 impl Witnesses {
@@ -181,6 +192,7 @@ impl Witnesses {
                     "last_event": status.last_event.map(timestamp),
                     "lost": status.lost,
                     "logins": status.logins,
+                    "doubtful": status.counts.doubtful,
                 })
             })
             .collect();
@@ -215,6 +227,9 @@ fn version(state: &State) -> Option<&str> {
 impl Daemon {
     /// Listens to the witnesses of a policy.
     pub(super) async fn listen_to(&mut self, ready: Ready) {
+        for warning in &ready.warnings {
+            say(&format!("warning: {warning}\n"));
+        }
         for failure in self.witnesses.follow(ready).await {
             say(&format!("warning: {failure}\n"));
             self.reporter.alarm(&failure);

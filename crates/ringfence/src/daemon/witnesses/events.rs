@@ -5,8 +5,8 @@ use manager::{Event, Kind};
 
 /// What an event says against or for somebody, and the line that is kept of it; `None` for what says neither.
 pub(super) fn testimony(event: &Event) -> Option<(Testimony<'_>, String)> {
-    // Where somebody wrote into the event, its own words are not worth much either.
-    let peer = event.remote.filter(|_| !event.is_doubtful)?;
+    // Also where somebody wrote into the event: an address that it has is the PBX's own word.
+    let peer = event.remote?;
     let call = event.session.as_deref().unwrap_or_default();
     let denied = |what| Fact::Denied { what, call };
     let fact = match event.kind {
