@@ -1,4 +1,5 @@
 //! Filters at work on lines.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod memory;
 
