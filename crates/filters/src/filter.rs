@@ -75,14 +75,10 @@ impl Filter {
         let (name, given) = options::parse(name)?;
         let paths = find(&name, folders, files)?;
         let config = Config::read(files, &paths)?;
-        let (options, place) =
-            (combined(&config, kind, given)?, |option: &str| config.place(DEFINITION, option).cloned());
+        let options = combined(&config, kind, given)?;
         let at = |option: &'static str| {
-            let place = place(option);
-            move |error: Error| match place {
-                Some(place) => error.at(&place),
-                None => error,
-            }
+            let place = config.place(DEFINITION, option).cloned();
+            move |error: Error| if let Some(place) = &place { error.at(place) } else { error }
         };
         let option = |name: &str| options.get(name).map(String::as_str).filter(|text| !text.is_empty());
         let use_dns = use_dns(option("usedns"));
@@ -94,11 +90,17 @@ impl Filter {
         };
         let haystack = if max_lines > 1 { Haystack::Lines } else { Haystack::Line };
         let names = use_dns != UseDns::No;
+        // Told as it is written, with `<HOST>`.
+        let as_written = |text: &String, pattern: Result<Pattern, Error>| {
+            pattern.map_err(|error| Error { regex: Some(text.clone()), ..error })
+        };
         let compile = |text: &String, multi_line| {
             let flags = Flags { multi_line, ..Flags::default() };
-            Pattern::new(&host::expand(text, names), flags, haystack)
+            as_written(text, Pattern::new(&host::expand(text, names), flags, haystack))
         };
-        let prefix = texts.prefix.as_ref().map(|text| Pattern::prefix(&host::expand(text, names), haystack));
+        let prefix = texts.prefix.as_ref();
+        let prefix =
+            prefix.map(|text| as_written(text, Pattern::prefix(&host::expand(text, names), haystack)));
         let prefix = prefix.transpose().map_err(at("prefregex"))?;
         let failures =
             texts.failures.iter().map(|text| compile(text, max_lines > 1)).collect::<Result<Vec<_>, _>>();

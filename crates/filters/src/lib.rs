@@ -20,6 +20,7 @@ mod date;
 mod error;
 /// A filter, read.
 mod filter;
+pub mod fuzzing;
 /// Addresses and names, and the expressions that find them.
 mod host;
 /// Files as Python's `ConfigParser` reads them.

@@ -4,6 +4,8 @@
 //! what is expected above it: `# failJSON: {"time": …, "match": true, "host": …}`; `# filterOptions:` says with which options the
 //! filter is loaded. All of it runs at 2005-08-14 12:00 in Zurich, as fail2ban's own tests do.
 
+#![expect(clippy::print_stdout, reason = "what is skipped is said")]
+
 #[path = "fail2ban/annotated.rs"]
 mod annotated;
 

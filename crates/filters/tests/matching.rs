@@ -1,4 +1,5 @@
 //! Filters at work on lines.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod memory;
 
@@ -193,4 +194,12 @@ fn an_entry_of_the_journal_has_its_own_time() {
     let outcome = matcher.entry("host prog[1]: bad 192.0.2.1\nhost prog[1]: bad 192.0.2.2", then, NOW);
     assert_eq!(outcome.failures, [], "what a message holds is on one line");
     assert_eq!(matcher.entry("host prog[1]: bad 192.0.2.1", then, NOW).failures[0].time, then);
+}
+
+#[test]
+fn the_corpus_is_read() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/filters_line");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert!(files.len() >= 4, "a corpus");
+    files.iter().for_each(|path| filters::fuzzing::line(&std::fs::read(path).unwrap()));
 }

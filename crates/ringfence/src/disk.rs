@@ -22,8 +22,7 @@ impl Files for Disk {
         let mut bytes = Vec::new();
         // One byte more than is allowed, so that too much is seen.
         File::open(path)?.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
-        String::from_utf8(bytes)
-            .map_err(|_not_text| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     fn list(&self, folder: &Path, extension: &str) -> Vec<PathBuf> {
@@ -42,7 +41,12 @@ pub(crate) fn told(error: &filters::Error) -> Exit {
         return Exit::No(format!("{error}{help}"));
     };
     let text = Disk.read(&place.file).unwrap_or_default();
-    let before: usize = text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum();
+    // Of an option of several lines the one that is meant, if it stands there as it is.
+    let first = place.line.saturating_sub(1);
+    let regex = error.regex.as_deref().unwrap_or_default();
+    let is_meant = |line: &str| !regex.is_empty() && line.trim_end().ends_with(regex);
+    let further = text.lines().skip(first).position(is_meant).unwrap_or(0);
+    let before: usize = text.split_inclusive('\n').take(first + further).map(str::len).sum();
     let line = text.get(before..).and_then(|rest| rest.lines().next()).unwrap_or_default();
     let source = Source::new(place.file.display().to_string(), text.as_str());
     let mut mistake = Diagnostic::new(&source, before..before + line.len(), error.problem.clone());

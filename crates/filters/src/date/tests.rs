@@ -19,7 +19,7 @@ fn date(pattern: Option<&str>, line: &str) -> Option<(String, String)> {
     let shown = time.map_or("no time".to_owned(), |time| {
         jiff::Timestamp::from_duration(time.try_into().unwrap()).unwrap().to_string()
     });
-    Some((line[seen.start..seen.end].to_owned(), shown))
+    Some((line.get(seen.start..seen.end)?.to_owned(), shown))
 }
 
 #[test]

@@ -321,7 +321,7 @@ fn single_literal(node: &Node) -> Option<Set> {
     Some(Set::of(Class { negated: false, items: vec![Item::Letter(letter)], fold: false }))
 }
 
-fn may_be_empty(node: &Node) -> bool {
+pub(super) fn may_be_empty(node: &Node) -> bool {
     match node {
         Node::Empty | Node::Look(_) | Node::Around { .. } | Node::Back { .. } => true,
         Node::Literal { .. } | Node::Any { .. } | Node::Class(_) => false,
