@@ -113,7 +113,7 @@ pub(crate) struct Daemon {
     complained: Vec<String>,
     /// Whoever stops us takes the gate off, too.
     clean: bool,
-    _locks: [Lock; 2],
+    _locks: [Lock; 3],
 }
 
 impl Daemon {

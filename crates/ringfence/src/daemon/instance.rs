@@ -50,6 +50,20 @@ pub(crate) fn open_to(path: &Path, group: u32) -> Result<(), Exit> {
     fs::set_permissions(path, Permissions::from_mode(0o710)).map_err(Exit::io("protect", path))
 }
 
+/// Takes a folder for as long as the lock lives.
+fn lock(folder: &Path, what: &str, option: &str) -> Result<Lock, Exit> {
+    let file = File::open(folder).map_err(Exit::io("open", folder))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Lock(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Exit::No(format!(
+            "another daemon uses the {what} {}; name another `{option}`, or end that daemon with `ringfence stop` and its \
+             `--run-dir`",
+            folder.display()
+        ))),
+        Err(error) => Err(Exit::io("lock", folder)(error.into())),
+    }
+}
+
 impl Instance {
     /// Takes the run directory.
     pub(crate) fn lock(run_dir: &Path) -> Result<Lock, Exit> {
@@ -84,16 +98,12 @@ impl Instance {
 
     /// Takes the state directory: two daemons would each lift in the kernel what the other one bans.
     pub(crate) fn lock_state(state_dir: &Path) -> Result<Lock, Exit> {
-        let file = File::open(state_dir).map_err(Exit::io("open", state_dir))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(Exit::No(format!(
-                "another daemon uses the state directory {}; name another `--state-dir`, or end that daemon with \
-                 `ringfence stop` and its `--run-dir`",
-                state_dir.display()
-            ))),
-            Err(error) => Err(Exit::io("lock", state_dir)(error.into())),
-        }
+        lock(state_dir, "state directory", "--state-dir")
+    }
+
+    /// Takes the folder of the pins, once it is there: two daemons would each switch the other one's gate.
+    pub(crate) fn lock_pins(pin_dir: &Path) -> Result<Lock, Exit> {
+        lock(pin_dir, "pins in", "--pin-dir")
     }
 
     /// Writes down what a later `stop --clean` needs; all of it or nothing.

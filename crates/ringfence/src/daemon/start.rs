@@ -13,7 +13,7 @@ use super::book::{Book, Restored};
 use super::control::SOCKET;
 use super::feeds::Feeds;
 use super::force::InForce;
-use super::instance::Instance;
+use super::instance::{Instance, Lock};
 use super::live::Live;
 use super::logs::Logs;
 use super::recent::Recent;
@@ -54,7 +54,7 @@ impl Daemon {
         let state = Instance::lock_state(&args.state_dir)?;
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
         match Self::enforce(&args, &policy, plan, selection) {
-            Ok(Enforced { force, live, reporter, book, restored, listener }) => {
+            Ok(Enforced { force, live, reporter, book, restored, listener, pins }) => {
                 say(&draw(policy.warnings()));
                 say(&waiting);
                 say(&restored.message());
@@ -88,7 +88,7 @@ impl Daemon {
                     told: Vec::new(),
                     complained: Vec::new(),
                     clean: false,
-                    _locks: [lock, state],
+                    _locks: [lock, state, pins],
                 })
             }
             Err(reason) => {
@@ -119,6 +119,7 @@ impl Daemon {
         let before =
             Instance::read(run_dir).is_some_and(|known| known.mounted && known.pin_dir == args.pin_dir);
         let mounted = host::bpffs::prepare(&args.pin_dir)?;
+        let pins = Instance::lock_pins(&args.pin_dir)?;
         let namespace = host::machine::namespace();
         Instance { pin_dir: args.pin_dir.clone(), mounted: mounted || before, namespace }.write(run_dir)?;
         // Nobody is to confirm what an earlier run left.
@@ -135,7 +136,7 @@ impl Daemon {
                 drop(host::nft::remove());
             }
         })?;
-        Ok(Enforced { force, live, reporter, book, restored, listener })
+        Ok(Enforced { force, live, reporter, book, restored, listener, pins })
     }
 }
 
@@ -147,6 +148,7 @@ struct Enforced {
     book: Book,
     restored: Restored,
     listener: UnixListener,
+    pins: Lock,
 }
 
 /// Puts back into the kernel what the ledger knows.

@@ -73,9 +73,14 @@ impl Scene {
 
     /// `ringfence run` to its end, with `run_dir` in place of the usual one.
     pub(crate) fn run(&self, run_dir: &str, pins: &str, more: &[&str]) -> Output {
+        self.run_with("state", run_dir, pins, more)
+    }
+
+    /// The same with another state directory.
+    pub(crate) fn run_with(&self, state: &str, run_dir: &str, pins: &str, more: &[&str]) -> Output {
         let mut command = self.lab.command(Node::Pbx, &binary().display().to_string());
         command.arg("run").arg("--policy").arg(&self.policy).args(["--interface", Node::INTERFACE]);
-        command.arg("--state-dir").arg(self.directory("state"));
+        command.arg("--state-dir").arg(self.directory(state));
         command.arg("--run-dir").arg(self.directory(run_dir));
         command.arg("--pin-dir").arg(self.lab.bpffs().join(pins)).args(more);
         lab::run(command, Duration::from_secs(20)).unwrap()

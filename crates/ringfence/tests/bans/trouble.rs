@@ -143,6 +143,9 @@ fn two_daemons_do_not_share_what_belongs_to_one() {
     let other = scene.run("run-2", "other", &[]);
     assert_eq!(other.status.code(), Some(1), "{}", other.text());
     assert!(other.stderr.contains("another daemon uses the state directory"), "{}", other.stderr);
+    let other = scene.run_with("state-3", "run-3", "ringfence", &[]);
+    assert_eq!(other.status.code(), Some(1), "{}", other.text());
+    assert!(other.stderr.contains("another daemon uses the pins in"), "{}", other.stderr);
     let status = verify(&guard);
     assert_eq!((&status["enforced"], &status["repairs"]), (&true.into(), &0.into()), "{status}");
     assert!(!scene.serves(Node::Attacker, SIP));
