@@ -24,6 +24,9 @@ pub const MAX_PAST_PER_SOURCE: u32 = 32;
 /// Entries of the list of the trusted. More are refused: forgetting one would ban a friend.
 pub const MAX_TRUST: u32 = 10_000;
 
+/// Graces that are kept.
+pub const MAX_GRACES: u32 = 10_000;
+
 /// Logs whose positions are kept.
 pub const MAX_POSITIONS: u32 = 10_000;
 
@@ -92,6 +95,13 @@ impl<'a> Batch<'a> {
             Change::Dropped { source, packets, at } => self.dropped(*source, *packets, *at),
             Change::Evidence(evidence) => self.evidence(evidence),
             Change::Expire { now } => self.expire(*now),
+            Change::Grace { source, until } => self.grace(*source, *until),
+            Change::EndGrace { source } => self
+                .run(
+                    "DELETE FROM grace WHERE family = ?1 AND address = ?2 AND prefix = ?3",
+                    &[&source.family(), &source.number(), &source.prefix()],
+                )
+                .map(drop),
             Change::Position(position) => self.position(position),
             Change::Trust(trust) => self.trust(trust),
             Change::Unban(unban) => self.unban(unban),
@@ -214,6 +224,7 @@ impl<'a> Batch<'a> {
             .query_map(params![now.0, EXPIRE_BATCH], row::ban)?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         self.expired += over.len();
+        self.run("DELETE FROM grace WHERE until <= ?1", &[&now.0])?;
         over.iter().try_for_each(|ban| self.end(ban, Why::Expire))
     }
 
@@ -261,6 +272,19 @@ impl<'a> Batch<'a> {
         self.run(
             "INSERT OR REPLACE INTO trust (what, note, since) VALUES (?1, ?2, ?3)",
             &[&trust_key(&trust.what), &clip(&trust.note), &trust.since.0],
+        )
+        .map(drop)
+    }
+
+    fn grace(&self, source: Net, until: Time) -> rusqlite::Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO grace (family, address, prefix, until) VALUES (?1, ?2, ?3, ?4)",
+            &[&source.family(), &source.number(), &source.prefix(), &until.0],
+        )?;
+        self.run(
+            "DELETE FROM grace WHERE (family, address, prefix) IN (SELECT family, address, prefix FROM grace \
+             ORDER BY until DESC LIMIT -1 OFFSET ?1)",
+            &[&MAX_GRACES],
         )
         .map(drop)
     }

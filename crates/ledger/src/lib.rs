@@ -18,7 +18,7 @@ mod schema;
 mod writer;
 
 pub use crate::apply::{
-    Bounds, EXPIRE_BATCH, MAX_EVIDENCE, MAX_EVIDENCE_PER_SOURCE, MAX_PAST, MAX_PAST_PER_SOURCE,
+    Bounds, EXPIRE_BATCH, MAX_EVIDENCE, MAX_EVIDENCE_PER_SOURCE, MAX_GRACES, MAX_PAST, MAX_PAST_PER_SOURCE,
     MAX_POSITIONS, MAX_TRUST,
 };
 pub use crate::error::Error;

@@ -218,6 +218,19 @@ impl Reader {
         })
     }
 
+    /// Whom nobody but the operator is to ban, and until when.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] or [`Error::Io`].
+    pub fn graces(&self, now: Time) -> Result<Vec<(Net, Time)>, Error> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT family, address, prefix, until FROM grace WHERE until > ?1 ORDER BY family, address, prefix",
+            )?;
+            statement.query_map([now.0], |row| Ok((row::net(row)?, Time(row.get(3)?))))?.collect()
+        })
+    }
+
     /// How far logs were read, by name.
     ///
     /// # Errors

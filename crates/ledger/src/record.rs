@@ -224,6 +224,16 @@ pub enum Change {
         at: Time,
     },
     Evidence(Evidence),
+    /// Nobody but the operator is to ban this before then; new, or in place of what was said before. Those that end first go
+    /// beyond [`crate::MAX_GRACES`].
+    Grace {
+        source: Net,
+        until: Time,
+    },
+    /// That is over.
+    EndGrace {
+        source: Net,
+    },
     /// Moves at most [`crate::EXPIRE_BATCH`] bans that are over into history.
     Expire {
         now: Time,

@@ -274,7 +274,9 @@ fn cut(change: &mut Change) {
         Change::Unban(Unban { who, note, .. }) => [Some(who), Some(note), None],
         Change::Position(Position { log, place, .. }) => [Some(log), Some(place), None],
         Change::Untrust { what } => [Some(what), None, None],
-        Change::Dropped { .. } | Change::Expire { .. } => [None, None, None],
+        Change::Dropped { .. } | Change::EndGrace { .. } | Change::Expire { .. } | Change::Grace { .. } => {
+            [None, None, None]
+        }
     };
     for text in texts.into_iter().flatten() {
         let end = clip(text).len();

@@ -3,3 +3,11 @@ CREATE TABLE position (
   place TEXT NOT NULL,
   at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE grace (
+  family INTEGER NOT NULL,
+  address INTEGER NOT NULL,
+  prefix INTEGER NOT NULL,
+  until INTEGER NOT NULL,
+  PRIMARY KEY (family, address, prefix)
+) STRICT, WITHOUT ROWID;

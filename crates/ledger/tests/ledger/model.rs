@@ -74,7 +74,7 @@ impl Model {
                 over.sort_by_key(|ban| ban.until);
                 over.iter().for_each(|ban| self.end(ban, ban.until.unwrap(), Ended::Expire));
             }
-            Change::Position(_) => {}
+            Change::Position(_) | Change::Grace { .. } | Change::EndGrace { .. } => {}
             Change::Trust(trust) => drop(self.trust.insert(trust.what.clone(), trust.clone())),
             Change::Unban(Unban { which, who, note, at }) => {
                 let lifted: Vec<Ban> =

@@ -285,3 +285,22 @@ fn how_often_somebody_was_banned_is_known_when_the_ban_is_over() {
     assert_eq!(levels(0, 100).len(), 3);
     assert_eq!(levels(0, 1), [latest[0]]);
 }
+
+#[test]
+fn a_grace_lasts_until_its_end_or_the_operators_word() {
+    let (_directory, path, mut ledger) = fresh();
+    let grace = |source: &str, second| Change::Grace { source: net(source), until: seconds(second) };
+    ledger
+        .apply(&[grace("203.0.113.9", 10), grace("203.0.113.9", 20), grace("198.51.100.0/24", 30)])
+        .unwrap();
+    drop(ledger);
+    let mut ledger = Ledger::open(&path).unwrap();
+    let graces = |ledger: &Ledger, second| ledger.read().graces(seconds(second)).unwrap();
+    let both = [(net("198.51.100.0/24"), seconds(30)), (net("203.0.113.9"), seconds(20))];
+    assert_eq!(graces(&ledger, 15), both);
+    assert_eq!(graces(&ledger, 20), both[..1]);
+    ledger.apply(&[Change::EndGrace { source: net("198.51.100.0/24") }]).unwrap();
+    assert_eq!(graces(&ledger, 0), both[1..]);
+    ledger.apply(&[Change::Expire { now: seconds(20) }]).unwrap();
+    assert_eq!(graces(&ledger, 0), []);
+}

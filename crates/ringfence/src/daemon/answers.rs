@@ -166,7 +166,8 @@ impl Daemon {
                     }
                 };
                 if is_operator {
-                    self.book.shelter.end_grace(net);
+                    let ended = self.book.shelter.end_grace(net);
+                    changes.extend(ended.into_iter().map(|source| Change::EndGrace { source }));
                 }
                 if let Some(why) = self.book.shelter.covers(net) {
                     refused.push(json!({ "target": target, "why": format!("{net} is not banned: {why}") }));
@@ -195,7 +196,7 @@ impl Daemon {
                 }));
             }
         }
-        let banned = changes.len();
+        let banned = changes.iter().filter(|change| matches!(change, Change::Ban(_))).count();
         if let Some(Change::Ban(ban)) = changes.last() {
             self.recent.note(format!("ban {} by {}: {}", ban.source, ban.by, ban.detail));
         }
@@ -349,7 +350,7 @@ impl Daemon {
                 self.live.forget(net.address());
             }
             if let Some(grace) = note.grace {
-                self.book.shelter.grace(*net, grace);
+                self.book.grace(*net, grace);
             }
         }
         if !rest.is_empty() {
@@ -368,7 +369,7 @@ impl Daemon {
             only_kernel = book::is_one_source(target) && book::lift(&mut sources, target)?;
             self.live.forget(target.address());
             if let Some(grace) = note.grace {
-                self.book.shelter.grace(target, grace);
+                self.book.grace(target, grace);
             }
         }
         if let Some(target) = note.target

@@ -209,6 +209,14 @@ impl Book {
         self.barrier()();
     }
 
+    /// Nobody but the operator bans `net` for that long, also after a restart.
+    pub(crate) fn grace(&mut self, net: Net, period: Duration) {
+        self.shelter.grace(net, period);
+        if let Some(until) = clock::now().checked_add(period) {
+            self.write(vec![Change::Grace { source: net, until: Time::from(until) }]);
+        }
+    }
+
     /// Whom a command may not hit, and why.
     pub(crate) fn shelters(&mut self, command: &Command) -> Option<super::shelter::Why> {
         match command {

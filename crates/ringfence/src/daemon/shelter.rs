@@ -115,9 +115,11 @@ impl Shelter {
         }
     }
 
-    /// An operator's own word ends a grace.
-    pub(crate) fn end_grace(&mut self, net: Net) {
+    /// An operator's own word ends a grace; which ones did.
+    pub(crate) fn end_grace(&mut self, net: Net) -> Vec<Net> {
+        let ended = self.graces.keys().filter(|graced| overlaps(**graced, net)).copied().collect();
         self.graces.retain(|graced, _| !overlaps(*graced, net));
+        ended
     }
 
     /// Asks the kernel, if what it said is old.

@@ -163,6 +163,11 @@ fn restore(force: &mut InForce, live: &mut Live, book: &mut Book) -> Result<Rest
         }
         book.shelter.trust(&trust.what, nets);
     }
+    let now = Time::from(clock::now());
+    for (source, until) in book.read(|reader| reader.graces(now))? {
+        let left = until.0.saturating_sub(now.0);
+        book.shelter.grace(source, Duration::from_micros(u64::try_from(left).unwrap_or(0)));
+    }
     let month = clock::now().checked_sub(MEMORY).map_or(Time(0), Time::from);
     for (source, level) in book.read(|reader| reader.levels(month, MAX_LEVELS))? {
         live.remember(source.address(), level, Duration::ZERO, ledger::Scope::SipPorts);

@@ -143,7 +143,7 @@ fn a_guessers_ban_says_why_and_a_grace_keeps_him_unbanned() {
     // The tool gives itself away by more than what it does.
     let text = format!("{}[detect.tool-fingerprint]\naction = \"off\"\n", crate::scene::POLICY);
     std::fs::write(&policy, text).unwrap();
-    let guard = Guard::start(&lab, &binary(), &policy).unwrap();
+    let mut guard = Guard::start(&lab, &binary(), &policy).unwrap();
     attack::svcrack(&lab, Node::Attacker, PBX, WEAK.user, "110-300").unwrap();
     asterisk.settle().unwrap();
     until("a ban", Duration::from_secs(5), || !json(&guard, &["bans"]).is_empty());
@@ -161,6 +161,12 @@ fn a_guessers_ban_says_why_and_a_grace_keeps_him_unbanned() {
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(says(&guard, &["bans"], 0), "no bans\n");
     assert!(says(&guard, &["why", &attacker], 0).contains("unbanned with a grace"));
+    // Over a restart, too.
+    guard.process().kill();
+    let guard = Guard::start(&lab, &binary(), &policy).unwrap();
+    assert!(says(&guard, &["why", &attacker], 0).contains("unbanned with a grace"));
     // The operator's own word goes before.
     says(&guard, &["ban", &attacker], 0);
+    says(&guard, &["unban", &attacker], 0);
+    assert!(!says(&guard, &["why", &attacker], 0).contains("unbanned with a grace"));
 }
