@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Judge the packets of captures as the policy would
     Replay(ReplayArgs),
-    /// Turn a rule file of iptables-save into a TOML policy, on stdout
+    /// Turn a rule file of iptables-save, or fail2ban's jails, into a TOML policy, on stdout
     Convert(ConvertArgs),
     /// Guard this host until stopped
     Run(RunArgs),
@@ -274,7 +274,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ConvertArgs {
-    /// A file that iptables-save or ip6tables-save wrote
+    /// A file that iptables-save or ip6tables-save wrote, or fail2ban's jail.local or jail.conf
     pub(crate) file: PathBuf,
 }
 

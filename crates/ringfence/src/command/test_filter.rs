@@ -18,7 +18,7 @@ use crate::zone;
 use summary::Summary;
 
 /// Where filters are looked up, if nothing else is said.
-const FOLDERS: [&str; 2] = ["/etc/fail2ban/filter.d", "/etc/ringfence/filter.d"];
+pub(super) const FOLDERS: [&str; 2] = ["/etc/fail2ban/filter.d", "/etc/ringfence/filter.d"];
 
 /// Runs the filter over the log.
 pub(crate) fn run(args: &TestFilterArgs) -> Result<ExitCode, Exit> {
