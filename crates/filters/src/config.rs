@@ -40,6 +40,11 @@ impl Config {
         self.sections.get(name)
     }
 
+    /// The sections, without those that hold what was replaced.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = &str> {
+        self.sections.keys().map(String::as_str).filter(|name| !name.starts_with(KNOWN))
+    }
+
     /// Where an option is set.
     pub(crate) fn place(&self, section: &str, option: &str) -> Option<&Place> {
         let own = self.sections.get(section).and_then(|section| section.get(option));

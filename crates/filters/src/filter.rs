@@ -146,24 +146,27 @@ impl Filter {
 
 /// The files of a filter in the first folder that has it.
 fn find(name: &str, folders: &[&Path], files: &dyn Files) -> Result<Vec<PathBuf>, Error> {
-    let there =
-        |path: &Path| !matches!(files.read(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
     if name.contains('/') || name.ends_with(".conf") || name.ends_with(".local") {
         let path = Path::new(name);
-        if there(path) {
+        if is_there(path, files) {
             return Ok(vec![path.to_owned()]);
         }
-        return if path.extension().is_none() { in_folder(path, files, there) } else { None }
+        return if path.extension().is_none() { in_folder(path, files) } else { None }
             .ok_or_else(|| Error::new(format!("there is no filter `{name}`")));
     }
-    folders.iter().find_map(|folder| in_folder(&folder.join(name), files, there)).ok_or_else(|| {
+    folders.iter().find_map(|folder| in_folder(&folder.join(name), files)).ok_or_else(|| {
         let folders: Vec<String> = folders.iter().map(|folder| format!("`{}`", folder.display())).collect();
         Error::new(format!("there is no filter `{name}` in {}", folders.join(" or ")))
             .help("a filter is named as its file, without `.conf`")
     })
 }
 
-fn in_folder(base: &Path, files: &dyn Files, there: impl Fn(&Path) -> bool) -> Option<Vec<PathBuf>> {
+fn is_there(path: &Path, files: &dyn Files) -> bool {
+    !matches!(files.read(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+/// `NAME.conf`, `NAME.d/*.conf`, `NAME.local` and `NAME.d/*.local`, as far as they are there.
+pub(crate) fn in_folder(base: &Path, files: &dyn Files) -> Option<Vec<PathBuf>> {
     let with = |extension: &str| {
         let mut path = base.as_os_str().to_owned();
         path.push(extension);
@@ -173,7 +176,7 @@ fn in_folder(base: &Path, files: &dyn Files, there: impl Fn(&Path) -> bool) -> O
     paths.extend(files.list(&with(".d"), "conf"));
     paths.push(with(".local"));
     paths.extend(files.list(&with(".d"), "local"));
-    paths.retain(|path| there(path));
+    paths.retain(|path| is_there(path, files));
     (!paths.is_empty()).then_some(paths)
 }
 

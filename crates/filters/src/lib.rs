@@ -25,6 +25,7 @@ pub mod fuzzing;
 mod host;
 /// Files as Python's `ConfigParser` reads them.
 mod ini;
+pub mod jail;
 /// A filter at work on a log.
 mod matcher;
 /// `sshd[mode=aggressive]`

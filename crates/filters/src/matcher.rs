@@ -245,6 +245,7 @@ impl Matcher {
         keep: bool,
     ) -> Option<Hit> {
         let mut base = Fields::default();
+        let mut host_before = None;
         let mut start = 0;
         let mut searched = Cow::Borrowed(text);
         if let Some(prefix) = &self.filter.prefix {
@@ -252,6 +253,7 @@ impl Matcher {
                 return None;
             }
             base = self.prefix_groups.fields(text, &self.found);
+            host_before = self.prefix_groups.host(&self.found);
             if let Some((from, to)) = prefix.content(text, &self.found).filter(|(from, to)| from < to) {
                 start = from;
                 let is_rest = to + 1 == text.len();
@@ -274,7 +276,7 @@ impl Matcher {
             let groups = self.groups.get(regex)?;
             let mut fields = base;
             fields.update(groups.fields(&searched, &self.found));
-            let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to));
+            let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
             let matched = self.lines.matched(&searched, &self.found, groups, !self.filter.ignored.is_empty());
             return Some(Hit { regex, fields, host, matched });
         }

@@ -147,6 +147,10 @@ fn a_second_host_in_the_line_is_told() {
         (forged.host.to_string(), forged.other.unwrap().to_string()),
         ("203.0.113.9".into(), "198.51.100.1".into())
     );
+    let in_prefix = "prefregex = client <HOST>: <F-CONTENT>.+</F-CONTENT>$\nfailregex = ^bad";
+    assert_eq!(one(in_prefix, "client 203.0.113.9: bad x").other, None);
+    let forged = one(in_prefix, "client 203.0.113.9: bad client 198.51.100.1: bad").other;
+    assert_eq!(forged.unwrap().to_string(), "198.51.100.1", "also where the prefix finds the host");
     let anchored = "failregex = ^login of .* failed from <HOST>$";
     assert_eq!(
         one(anchored, "login of joe failed from 198.51.100.1 failed from 203.0.113.9").other,

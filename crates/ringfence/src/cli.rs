@@ -1,5 +1,8 @@
 //! What may be typed: the definitions from which help, man pages and completions are made.
 
+/// `test-filter`
+mod filter;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +12,7 @@ use ledger::{Net, NetError};
 
 use crate::command::replay::LocalNetwork;
 use crate::duration;
+pub(crate) use filter::TestFilterArgs;
 
 /// Where a daemon's socket and lock are, if nothing else is said.
 pub(crate) const DEFAULT_RUN_DIR: &str = "/run/ringfence";
@@ -29,7 +33,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Judge the packets of captures as the policy would
     Replay(ReplayArgs),
-    /// Turn a rule file of iptables-save into a TOML policy, on stdout
+    /// Turn a rule file of iptables-save, or fail2ban's jails, into a TOML policy, on stdout
     Convert(ConvertArgs),
     /// Guard this host until stopped
     Run(RunArgs),
@@ -223,31 +227,6 @@ pub(crate) struct RollBackArgs {
     pub(crate) pin_dir: PathBuf,
 }
 
-/// Show what a filter of fail2ban finds in a log
-#[derive(Clone, Debug, ClapArgs)]
-#[command(after_long_help = TEST_FILTER_HELP)]
-pub(crate) struct TestFilterArgs {
-    /// A log file, plain or gzip, or `-` for stdin
-    #[arg(value_name = "LOG")]
-    pub(crate) log: PathBuf,
-    /// A filter by name or path, with options in brackets: `sshd`, `'sshd[mode=aggressive]'`, `./my.conf`
-    #[arg(value_name = "FILTER")]
-    pub(crate) filter: String,
-    /// Where filters are looked up by name; may be given several times [default: /etc/fail2ban/filter.d, /etc/ringfence/filter.d]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) filter_dir: Vec<PathBuf>,
-    /// How the answer is shown
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
-}
-
-const TEST_FILTER_HELP: &str = "\
-With --format json, every line of the log gives one object: `line` (from 1) and `match`; where that is true also `host`, `time`, \
-`regex` (which failregex, from 1), `user` where one is found, and `other` where the filter could have found somebody else \
-(docs/filters.md); `gave_up` and `cut` where an expression took too long or a line was too long. The last object is the summary.
-
-Dates without a zone are in the zone of $TZ or /etc/localtime.";
-
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct CompletionsArgs {
     /// For which shell
@@ -274,7 +253,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ConvertArgs {
-    /// A file that iptables-save or ip6tables-save wrote
+    /// A file that iptables-save or ip6tables-save wrote, or fail2ban's jail.local or jail.conf
     pub(crate) file: PathBuf,
 }
 

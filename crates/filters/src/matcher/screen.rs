@@ -1,4 +1,4 @@
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 
 use crate::Filter;
 use crate::pattern::Pattern;
@@ -100,8 +100,9 @@ impl Screen {
             return Candidates::default();
         }
         let mut candidates = self.always;
-        if any.is_match(text) {
-            for found in all.find_overlapping_iter(text) {
+        // None of them begins before the one that is found first.
+        if let Some(first) = any.find(text) {
+            for found in all.find_overlapping_iter(Input::new(text).range(first.start()..)) {
                 if let Some(bits) = self.needed_by.get(found.pattern().as_usize()) {
                     candidates = candidates.and(*bits);
                 }

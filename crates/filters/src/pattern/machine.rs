@@ -120,11 +120,14 @@ impl Machine {
 
     /// Forgets the other ways since the base, but not what is to be restored.
     fn commit(&mut self, base: usize) {
-        let mut at = 0;
-        self.back.retain(|way| {
-            at += 1;
-            at <= base || matches!(way, Way::Restore { .. })
-        });
+        let mut kept = base;
+        for at in base..self.back.len() {
+            if matches!(self.back.get(at), Some(Way::Restore { .. })) {
+                self.back.swap(kept, at);
+                kept += 1;
+            }
+        }
+        self.back.truncate(kept);
     }
 }
 

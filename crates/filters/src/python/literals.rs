@@ -10,8 +10,8 @@ pub(crate) struct Needed {
 
 /// More alternatives are not told apart.
 const MAX_TEXTS: usize = 24;
-/// Longer texts are cut.
-const MAX_LENGTH: usize = 24;
+/// Texts do not grow longer.
+const MAX_LENGTH: usize = 64;
 
 /// What every match of a tree contains; `None` if nothing is sure.
 pub(crate) fn needed(node: &Node) -> Option<Needed> {

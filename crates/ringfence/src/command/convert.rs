@@ -1,5 +1,8 @@
 //! `ringfence convert FILE`
 
+/// Jails of fail2ban.
+mod jails;
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -14,6 +17,10 @@ use crate::exit::{Exit, draw};
 /// Writes the TOML policy that says the same as a rule file to stdout, and what it says differently to stderr.
 pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, Exit> {
     let path = &args.file;
+    // Rule files have no fixed name; fail2ban's have.
+    if path.extension().is_some_and(|extension| extension == "conf" || extension == "local") {
+        return jails::run(path);
+    }
     let bytes =
         fs::read(path).map_err(|error| Exit::No(format!("cannot read {}: {error}", path.display())))?;
     let source = Source::from_bytes(&path.display().to_string(), bytes)

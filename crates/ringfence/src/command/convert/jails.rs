@@ -1,0 +1,127 @@
+//! `ringfence convert jail.local`: what fail2ban's jails become in a policy.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use filters::jail::Jail;
+use filters::{Filter, Kind};
+
+use crate::disk::FILTER_FOLDERS;
+use crate::disk::{Disk, told};
+use crate::exit::Exit;
+
+/// What stands for a ban that never ends.
+const FOR_EVER: Duration = Duration::from_secs(3650 * 86_400);
+
+/// Writes the enabled jails as `[jails.NAME]` to stdout, and what they say differently to stderr.
+pub(super) fn run(path: &Path) -> Result<ExitCode, Exit> {
+    let jails = Jail::read(path, &Disk).map_err(|error| told(&error))?;
+    let enabled: Vec<&Jail> = jails.iter().filter(|jail| jail.enabled).collect();
+    if enabled.is_empty() {
+        return Err(Exit::No(format!("{}: no jail is enabled", path.display())));
+    }
+    let folders =
+        path.parent().map(|folder| folder.join("filter.d")).into_iter().chain(FILTER_FOLDERS.map(Into::into));
+    let folders: Vec<_> = folders.collect();
+    let folders: Vec<&Path> = folders.iter().map(AsRef::as_ref).collect();
+    for jail in &enabled {
+        for difference in differences(jail, &folders) {
+            writeln!(io::stderr(), "differs: {}: [{}] {difference}", path.display(), jail.name)?;
+        }
+    }
+    let toml: Vec<String> = enabled.iter().map(|jail| toml(jail)).collect();
+    write!(io::stdout(), "{}", toml.join("\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn toml(jail: &Jail) -> String {
+    let mut out = format!("[jails.{}]\nfilter = {}\n", key(&jail.name), quoted(&jail.filter));
+    if jail.journal {
+        out.push_str("journal = true\n");
+    } else {
+        let files: Vec<String> = jail.files.iter().map(|file| quoted(file)).collect();
+        let _ = writeln!(out, "files = [{}]", files.join(", "));
+    }
+    let scope = if jail.is_sip() { "sip" } else { "all" };
+    let ban = period(jail.ban.unwrap_or(FOR_EVER));
+    let _ = writeln!(
+        out,
+        "max-failures = {}\nwithin = \"{}\"\nban = \"{ban}\"\nscope = \"{scope}\"",
+        jail.max_failures,
+        period(jail.within)
+    );
+    out
+}
+
+/// What does not become the same.
+fn differences(jail: &Jail, folders: &[&Path]) -> Vec<String> {
+    let mut said = Vec::new();
+    if jail.ban.is_none() {
+        said.push(format!("bans for ever; here for {}", period(FOR_EVER)));
+    }
+    if !jail.is_sip() && !jail.ports.is_empty() {
+        said.push(format!("bans from the ports {}; here from all", jail.ports.join(",")));
+    }
+    if !jail.ignored.is_empty() {
+        said.push(format!(
+            "never bans {}; here that is `[trust]` of the policy, or `ringfence trust`",
+            jail.ignored.join(" ")
+        ));
+    }
+    if !jail.journal && jail.files.is_empty() {
+        said.push("names no log file".to_owned());
+    }
+    let kind = if jail.journal { Kind::Journal } else { Kind::File };
+    if let Err(error) = Filter::load(&jail.filter, kind, folders, &Disk) {
+        said.push(format!("its filter cannot be used: {error}"));
+    }
+    said
+}
+
+fn key(name: &str) -> String {
+    let bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { quoted(name) }
+}
+
+/// A string of JSON is one of TOML, too.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// In the largest unit that has no rest.
+fn period(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let unit = [("d", 86_400), ("h", 3600), ("m", 60)]
+        .into_iter()
+        .find(|(_, unit)| seconds.is_multiple_of(*unit) && seconds > 0);
+    unit.map_or_else(|| format!("{seconds}s"), |(name, unit)| format!("{}{name}", seconds / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jail_becomes_a_table() {
+        let jail = Jail {
+            name: "my jail".to_owned(),
+            enabled: true,
+            filter: "asterisk[mode=\"x\"]".to_owned(),
+            files: vec!["/var/log/asterisk/full".to_owned()],
+            journal: false,
+            max_failures: 5,
+            within: Duration::from_secs(600),
+            ban: Some(Duration::from_secs(5400)),
+            ports: vec!["5060".to_owned(), "sips".to_owned()],
+            ignored: Vec::new(),
+        };
+        assert_eq!(
+            toml(&jail),
+            "[jails.\"my jail\"]\nfilter = \"asterisk[mode=\\\"x\\\"]\"\nfiles = [\"/var/log/asterisk/full\"]\nmax-failures = 5\n\
+             within = \"10m\"\nban = \"90m\"\nscope = \"sip\"\n"
+        );
+    }
+}
