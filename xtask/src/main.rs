@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod bpf;
 mod checks;
+mod deb;
 mod demo;
 mod install;
 mod kernels;
@@ -39,6 +40,8 @@ enum Task {
     Bpf(bpf::BpfArgs),
     /// Load and test the kernel object on every supported kernel, in emulated machines
     Kernels(kernels::KernelsArgs),
+    /// Make a Debian package, and try it
+    Deb(deb::DebArgs),
     /// Measure what a packet costs
     Bench(bench::BenchArgs),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Lab(args) => return labs::run(&args),
         Task::Bpf(args) => bpf::run(&args),
         Task::Kernels(args) => kernels::run(&args),
+        Task::Deb(args) => deb::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match done {
