@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-const FILTER: &str = "[Definition]\nfailregex = ^login of <F-USER>.*</F-USER> failed from <HOST>\\b\n            ^bad <mode> <HOST>$\nmode = normal\n";
+const FILTER: &str = "[Definition]\nfailregex = ^\\s*login of <F-USER>.*</F-USER> failed from <HOST>\\b\n            ^\\s*bad <mode> <HOST>$\nmode = normal\n";
 const LOG: &str = "2026-11-28 10:20:30 login of joe failed from 203.0.113.9\n2026-11-28 10:20:31 all is well\n\
                    2026-11-28 10:20:32 login of a failed from 198.51.100.1 failed from 203.0.113.9\n2026-11-28 10:20:33 bad extra 2001:db8::1\n";
 
@@ -61,7 +61,7 @@ fn people_get_a_summary() {
     let output = text(&ringfence(folder.path(), &["test-filter", "log", "./my.conf"]).stdout);
     for part in [
         "./my.conf in log",
-        "      2   1: ^login of",
+        "      2   1: ^\\s*login of",
         "      2  203.0.113.9          2026-11-28T10:20:32.000000Z",
         "203.0.113.9 or 198.51.100.1? 3: 2026-11-28",
         "  2: 2026-11-28 10:20:31 all is well",

@@ -1,6 +1,6 @@
 use super::program::Step;
 use super::set::Set;
-use crate::python::Look;
+use crate::python::{Greed, Look};
 
 /// With what a program may go on: a bit for each byte, and whether the text may end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,7 +54,15 @@ pub(super) fn foresee(steps: &mut [Step], sets: &[Set]) {
         };
         match (steps.get_mut(at), found) {
             (Some(Step::Either { next, .. }), found) => *next = found,
-            (Some(Step::Run { next, .. }), [found, _]) => *next = found,
+            (Some(Step::Run { set, next, greed, .. }), [found, _]) => {
+                *next = found;
+                // Where no letter of the run can be what follows it, none is ever given back.
+                let shared =
+                    |byte| sets.get(*set).is_some_and(|set| set.may_begin(byte)) && found.may_be(Some(&byte));
+                if *greed == Greed::Greedy && !(0..=255).any(shared) {
+                    *greed = Greed::Possessive;
+                }
+            }
             _ => {}
         }
     }
