@@ -41,6 +41,8 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "ssh", package: "openssh-client" },
     Tool { program: "sshd", package: "openssh-server" },
     Tool { program: "svmap", package: "sipvicious" },
+    Tool { program: "journalctl", package: "systemd" },
+    Tool { program: "systemd-journal-remote", package: "systemd-journal-remote" },
     Tool { program: "tcpdump", package: "tcpdump" },
     Tool { program: "tmux", package: "tmux" },
     Tool { program: "tshark", package: "tshark" },
@@ -67,7 +69,10 @@ pub fn need(programs: &[&str]) -> Result<(), LabError> {
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
+        .chain(
+            ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/lib/systemd", "/lib/systemd"]
+                .map(PathBuf::from),
+        )
         .map(|dir| dir.join(program))
         .find(|candidate| candidate.is_file())
 }

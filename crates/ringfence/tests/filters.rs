@@ -100,7 +100,10 @@ fn jails_become_tables() {
     let output = ringfence(folder.path(), &["convert", "jail.local"]);
     assert_eq!(
         text(&output.stdout),
-        "[jails.my]\nfilter = \"my\"\nfiles = [\"/var/log/my\"]\nmax-failures = 5\nwithin = \"10m\"\nban = \"1h\"\nscope = \"sip\"\n"
+        "[jails.my]\nfilter = \"my\"\nfiles = [\"/var/log/my\"]\nmax-failures = 5\nwithin = \"10m\"\nban = \"1h\"\nports = \"sip\"\nsip = true\n"
     );
     assert!(text(&output.stderr).contains("[my] never bans 192.0.2.0/24"), "{}", text(&output.stderr));
+    std::fs::write(folder.path().join("policy.toml"), &output.stdout).unwrap();
+    let check = ringfence(folder.path(), &["check", "policy.toml"]);
+    assert_eq!(check.status.code(), Some(0), "{}", text(&check.stderr));
 }

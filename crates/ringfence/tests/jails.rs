@@ -20,7 +20,7 @@ use serde_json::Value;
 const PBX: IpAddr = IpAddr::V4(Node::Pbx.v4());
 const ATTACKER: IpAddr = IpAddr::V4(Node::Attacker.v4());
 const TOOLS: &[&str] = &["bpftool", "nft"];
-const JOURNAL_REMOTE: &str = "/lib/systemd/systemd-journal-remote";
+const JOURNAL_REMOTE: &str = "systemd-journal-remote";
 
 /// A filter as fail2ban has them, for a service of our own.
 const FILTER: &str = "\
@@ -281,7 +281,7 @@ fn write_journal(folder: &Path, messages: &[String]) {
         )
         .unwrap();
     }
-    let mut remote = Command::new(JOURNAL_REMOTE);
+    let mut remote = Command::new(lab::tools::find(JOURNAL_REMOTE).unwrap());
     remote.arg(format!("--output={}", folder.join("test.journal").display())).arg("-");
     let mut remote = remote.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     remote.stdin.take().unwrap().write_all(entries.as_bytes()).unwrap();
@@ -291,11 +291,8 @@ fn write_journal(folder: &Path, messages: &[String]) {
 #[test]
 fn the_journal_is_a_log_like_any_other() {
     let test = "the_journal_is_a_log_like_any_other";
-    if !skip::ready(test, &["bpftool", "nft", "journalctl"]) {
+    if !skip::ready(test, &["bpftool", "nft", "journalctl", JOURNAL_REMOTE, "fail2ban-server"]) {
         return;
-    }
-    if !Path::new(JOURNAL_REMOTE).exists() || !Path::new("/etc/fail2ban/filter.d/sshd.conf").exists() {
-        return skip::skip(test, "systemd-journal-remote and fail2ban's filters are needed");
     }
     let lab = Lab::up("jailjournal").unwrap();
     let folder = lab.dir().join("journal");

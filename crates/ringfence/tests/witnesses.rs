@@ -15,8 +15,7 @@ use serde_json::Value;
 const PBX: IpAddr = IpAddr::V4(Node::Pbx.v4());
 const ATTACKER: IpAddr = IpAddr::V4(Node::Attacker.v4());
 const SIPS: SocketAddr = SocketAddr::new(PBX, SIPS_PORT);
-const TOOLS: &[&str] = &["bpftool", "debootstrap", "nft", "openssl"];
-const FILTER: &str = "/etc/fail2ban/filter.d/asterisk.conf";
+const TOOLS: &[&str] = &["bpftool", "debootstrap", "fail2ban-server", "nft", "openssl"];
 /// More than any measure has room for.
 const GUESSES: usize = 20;
 
@@ -120,9 +119,6 @@ fn each_witness_alone_and_all_together() {
     if !skip::ready("each_witness_alone_and_all_together", TOOLS) {
         return;
     }
-    if !std::path::Path::new(FILTER).exists() {
-        return skip::skip("each_witness_alone_and_all_together", "fail2ban's filters are not installed");
-    }
     let lab = Lab::up("witness").unwrap();
     let asterisk = lab.asterisk_that_testifies(&AsteriskOptions::default()).unwrap();
     let by_manager = banned(&lab, &asterisk, &manager());
@@ -172,11 +168,8 @@ fn a_port_that_nobody_sees_into_is_told() {
 #[test]
 fn a_log_that_says_nothing_while_the_wire_is_busy_is_told() {
     let test = "a_log_that_says_nothing_while_the_wire_is_busy_is_told";
-    if !skip::ready(test, &["bpftool", "debootstrap", "nft", "svmap"]) {
+    if !skip::ready(test, &["bpftool", "debootstrap", "fail2ban-server", "nft", "svmap"]) {
         return;
-    }
-    if !std::path::Path::new(FILTER).exists() {
-        return skip::skip(test, "fail2ban's filters are not installed");
     }
     let lab = Lab::up("mute").unwrap();
     let _asterisk = lab.asterisk(&AsteriskOptions::default()).unwrap();
@@ -239,9 +232,6 @@ fn a_name_with_line_ends_in_it_accuses_nobody_else() {
     let test = "a_name_with_line_ends_in_it_accuses_nobody_else";
     if !skip::ready(test, TOOLS) {
         return;
-    }
-    if !std::path::Path::new(FILTER).exists() {
-        return skip::skip(test, "fail2ban's filters are not installed");
     }
     let lab = Lab::up("lines").unwrap();
     let asterisk = lab.asterisk_that_testifies(&AsteriskOptions::default()).unwrap();

@@ -219,7 +219,7 @@ fn large(args: &LogsArgs, binary: &Path) -> Result<()> {
     let read = |guard: &Guard<'_>| -> Result<u64> {
         let status = guard.command(&["status", "--format", "json"])?.stdout;
         let status: serde_json::Value = serde_json::from_str(&status)?;
-        status["jails"][0]["lines"].as_u64().context("no jail in the status")
+        status.pointer("/jails/0/lines").and_then(serde_json::Value::as_u64).context("no jail in the status")
     };
     while read(&guard)? < lines {
         ensure!(begin.elapsed() < Duration::from_secs(600), "it is not read to its end");

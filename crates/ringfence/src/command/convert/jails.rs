@@ -9,12 +9,14 @@ use std::time::Duration;
 use filters::jail::Jail;
 use filters::{Filter, Kind};
 
-use crate::disk::FILTER_FOLDERS;
-use crate::disk::{Disk, told};
+use crate::disk::{Disk, FILTER_FOLDERS, told};
 use crate::exit::Exit;
 
-/// What stands for a ban that never ends.
-const FOR_EVER: Duration = Duration::from_secs(3650 * 86_400);
+/// The policy's own bounds.
+const LONGEST_BAN: Duration = Duration::from_secs(180 * 86_400);
+const SHORTEST_BAN: Duration = Duration::from_secs(60);
+const LONGEST_WITHIN: Duration = Duration::from_secs(30 * 86_400);
+const LONGEST_NAME: usize = 32;
 
 /// Writes the enabled jails as `[jails.NAME]` to stdout, and what they say differently to stderr.
 pub(super) fn run(path: &Path) -> Result<ExitCode, Exit> {
@@ -32,35 +34,57 @@ pub(super) fn run(path: &Path) -> Result<ExitCode, Exit> {
             writeln!(io::stderr(), "differs: {}: [{}] {difference}", path.display(), jail.name)?;
         }
     }
-    let toml: Vec<String> = enabled.iter().map(|jail| toml(jail)).collect();
+    let toml: Vec<String> = enabled.iter().filter(|jail| has_log(jail)).map(|jail| toml(jail)).collect();
     write!(io::stdout(), "{}", toml.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn toml(jail: &Jail) -> String {
-    let mut out = format!("[jails.{}]\nfilter = {}\n", key(&jail.name), quoted(&jail.filter));
+    let mut out = format!("[jails.{}]\nfilter = {}\n", name(&jail.name), quoted(&jail.filter));
     if jail.journal {
         out.push_str("journal = true\n");
     } else {
-        let files: Vec<String> = jail.files.iter().map(|file| quoted(file)).collect();
+        let files: Vec<String> =
+            jail.files.iter().filter(|file| is_path(file)).map(|file| quoted(file)).collect();
         let _ = writeln!(out, "files = [{}]", files.join(", "));
     }
-    let scope = if jail.is_sip() { "sip" } else { "all" };
-    let ban = period(jail.ban.unwrap_or(FOR_EVER));
+    let ports = if jail.is_sip() { "sip" } else { "all" };
     let _ = writeln!(
         out,
-        "max-failures = {}\nwithin = \"{}\"\nban = \"{ban}\"\nscope = \"{scope}\"",
-        jail.max_failures,
-        period(jail.within)
+        "max-failures = {}\nwithin = \"{}\"\nban = \"{}\"\nports = \"{ports}\"",
+        jail.max_failures.clamp(1, u32::from(engine::Jail::MOST)),
+        period(jail.within.clamp(Duration::from_secs(1), LONGEST_WITHIN)),
+        period(ban(jail)),
     );
+    if jail.is_sip() {
+        out.push_str("sip = true\n");
+    }
     out
+}
+
+fn ban(jail: &Jail) -> Duration {
+    jail.ban.unwrap_or(LONGEST_BAN).clamp(SHORTEST_BAN, LONGEST_BAN)
+}
+
+fn has_log(jail: &Jail) -> bool {
+    jail.journal || jail.files.iter().any(|file| is_path(file))
+}
+
+/// A path as the policy takes it: from the root on, with a pattern in its last part only.
+fn is_path(file: &str) -> bool {
+    let folder = file.rsplit_once('/').map(|(folder, _)| folder);
+    file.starts_with('/') && folder.is_some_and(|folder| !folder.contains(['*', '?', '[']))
 }
 
 /// What does not become the same.
 fn differences(jail: &Jail, folders: &[&Path]) -> Vec<String> {
     let mut said = Vec::new();
-    if jail.ban.is_none() {
-        said.push(format!("bans for ever; here for {}", period(FOR_EVER)));
+    if jail.ban != Some(ban(jail)) {
+        let before = jail.ban.map_or_else(|| "ever".to_owned(), period);
+        said.push(format!("bans for {before}; here for {}", period(ban(jail))));
+    }
+    if name(&jail.name) != jail.name {
+        said.push(format!("is called {} here", name(&jail.name)));
     }
     if !jail.is_sip() && !jail.ports.is_empty() {
         said.push(format!("bans from the ports {}; here from all", jail.ports.join(",")));
@@ -71,8 +95,11 @@ fn differences(jail: &Jail, folders: &[&Path]) -> Vec<String> {
             jail.ignored.join(" ")
         ));
     }
-    if !jail.journal && jail.files.is_empty() {
-        said.push("names no log file".to_owned());
+    for file in jail.files.iter().filter(|file| !jail.journal && !is_path(file)) {
+        said.push(format!("searches {file}, which is left out: name each folder, from `/` on"));
+    }
+    if !has_log(jail) {
+        said.push("has no log to search, and is left out".to_owned());
     }
     let kind = if jail.journal { Kind::Journal } else { Kind::File };
     if let Err(error) = Filter::load(&jail.filter, kind, folders, &Disk) {
@@ -81,9 +108,10 @@ fn differences(jail: &Jail, folders: &[&Path]) -> Vec<String> {
     said
 }
 
-fn key(name: &str) -> String {
-    let bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
-    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { quoted(name) }
+/// As the policy has names: letters, digits, `-` and `_`.
+fn name(name: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '_' { letter } else { '-' };
+    name.chars().take(LONGEST_NAME).map(plain).collect()
 }
 
 /// A string of JSON is one of TOML, too.
@@ -120,8 +148,8 @@ mod tests {
         };
         assert_eq!(
             toml(&jail),
-            "[jails.\"my jail\"]\nfilter = \"asterisk[mode=\\\"x\\\"]\"\nfiles = [\"/var/log/asterisk/full\"]\nmax-failures = 5\n\
-             within = \"10m\"\nban = \"90m\"\nscope = \"sip\"\n"
+            "[jails.my-jail]\nfilter = \"asterisk[mode=\\\"x\\\"]\"\nfiles = [\"/var/log/asterisk/full\"]\nmax-failures = 5\n\
+             within = \"10m\"\nban = \"90m\"\nports = \"sip\"\nsip = true\n"
         );
     }
 }
