@@ -186,6 +186,11 @@ impl Findings {
         self.0.push(Finding { kind, points, is_proof, is_alert: false, text: told.then(text) });
     }
 
+    /// What was told already is certain now.
+    pub(crate) fn prove(&mut self, kind: Kind, points: f32) {
+        self.0.push(Finding { kind, points, is_proof: true, is_alert: false, text: None });
+    }
+
     pub(crate) fn alert(&mut self, source: &mut Source, kind: Kind, text: impl FnOnce() -> String) {
         if is_told(source, kind) {
             self.0.push(Finding { kind, points: 0.0, is_proof: false, is_alert: true, text: Some(text()) });

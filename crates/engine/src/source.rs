@@ -38,6 +38,8 @@ pub(crate) struct Source {
     pub(crate) toll: toll_fraud::State,
     /// When a limit was lifted without a success.
     pub(crate) lifted: Tick,
+    /// The last request that came as a datagram, whoever sent it in this name.
+    pub(crate) datagram: Tick,
     pub(crate) silent: silent_connection::State,
     /// Evidence of each kind so far.
     pub(crate) reports: [u16; Kind::COUNT],

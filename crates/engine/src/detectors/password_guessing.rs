@@ -90,6 +90,8 @@ struct Pair {
     points: f32,
     failures: u16,
     burst: u8,
+    /// How many of them counted as what may be forged.
+    forgeable: u16,
     /// How many of them each witness saw: one try is seen by several, and counts once.
     seen: [u16; 2],
 }
@@ -143,7 +145,12 @@ impl PasswordGuessing {
     fn weigh(&self, pair: &mut Pair, class: Class, now: Tick, call: u64) -> f32 {
         let pause = now.since(pair.last);
         if pause > Tick::seconds(3600) {
-            *pair = Pair { failures: pair.failures, seen: pair.seen, ..Pair::default() };
+            *pair = Pair {
+                failures: pair.failures,
+                forgeable: pair.forgeable,
+                seen: pair.seen,
+                ..Pair::default()
+            };
         }
         let same_phone = pair.failures > 0 && pause >= PHONE_PAUSE && pair.call == call;
         pair.burst = if pair.failures > 0 && pause <= BURST_PAUSE { pair.burst.saturating_add(1) } else { 0 };
@@ -186,9 +193,16 @@ impl PasswordGuessing {
         let pair_key = pair_key(scene, refused.account);
         let mut pair = self.pairs.get(pair_key, scene.now, DAY).copied().unwrap_or_default();
         if !pair.is_news(refused.witness, scene.now) {
+            // Who saw it first could not tell whose it was.
+            if refused.is_proof && pair.forgeable > 0 {
+                pair.forgeable -= 1;
+                let points = if scene.class >= Class::Credited { self.credited } else { self.points };
+                findings.prove(Kind::PasswordGuessing, points);
+            }
             return self.pairs.insert(pair_key, scene.now, pair);
         }
         let mut points = self.weigh(&mut pair, scene.class, scene.now, refused.call);
+        pair.forgeable = pair.forgeable.saturating_add(u16::from(!refused.is_proof));
         self.pairs.insert(pair_key, scene.now, pair);
         let name = refused.name;
         let (account, _) = self.accounts.entry(refused.account, scene.now, DAY);

@@ -52,6 +52,9 @@ impl Engine {
         let source = self.sources.entry(address.number());
         source.last = now;
         source.proven |= is_proof;
+        if talk.connection.is_none() && !talk.is_copy {
+            source.datagram = now;
+        }
         if source.is_banned(now) && self.rules.enforce {
             return;
         }

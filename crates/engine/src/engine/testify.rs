@@ -11,6 +11,8 @@ use crate::proof::Token;
 use crate::testimony::{Fact, Failure, Testimony};
 use crate::time::Tick;
 
+/// A line of a log tells of a request at most so long after it.
+const DATAGRAM_MEMORY: Tick = Tick::seconds(120);
 /// Where it was heard, nobody said.
 const SOMEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
@@ -104,11 +106,15 @@ impl Engine {
         let (count, accounts) = self.jails.count((jail, address), hash, age, now, self.salt);
         let source = self.sources.entry(address.number());
         source.last = now;
+        let accepted = source.accepted;
         let covers = source.is_banned(now) && source.banned_scope >= rule.scope;
         if is_old || count == 0 || covers && self.rules.enforce {
             return;
         }
-        let is_proof = !rule.is_sip || testimony.is_proof || source.proven;
+        // What was no datagram came over the connection that proved the source.
+        let is_connection =
+            source.proven && (source.datagram == Tick(0) || now.since(source.datagram) > DATAGRAM_MEMORY);
+        let is_proof = !rule.is_sip || testimony.is_proof || is_connection;
         let class = source.class(now, trusted);
         let is_spared = rule.is_sip && class == Class::Credited;
         let most = usize::from(rule.max_failures) * if is_spared { 2 } else { 1 };
@@ -145,7 +151,8 @@ impl Engine {
                 jail: Some(rule.name.as_str().into()),
             };
             self.ban_as(address, Kind::Jail, now, terms);
-        } else {
+        } else if class < Class::Credited && accepted == 0 {
+            // Nobody may have a customer limited by forging its address.
             self.limit(address, Kind::Jail, now, false);
         }
     }

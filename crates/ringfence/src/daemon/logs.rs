@@ -180,6 +180,14 @@ impl Work {
     }
 }
 
+/// Whether a line says that the address made a connection, as Asterisk's security events do: `IPV4/TLS/203.0.113.9/5061`.
+fn names_connection(line: &str, address: IpAddr) -> bool {
+    let family = if address.is_ipv4() { "IPV4" } else { "IPV6" };
+    ["TCP", "TLS", "WS", "WSS"]
+        .iter()
+        .any(|transport| line.contains(&format!("RemoteAddress=\"{family}/{transport}/{address}/")))
+}
+
 /// Notes what a filter found in a line.
 fn note(
     (jail, states): (usize, &States),
@@ -248,7 +256,7 @@ impl Daemon {
         let age = wall.saturating_sub(found.time);
         self.live.hear(&Testimony {
             peer: SocketAddr::new(found.address, 0),
-            is_proof: false,
+            is_proof: names_connection(&found.line, found.address),
             nonce: None,
             account: &found.account,
             fact: Fact::Failure(Failure { jail, age, is_old: found.is_old }),

@@ -113,7 +113,7 @@ fn a_ledger_that_cannot_be_used_is_told_and_the_kernel_goes_on() {
     };
     sqlite("PRAGMA user_version = 99");
     refused(&["made by a newer Ringfence", "ledger.db"]);
-    sqlite("PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE)");
+    sqlite("PRAGMA user_version = 2; PRAGMA wal_checkpoint(TRUNCATE)");
 
     let whole = std::fs::read(&ledger).unwrap();
     let mut damaged = whole.clone();
