@@ -1,0 +1,27 @@
+//! `no-tls`
+
+use super::{Check, Found, Severity};
+use crate::meaning::Pbx;
+
+pub(super) const CHECK: Check = Check {
+    id: "no-tls",
+    severity: Severity::Medium,
+    title: "no transport is encrypted",
+    why: "Who called whom, and enough to guess passwords at leisure, can be read on the way.",
+    asterisk: "add a transport with `protocol=tls`, `cert_file` and `priv_key_file` (`tlsenable=yes` in \
+        sip.conf), and let phones use it.",
+    freepbx: "Settings > Asterisk SIP Settings > SIP Settings [chan_pjsip]: choose a certificate and enable \
+        the tls transport; then choose it in each extension.",
+    about: "Told where pjsip.conf has transports that listen beyond loopback and none is `tls` or `wss`; \
+        for sip.conf where `tlsenable` is off.",
+    look,
+};
+
+fn look(pbx: &Pbx, found: &mut Found<'_>) {
+    if pbx.transports.iter().any(|transport| transport.is_encrypted) {
+        return;
+    }
+    if let Some(transport) = pbx.transports.iter().find(|transport| !transport.is_loopback) {
+        found.add(&transport.place, Some(&transport.name), "SIP is spoken in plain text only");
+    }
+}
