@@ -21,7 +21,7 @@ ringfence audit --accepted /etc/ringfence/accepted
 
 Status 0: nothing needs attention; 1: something does; 3: a file cannot be read.
 
-It reads acl.conf, ari.conf, extensions.conf, http.conf, iax.conf, logger.conf, manager.conf, modules.conf, pjsip.conf, pjsip_wizard.conf,
+It reads acl.conf, ari.conf, asterisk.conf, extensions.conf, http.conf, iax.conf, logger.conf, manager.conf, modules.conf, pjsip.conf, pjsip_wizard.conf,
 rtp.conf, sip.conf and voicemail.conf. Files of modules that modules.conf does not load are left out. What is not in files (realtime
 databases, AEL, Lua) is not seen.
 

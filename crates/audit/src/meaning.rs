@@ -27,6 +27,7 @@ use crate::{Error, certificate};
 const FILES: &[&str] = &[
     "acl.conf",
     "ari.conf",
+    "asterisk.conf",
     "extensions.conf",
     "http.conf",
     "iax.conf",
@@ -38,6 +39,16 @@ const FILES: &[&str] = &[
     "rtp.conf",
     "sip.conf",
     "voicemail.conf",
+];
+
+/// Files and the modules without which they mean nothing.
+const MODULES: &[(&str, &str)] = &[
+    ("sip.conf", "chan_sip"),
+    ("pjsip.conf", "chan_pjsip"),
+    ("pjsip_wizard.conf", "res_pjsip_config_wizard"),
+    ("iax.conf", "chan_iax2"),
+    ("ari.conf", "res_ari"),
+    ("voicemail.conf", "app_voicemail"),
 ];
 
 /// A whole PBX.
@@ -174,6 +185,7 @@ impl Pbx {
             return Err(Error::Nothing { path: directory.to_owned() });
         }
         pbx.forget_what_is_not_loaded();
+        pbx.forget_what_is_not_installed(files, directory);
         let acls = Acls::read(pbx.config("acl.conf"));
         pjsip::read(&mut pbx, &acls);
         wizard::read(&mut pbx, &acls);
@@ -213,19 +225,26 @@ impl Pbx {
                 ["load", "require", "preload", "preload-require"].iter().any(|key| named(key, module));
             !named("noload", module) && (automatic || asked)
         };
-        let unloaded: Vec<&str> = [
-            ("sip.conf", "chan_sip"),
-            ("pjsip.conf", "chan_pjsip"),
-            ("pjsip_wizard.conf", "res_pjsip_config_wizard"),
-            ("iax.conf", "chan_iax2"),
-            ("ari.conf", "res_ari"),
-            ("voicemail.conf", "app_voicemail"),
-        ]
-        .into_iter()
-        .filter(|(_, module)| !loaded(module))
-        .map(|(file, _)| file)
-        .collect();
+        let unloaded: Vec<&str> =
+            MODULES.iter().filter(|(_, module)| !loaded(module)).map(|(file, _)| *file).collect();
         self.configs.retain(|name, _| !unloaded.contains(name));
+    }
+
+    /// Upgrades leave a sip.conf behind whose module is no longer there. That can be told only where this is the configuration
+    /// of an Asterisk on this disk.
+    fn forget_what_is_not_installed(&mut self, files: &dyn Files, directory: &Path) {
+        let Some(places) = self.config("asterisk.conf").and_then(|config| config.merged("directories"))
+        else {
+            return;
+        };
+        let is_here = places.value("astetcdir").is_some_and(|path| Path::new(path) == directory);
+        let Some(folder) = places.value("astmoddir").filter(|_| is_here) else { return };
+        let Ok(modules) = files.list(Path::new(folder)) else { return };
+        let is_there =
+            |module: &str| modules.iter().any(|path| path.file_stem().is_some_and(|stem| stem == module));
+        if is_there("chan_pjsip") && !is_there("chan_sip") {
+            self.configs.remove("sip.conf");
+        }
     }
 
     /// `1000 => 8361,Name,…` in each context of voicemail.conf.

@@ -40,8 +40,8 @@ const SHIPPED: &[&str] = &[
 const MIN_LENGTH: usize = 8;
 /// As many digits have less to guess than ten letters.
 const MIN_DIGITS: usize = 16;
-/// A longer one is judged by its beginning: guessing gets no easier by what follows, but slower to reckon.
-const MAX_JUDGED: usize = 64;
+/// A longer one is judged by its beginning: what follows makes guessing no easier, and reckoning slower.
+const MAX_JUDGED: usize = 32;
 
 /// Why a secret is weak, as the end of a sentence that begins with whose it is. None of these tells the secret.
 pub(crate) fn weakness(secret: &str, names: &[&str]) -> Option<&'static str> {
@@ -84,7 +84,7 @@ pub(crate) fn weak_pin(pin: &str, mailbox: &str) -> Option<&'static str> {
         Some("is short: fewer than 4 digits")
     } else if steps.iter().all(|step| *step == 0) || steps.iter().all(|step| step.abs() == 1) {
         Some("is one digit repeated, or digits in a row")
-    } else if pin.len() <= 4 && pin.len() % 2 == 0 && pin.ends_with(half) {
+    } else if pin.len() <= 4 && pin.len().is_multiple_of(2) && pin.ends_with(half) {
         Some("is a pattern that everybody tries")
     } else if ["2580", "0852", "1379", "1397", "7410", "0147"].contains(&pin) {
         Some("is a line on the keypad")

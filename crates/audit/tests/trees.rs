@@ -1,4 +1,5 @@
 //! Folders with configuration, and what is found in them. `UPDATE_GOLDEN=1` writes `expected` anew.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -12,8 +12,8 @@ pub(super) const CHECK: Check = Check {
     asterisk: "set `bindaddr=127.0.0.1` in http.conf and let only `tlsbindaddr` be reached from outside.",
     freepbx: "Settings > Advanced Settings > Asterisk Builtin mini-HTTP server: HTTP Bind Address to \
         127.0.0.1, Enable TLS to Yes.",
-    about: "Told where http.conf has `enabled=yes` and a `bindaddr` that is not loopback (it is all \
-        addresses where it is not set).",
+    about: "Told where http.conf has `enabled=yes` and a `bindaddr` that is not loopback \
+        (where none is set, it does not listen).",
     look,
 };
 

@@ -1,7 +1,7 @@
 //! `no-tls`
 
 use super::{Check, Found, Severity};
-use crate::meaning::Pbx;
+use crate::meaning::{Pbx, Technology};
 
 pub(super) const CHECK: Check = Check {
     id: "no-tls",
@@ -18,10 +18,13 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn look(pbx: &Pbx, found: &mut Found<'_>) {
-    if pbx.transports.iter().any(|transport| transport.is_encrypted) {
-        return;
-    }
-    if let Some(transport) = pbx.transports.iter().find(|transport| !transport.is_loopback) {
-        found.add(&transport.place, Some(&transport.name), "SIP is spoken in plain text only");
+    for technology in [Technology::Pjsip, Technology::Sip] {
+        let of_one = || pbx.transports.iter().filter(move |transport| transport.technology == technology);
+        if of_one().any(|transport| transport.is_encrypted) {
+            continue;
+        }
+        if let Some(transport) = of_one().find(|transport| !transport.is_loopback) {
+            found.add(&transport.place, Some(&transport.name), "SIP is spoken in plain text only");
+        }
     }
 }

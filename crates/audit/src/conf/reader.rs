@@ -65,9 +65,7 @@ impl<'f> Reader<'f> {
     fn file_in(&mut self, path: &Path, section: Option<usize>) -> Result<bool, Error> {
         let bytes = match self.files.read(path) {
             Ok(bytes) => bytes,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return Ok(false);
-            }
+            Err(error) if is_no_file(error.kind()) => return Ok(false),
             Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
         };
         self.files_read += 1;
@@ -274,6 +272,12 @@ impl<'f> Reader<'f> {
             .and_then(|index| self.config.sections.get(index))
             .map(|section| Arc::clone(&section.name))
     }
+}
+
+/// Folders and devices are no files either.
+fn is_no_file(kind: ErrorKind) -> bool {
+    [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory, ErrorKind::InvalidInput]
+        .contains(&kind)
 }
 
 /// Names of files may stand in quotes of several kinds.

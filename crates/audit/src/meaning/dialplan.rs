@@ -14,6 +14,9 @@ const MAX_CONTEXTS: usize = 20_000;
 /// Steps of all looks together.
 const MAX_STEPS: usize = 5_000_000;
 
+/// What may stand before a number so that it goes to a trunk, where it cannot be told.
+const MAX_STRIP: usize = 3;
+
 /// All contexts.
 #[derive(Debug, Default)]
 pub(crate) struct Dialplan {
@@ -117,7 +120,9 @@ impl Dialplan {
 
 /// Numbers of all countries match. Names such as `s`, to which numbers come by other ways, say nothing.
 fn is_far(pattern: &str, number: &Number) -> bool {
-    !pattern.starts_with('_') || pattern::is_international(pattern, number.strip, &number.prefix)
+    let strips = number.strip.map_or(0..=MAX_STRIP, |strip| strip..=strip);
+    !pattern.starts_with('_')
+        || strips.into_iter().any(|strip| pattern::is_international(pattern, strip, &number.prefix))
 }
 
 impl Context {

@@ -39,14 +39,20 @@ pub(super) fn read(pbx: &mut Pbx, acls: &Acls) {
     pbx.manager = manager(pbx, acls);
     pbx.http = http(pbx);
     let users = ari(pbx);
+    let over_web = pbx.general("manager.conf").and_then(|general| general.switch("webenabled")) == Some(true);
+    if let (Some(manager), Some(http)) = (&mut pbx.manager, &pbx.http) {
+        // The web server lets in whom the manager does.
+        manager.is_outside |= over_web && http.is_outside;
+    }
     if let Some(http) = &mut pbx.http {
         http.ari_users = users;
     }
 }
 
-/// Whether others reach the plain, and whether they reach the encrypted port.
-fn outside(general: &Section) -> (bool, bool) {
-    let plain = general.value("bindaddr").unwrap_or("0.0.0.0");
+/// Whether others reach the plain, and whether they reach the encrypted port. Without an address the manager listens
+/// everywhere, and the web server nowhere.
+fn outside(general: &Section, default: &str) -> (bool, bool) {
+    let plain = general.value("bindaddr").unwrap_or(default);
     let is_plain_outside = !super::is_loopback(plain);
     let encrypted = general.value("tlsbindaddr").unwrap_or(plain);
     let is_tls_outside = general.switch("tlsenable").unwrap_or(false) && !super::is_loopback(encrypted);
@@ -80,7 +86,7 @@ fn manager(pbx: &mut Pbx, acls: &Acls) -> Option<Manager> {
             section: Arc::clone(&section.name),
         });
     }
-    let (is_plain_outside, is_tls_outside) = outside(&general);
+    let (is_plain_outside, is_tls_outside) = outside(&general, "0.0.0.0");
     Some(Manager {
         place: listens_at(&general),
         is_plain_outside,
@@ -91,7 +97,7 @@ fn manager(pbx: &mut Pbx, acls: &Acls) -> Option<Manager> {
 
 fn http(pbx: &Pbx) -> Option<Http> {
     let general = pbx.general("http.conf")?;
-    let (is_plain_outside, is_tls_outside) = outside(&general);
+    let (is_plain_outside, is_tls_outside) = outside(&general, "127.0.0.1");
     let is_enabled = general.switch("enabled").unwrap_or(false);
     let is_tls = general.switch("tlsenable").unwrap_or(false);
     (is_enabled || is_tls).then(|| Http {

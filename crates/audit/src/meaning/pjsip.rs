@@ -12,6 +12,7 @@ const ANONYMOUS: &str = "anonymous";
 /// What listens for SIP.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
+    pub(crate) technology: Technology,
     pub(crate) name: Arc<str>,
     pub(crate) place: Place,
     pub(crate) is_encrypted: bool,
@@ -38,11 +39,11 @@ pub(super) fn read(pbx: &mut Pbx, acls: &Acls) {
     let lists = sections.of("acl").map(|section| acls.access(section));
     let everywhere = lists.fold(Access::Everybody, Access::min);
     let known = known_by_address(&sections);
-    let global = sections.of("global").last();
+    let order = sections.of("global").last().and_then(|global| global.value("endpoint_identifier_order"));
+    let takes = |way: &str| order.is_none_or(|order| order.split(',').any(|word| word.trim() == way));
     for section in sections.of("endpoint") {
         if section.name.eq_ignore_ascii_case(ANONYMOUS) {
-            let takes = |order: &str| order.split(',').any(|word| word.trim() == ANONYMOUS);
-            if global.and_then(|global| global.value("endpoint_identifier_order")).is_none_or(takes)
+            if takes(ANONYMOUS)
                 && section.value("auth").is_none()
                 && everywhere.min(acls.access(section)) == Access::Everybody
             {
@@ -52,6 +53,7 @@ pub(super) fn read(pbx: &mut Pbx, acls: &Acls) {
         }
         let mut endpoint = endpoint(section, "", everywhere.min(acls.access(section)));
         endpoint.by_address = known.contains(&section.name);
+        endpoint.known_by_name &= takes("username");
         endpoint.is_phone = !endpoint.by_address && section.value("outbound_auth").is_none();
         pbx.endpoints.push(endpoint);
     }
@@ -103,6 +105,7 @@ pub(super) fn secret(section: &Section, prefix: &str) -> (Secret, Place) {
 fn transport(section: &Section) -> Transport {
     let protocol = section.value("protocol").unwrap_or("udp").to_ascii_lowercase();
     Transport {
+        technology: Technology::Pjsip,
         name: Arc::clone(&section.name),
         place: section.place.clone(),
         is_encrypted: matches!(protocol.as_str(), "tls" | "wss"),

@@ -53,6 +53,7 @@ fn read_general(pbx: &mut Pbx, general: &Section) {
     }
     let bind = general.value("udpbindaddr").or_else(|| general.value("bindaddr")).unwrap_or("0.0.0.0");
     pbx.transports.push(Transport {
+        technology: Technology::Sip,
         name: Arc::clone(&general.name),
         place: general.place_of("tlsenable").clone(),
         is_encrypted: general.switch("tlsenable").unwrap_or(false),

@@ -22,8 +22,8 @@ pub(super) enum Leads {
 /// What becomes of the number that was dialled: `+${EXTEN:2}`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Number {
-    /// So many of its first letters are not sent.
-    pub(super) strip: usize,
+    /// So many of its first letters are not sent, if that can be told.
+    pub(super) strip: Option<usize>,
     /// What is sent in their stead.
     pub(super) prefix: String,
 }
@@ -166,7 +166,7 @@ fn number(text: &str) -> Number {
         after.strip_prefix(':').unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
     let prefix: String =
         before.chars().rev().take_while(|letter| letter.is_ascii_digit() || *letter == '+').collect();
-    Number { strip: digits.parse().unwrap_or(0), prefix: prefix.chars().rev().collect() }
+    Number { strip: Some(digits.parse().unwrap_or(0)), prefix: prefix.chars().rev().collect() }
 }
 
 /// Parts between separators that are in no brackets.
@@ -190,7 +190,9 @@ mod tests {
     #[test]
     fn trunks_are_told_from_phones() {
         let variables = Variables(BTreeMap::from([("TRUNK".to_owned(), "DAHDI/G2".to_owned())]));
-        let out = |strip, prefix: &str| vec![Leads::Out(Number { strip, prefix: prefix.to_owned() })];
+        let out =
+            |strip, prefix: &str| vec![Leads::Out(Number { strip: Some(strip), prefix: prefix.to_owned() })];
+        let whole = || Number { strip: Some(0), prefix: String::new() };
         let to = |context: &str| Leads::To(context.to_owned(), Number::default());
         for (application, expected) in [
             ("Dial(PJSIP/${EXTEN},20)", vec![]),
@@ -202,14 +204,15 @@ mod tests {
             ("Dial(${TRUNK}/${EXTEN})", out(0, "")),
             ("Dial(${GLOBAL(TRUNK)}/${FILTER(0-9,${EXTEN:1})})", out(1, "")),
             ("Dial(PJSIP/112@carrier)", vec![]),
+            ("Dial(PJSIP/${NUMBER}@carrier)", vec![Leads::Out(Number::default())]),
             ("Macro(dialout-trunk,1,${EXTEN:1},,off)", out(1, "")),
             ("Macro(stdexten,1000)", vec![to("macro-stdexten")]),
-            ("Goto(outside,${EXTEN},1)", vec![to("outside")]),
+            ("Goto(outside,${EXTEN},1)", vec![Leads::To("outside".to_owned(), whole())]),
             ("Goto(here)", vec![]),
             ("Goto(ext-group,600,1)", vec![]),
             ("GotoIf($[\"${X}\" = \"1\"]?a,s,1:b,s,1)", vec![to("a"), to("b")]),
             ("ExecIf($[1]?Dial(SIP/c/${EXTEN}):NoOp())", out(0, "")),
-            ("Dial(Local/${EXTEN}@outside/n)", vec![to("outside")]),
+            ("Dial(Local/${EXTEN}@outside/n)", vec![Leads::To("outside".to_owned(), whole())]),
             ("Authenticate(/etc/pins)", vec![Leads::Pin]),
         ] {
             assert_eq!(leads(application, &variables), expected, "{application}");
