@@ -48,9 +48,12 @@ pub enum Error {
 impl Error {
     /// What helps.
     #[must_use]
-    pub const fn help(&self) -> &'static str {
+    pub fn help(&self) -> &'static str {
         match self {
-            Self::Read { .. } => "it belongs to the PBX's user; run it as root, or as that user",
+            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                "it belongs to the PBX's user; run it as root, or as that user"
+            }
+            Self::Read { .. } => "see that all is there; `cp -rL` copies what links lead to, too",
             Self::TooLarge { .. } => "look whether something else was written there",
             Self::Nothing { .. } => "name the folder with `--asterisk-dir`",
         }

@@ -70,6 +70,13 @@ fn a_file_that_is_no_file_is_told() {
         stdout(&told)
             .starts_with(r#"{"id":"broken-configuration","severity":"medium","file":"rtp.conf","line":3"#)
     );
+    std::os::unix::fs::symlink("/no/such/file", folder.path().join("sip.conf")).unwrap();
+    let dangling = audit(&["--asterisk-dir", path(folder.path())]);
+    assert_eq!(dangling.status.code(), Some(3));
+    assert!(
+        stderr(&dangling).contains("sip.conf: it is a link to /no/such/file, which is not there\nhelp: see")
+    );
+    fs::remove_file(folder.path().join("sip.conf")).unwrap();
     // Larger than any configuration is, and sparse on the disk.
     fs::File::create(folder.path().join("http.conf")).unwrap().set_len(1 << 30).unwrap();
     let large = audit(&["--asterisk-dir", path(folder.path())]);

@@ -47,12 +47,20 @@ fn read_accepted(path: &Path) -> Result<Accepted, Exit> {
         .map_err(|error| Exit::No(format!("{}: {error}", path.display())))
 }
 
+/// FreePBX links to files of its web server's folder, which a copy of the configuration does not have. That is not the same as
+/// a file that never was: what it says is in force.
+fn dangling(path: &Path) -> Option<io::Error> {
+    let target = std::fs::read_link(path).ok()?;
+    (!path.exists())
+        .then(|| io::Error::other(format!("it is a link to {}, which is not there", target.display())))
+}
+
 /// The disk, as the place where configuration is.
 struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let file = File::open(path)?;
+        let file = File::open(path).map_err(|error| dangling(path).unwrap_or(error))?;
         // A pipe or a device would never end, or wait for somebody.
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
