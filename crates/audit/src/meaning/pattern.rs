@@ -27,9 +27,13 @@ pub(super) fn is_international(pattern: &str, strip: usize, prefix: &str) -> boo
         },
         Some(rest) => rest,
     };
-    INTERNATIONAL
-        .iter()
-        .any(|international| COUNTRIES.iter().all(|country| reaches(rest, international, country, prefix)))
+    // A pattern of one length, such as `_XXXXXXXXXXXX`, is made for the numbers of one country, unless it says `00`.
+    let has_rest = rest.iter().any(|element| matches!(element, Element::Rest { .. }));
+    let is_said = !prefix.is_empty() || matches!(rest.first(), Some(Element::Of(set)) if set.len() == 1);
+    (has_rest || is_said)
+        && INTERNATIONAL.iter().any(|international| {
+            COUNTRIES.iter().all(|country| reaches(rest, international, country, prefix))
+        })
 }
 
 fn reaches(elements: &[Element], international: &str, country: &str, prefix: &str) -> bool {
@@ -119,6 +123,7 @@ mod tests {
             ("_1NXXNXXXXXX", 0, ""),
             ("_0044.", 0, ""),
             ("_XXXX", 0, ""),
+            ("_XXXXXXXXXXXX", 0, ""),
             ("s", 0, ""),
             ("_0ZXXXXXXXX", 0, ""),
             ("_9NXXXXXX", 1, ""),
