@@ -1,5 +1,6 @@
 //! What may be typed: the definitions from which help, man pages and completions are made.
 
+mod audit;
 /// `test-filter`
 mod filter;
 
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ledger::{Net, NetError};
+
+pub(crate) use audit::AuditArgs;
 
 use crate::command::replay::LocalNetwork;
 use crate::duration;
@@ -59,6 +62,8 @@ pub(crate) enum Command {
     Confirm(DaemonArgs),
     /// Take everything off at once: daemon, gate, nftables table; needs no daemon
     Panic(PanicArgs),
+    /// Say what is weak about the PBX's own configuration, and how to mend it
+    Audit(AuditArgs),
     /// Show what a filter of fail2ban finds in a log
     TestFilter(TestFilterArgs),
     /// Print completions for a shell

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod audit;
 pub(crate) mod ban;
 pub(crate) mod bans;
 pub(crate) mod check;
