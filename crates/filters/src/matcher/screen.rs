@@ -1,4 +1,4 @@
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 
 use crate::Filter;
 use crate::pattern::Pattern;
@@ -6,10 +6,9 @@ use crate::pattern::Pattern;
 /// Finds out which expressions cannot match a text, because a text that they need is not in it.
 #[derive(Clone, Debug)]
 pub(super) struct Screen {
-    /// Finds one of the needed texts fast, and then all.
+    /// Finds, at each place, the longest of the needed texts.
     any: Option<AhoCorasick>,
-    all: Option<AhoCorasick>,
-    /// For each text, who needs it.
+    /// For each text, who needs it, or one that it begins with.
     needed_by: Vec<Candidates>,
     /// Who needs nothing that is known.
     always: Candidates,
@@ -47,7 +46,6 @@ impl Screen {
         let mut texts: Vec<String> = Vec::new();
         let mut screen = Self {
             any: None,
-            all: None,
             needed_by: Vec::new(),
             always: Candidates::default(),
             prefix: None,
@@ -61,15 +59,15 @@ impl Screen {
         if filter.failures.len() > MOST {
             screen.always = Candidates::ALL;
         }
-        let build = |texts: &[String], kind, matches| {
+        screen.needed_by = with_beginnings(&texts, &screen.needed_by, screen.fold);
+        let build = |texts: &[String]| {
             let mut builder = AhoCorasick::builder();
-            builder.ascii_case_insensitive(screen.fold).match_kind(matches).kind(kind).build(texts).ok()
+            // With this kind it looks at many bytes at once.
+            builder.ascii_case_insensitive(screen.fold).match_kind(MatchKind::LeftmostLongest);
+            builder.build(texts).ok()
         };
-        // With this kind it looks at many bytes at once.
-        let fast = |texts: &[String]| build(texts, None, MatchKind::LeftmostFirst);
-        let prefix = in_prefix.and_then(|needed| fast(&needed.texts));
-        let (any, all) = (fast(&texts), build(&texts, Some(AhoCorasickKind::DFA), MatchKind::Standard));
-        Self { prefix, any, all, ..screen }
+        let (prefix, any) = (in_prefix.and_then(|needed| build(&needed.texts)), build(&texts));
+        Self { prefix, any, ..screen }
     }
 
     fn add(&mut self, bit: Candidates, pattern: &Pattern, texts: &mut Vec<String>) {
@@ -92,7 +90,7 @@ impl Screen {
 
     /// Who may match.
     pub(super) fn candidates(&self, text: &str) -> Candidates {
-        let (Some(any), Some(all)) = (&self.any, &self.all) else { return Candidates::ALL };
+        let Some(any) = &self.any else { return Candidates::ALL };
         if self.fold && !text.is_ascii() {
             return Candidates::ALL;
         }
@@ -100,14 +98,31 @@ impl Screen {
             return Candidates::default();
         }
         let mut candidates = self.always;
-        // None of them begins before the one that is found first.
-        if let Some(first) = any.find(text) {
-            for found in all.find_overlapping_iter(Input::new(text).range(first.start()..)) {
-                if let Some(bits) = self.needed_by.get(found.pattern().as_usize()) {
-                    candidates = candidates.and(*bits);
-                }
+        let mut from = 0;
+        while from <= text.len()
+            && let Some(found) = any.find(Input::new(text).range(from..))
+        {
+            if let Some(bits) = self.needed_by.get(found.pattern().as_usize()) {
+                candidates = candidates.and(*bits);
             }
+            // One may begin within another.
+            from = found.start() + 1;
         }
         candidates
     }
+}
+
+/// What stands at a place as well when the longest text does: those that it begins with.
+fn with_beginnings(texts: &[String], needed_by: &[Candidates], fold: bool) -> Vec<Candidates> {
+    let begins = |text: &str, other: &str| {
+        let start = text.as_bytes().get(..other.len());
+        start.is_some_and(|start| {
+            if fold { start.eq_ignore_ascii_case(other.as_bytes()) } else { start == other.as_bytes() }
+        })
+    };
+    let of = |text: &String| {
+        let shorter = texts.iter().zip(needed_by).filter(|(other, _)| begins(text, other));
+        shorter.fold(Candidates::default(), |all, (_, bits)| all.and(*bits))
+    };
+    texts.iter().map(of).collect()
 }

@@ -26,6 +26,20 @@ impl Next {
         }
     }
 
+    /// The letter of ASCII that alone may come, and not the end.
+    #[inline]
+    pub(super) fn only(&self) -> Option<u8> {
+        match self.bytes {
+            [word, 0, 0, 0] if word.is_power_of_two() && !self.end => {
+                u8::try_from(word.trailing_zeros()).ok()
+            }
+            [0, word, 0, 0] if word.is_power_of_two() && !self.end => {
+                u8::try_from(64 + word.trailing_zeros()).ok()
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn is_any(&self) -> bool {
         *self == Self::ANY
     }

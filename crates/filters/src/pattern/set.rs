@@ -49,6 +49,19 @@ impl Set {
         Self::of(Class { negated: false, items: vec![Item::Letter(letter)], fold: true })
     }
 
+    /// Where the wanted letter of ASCII stands next, behind one or more letters of the set, if that is known without looking at
+    /// each: the set is all letters but one.
+    pub(super) fn up_to(&self, wanted: u8, text: &str, at: usize) -> Option<Option<usize>> {
+        let but = self.but?;
+        let found = || {
+            let from = at + self.take(text, at)?;
+            let rest = text.as_bytes().get(from..)?;
+            let found = from + memchr::memchr2(wanted, but, rest)?;
+            (text.as_bytes().get(found) == Some(&wanted)).then_some(found)
+        };
+        Some(found())
+    }
+
     /// Whether a letter that begins with this byte may be in it.
     #[inline]
     pub(super) fn may_begin(&self, byte: u8) -> bool {
