@@ -16,6 +16,18 @@ use crate::Error;
 use crate::files::Files;
 use reader::Reader;
 
+/// Where Asterisk's packages and FreePBX put the configuration.
+const USUAL: &str = "/etc/asterisk";
+
+/// Where a file may be that is named in the configuration. The directory may be a copy, in which whole paths name what is in it.
+pub(crate) fn candidates(directory: &Path, name: &str) -> Vec<PathBuf> {
+    let path = directory.join(name);
+    match Path::new(name).strip_prefix(USUAL) {
+        Ok(rest) if directory != Path::new(USUAL) => vec![directory.join(rest), path],
+        _ => vec![path],
+    }
+}
+
 /// A line in a file.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Place {

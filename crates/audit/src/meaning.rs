@@ -21,7 +21,7 @@ pub(crate) use pjsip::Transport;
 
 use crate::conf::{Config, Place, Section};
 use crate::files::Files;
-use crate::{Error, certificate};
+use crate::{Error, certificate, conf};
 
 /// The files that are read, with what they include.
 const FILES: &[&str] = &[
@@ -277,25 +277,25 @@ impl Pbx {
         let mut seen = BTreeSet::new();
         for section in self.configs.values().flat_map(Config::real) {
             for entry in keys.iter().filter_map(|key| section.last(key)) {
-                let path = directory.join(&*entry.value);
-                if entry.value.is_empty() || !seen.insert((path.clone(), entry.place.clone())) {
+                if entry.value.is_empty() || !seen.insert(&entry.place) {
                     continue;
                 }
-                match files.read(&path).map(|pem| certificate::not_after(&pem)) {
+                let candidates = conf::candidates(directory, &entry.value);
+                let found =
+                    candidates.iter().map(|path| files.read(path)).reduce(|first, next| first.or(next));
+                let Some(found) = found else { continue };
+                match found.map(|pem| certificate::not_after(&pem)) {
                     Ok(Some(ends)) => {
                         let (place, section) = (entry.place.clone(), Arc::clone(&section.name));
                         let path = Arc::clone(&entry.value);
                         self.certificates.push(Certificate { place, section, path, ends });
                     }
                     Ok(None) => {
-                        self.notes.push(format!("{}: no certificate is in {}", entry.place, path.display()))
+                        self.notes.push(format!("{}: no certificate is in {}", entry.place, entry.value))
                     }
                     Err(error) => {
-                        let note = format!(
-                            "{}: cannot read the certificate {}: {error}",
-                            entry.place,
-                            path.display()
-                        );
+                        let note =
+                            format!("{}: cannot read the certificate {}: {error}", entry.place, entry.value);
                         self.notes.push(note);
                     }
                 }

@@ -236,18 +236,13 @@ impl<'f> Reader<'f> {
             self.problem(frame, "files are included too deep, or include themselves");
             return Ok(());
         }
-        let path = self.directory.join(name);
-        let paths = if glob::is_pattern(name) { glob::expand(self.files, &path) } else { vec![path] };
         let mut found = false;
-        for path in paths {
-            if self.files_read >= MAX_FILES {
-                self.problem(frame, "too many files are included");
-                return Ok(());
+        for path in super::candidates(&self.directory, name) {
+            let paths = if glob::is_pattern(name) { glob::expand(self.files, &path) } else { vec![path] };
+            found = self.include_all(paths, frame)?;
+            if found {
+                break;
             }
-            self.depth += 1;
-            let read = self.file_in(&path, frame.section);
-            self.depth -= 1;
-            found |= read?;
         }
         if !found && is_needed {
             self.problem(
@@ -256,6 +251,22 @@ impl<'f> Reader<'f> {
             );
         }
         Ok(())
+    }
+
+    /// True if one of them is there.
+    fn include_all(&mut self, paths: Vec<PathBuf>, frame: &Frame) -> Result<bool, Error> {
+        let mut found = false;
+        for path in paths {
+            if self.files_read >= MAX_FILES {
+                self.problem(frame, "too many files are included");
+                return Ok(true);
+            }
+            self.depth += 1;
+            let read = self.file_in(&path, frame.section);
+            self.depth -= 1;
+            found |= read?;
+        }
+        Ok(found)
     }
 
     fn problem(&mut self, frame: &Frame, what: impl Into<String>) {
