@@ -14,7 +14,7 @@ pub(crate) struct TestFilterArgs {
     /// A filter by name or path, with options in brackets: `sshd`, `'sshd[mode=aggressive]'`, `./my.conf`
     #[arg(value_name = "FILTER")]
     pub(crate) filter: String,
-    /// Where filters are looked up by name; may be given several times [default: /etc/fail2ban/filter.d, /etc/ringfence/filter.d]
+    /// Where filters are looked up by name; may be given several times [default: /etc/ringfence/filter.d, /etc/fail2ban/filter.d]
     #[arg(long, value_name = "DIR")]
     pub(crate) filter_dir: Vec<PathBuf>,
     /// How the answer is shown
