@@ -107,7 +107,9 @@ fn pack(program: &Path, architecture: Architecture, version: &str) -> Result<Pat
         ("usr/share/doc/ringfence/copyright", "LICENSE-MIT"),
     ];
     for (to, from) in files {
-        put(&root, to, &sources.join(from), 0o644)?;
+        // A policy may have a secret in it.
+        let mode = if to.ends_with("policy.toml") { 0o640 } else { 0o644 };
+        put(&root, to, &sources.join(from), mode)?;
     }
     for entry in fs::read_dir(sources.join("docs"))? {
         let path = entry?.path();

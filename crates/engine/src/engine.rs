@@ -132,6 +132,11 @@ impl Engine {
         self.jails.forget(Address::of(address), self.salt);
     }
 
+    /// What was counted in logs is forgotten, as they are about to be read again.
+    pub fn recount(&mut self) {
+        self.jails.reset(self.salt);
+    }
+
     /// A source that was banned `level` times and is until `until`, from a ledger.
     pub fn remember(
         &mut self,

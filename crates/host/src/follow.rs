@@ -8,6 +8,7 @@ mod place;
 mod watch;
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -376,20 +377,15 @@ impl Open {
     }
 }
 
-/// Files beside `path` whose names begin with its name, that are as asked for; newest first. Packed ones are not read.
+/// Files beside `path` that were rotated from it and are as asked for; newest first. Packed ones are not read.
 fn siblings(path: &Path, is_wanted: impl Fn(&File) -> bool) -> Vec<(File, std::time::SystemTime)> {
-    const PACKED: [&str; 4] = ["gz", "xz", "bz2", "zst"];
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
-    let stem = Path::new(name).file_stem().unwrap_or(name).as_encoded_bytes().to_vec();
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut found: Vec<_> = entries
-        .take(MAX_SIBLINGS)
         .filter_map(Result::ok)
-        .filter(|entry| entry.file_name() != name && entry.file_name().as_encoded_bytes().starts_with(&stem))
+        .filter(|entry| is_rotated(name, &entry.file_name()) && !is_packed(&entry.path()))
+        .take(MAX_SIBLINGS)
         .map(|entry| entry.path())
-        .filter(|path| {
-            path.extension().is_none_or(|extension| !PACKED.iter().any(|packed| extension == *packed))
-        })
         .filter(|path| std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()))
         .filter_map(|path| open(&path).ok())
         .filter(|file| is_wanted(file))
@@ -398,6 +394,30 @@ fn siblings(path: &Path, is_wanted: impl Fn(&File) -> bool) -> Vec<(File, std::t
         .collect();
     found.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
     found
+}
+
+/// Whether `other` is a name that rotation gives to the file `name`: `auth.log.1`, `auth.log-20261128`, `auth-20261128.log`.
+#[must_use]
+pub fn is_rotated(name: &OsStr, other: &OsStr) -> bool {
+    let (name, other) = (name.as_encoded_bytes(), other.as_encoded_bytes());
+    let is_number = |rest: &[u8]| match rest {
+        [b'.' | b'-', number @ ..] => number.first().is_some_and(u8::is_ascii_digit),
+        _ => false,
+    };
+    let dot = name.iter().rposition(|byte| *byte == b'.').filter(|dot| *dot > 0);
+    let before_ending = dot.is_some_and(|dot| {
+        let (stem, ending) = name.split_at(dot);
+        let middle = other.strip_prefix(stem).and_then(|rest| rest.strip_suffix(ending));
+        middle.is_some_and(is_number)
+    });
+    other.strip_prefix(name).is_some_and(is_number) || before_ending
+}
+
+/// Whether a file's name says that it is packed.
+#[must_use]
+pub fn is_packed(path: &Path) -> bool {
+    const PACKED: [&str; 4] = ["gz", "xz", "bz2", "zst"];
+    path.extension().is_some_and(|extension| PACKED.iter().any(|packed| extension == *packed))
 }
 
 /// A pipe of that name does not wait for a writer.

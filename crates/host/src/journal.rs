@@ -40,7 +40,7 @@ impl Journal {
     pub fn open(matches: &[String], since: Duration) -> io::Result<Self> {
         let mut command = Command::new("journalctl");
         command
-            .args(["--follow", "--output=json", "--no-pager", "--quiet", "--no-tail"])
+            .args(["--follow", "--output=json", "--no-pager", "--quiet", "--no-tail", "--all"])
             .arg(format!("--since=@{}.{:06}", since.as_secs(), since.subsec_micros()))
             .arg("--output-fields=MESSAGE,SYSLOG_IDENTIFIER,_COMM,SYSLOG_PID,_PID,_HOSTNAME")
             .stdin(Stdio::null())

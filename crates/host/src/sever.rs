@@ -49,16 +49,23 @@ pub fn sockets(is_wanted: impl Fn(&Peer) -> bool) -> io::Result<usize> {
             }
         })?;
     }
+    let requests = found.iter().map(|(family, id)| diag_request(*family, id));
+    end_all(requests.map(|request| command(Part::Sockets, DESTROY, &request)))
+}
+
+/// How many were ended; or the first error, after all were tried.
+fn end_all(done: impl Iterator<Item = io::Result<()>>) -> io::Result<usize> {
     let mut ended = 0;
-    for (family, id) in found {
-        match command(Part::Sockets, DESTROY, &diag_request(family, &id)) {
+    let mut failed = None;
+    for one in done {
+        match one {
             Ok(()) => ended += 1,
             // It ended by itself meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
-    Ok(ended)
+    failed.map_or(Ok(ended), Err)
 }
 
 /// Makes netfilter forget every connection whose peer is as asked for; how many there were.
@@ -78,15 +85,7 @@ pub fn tracked(is_wanted: impl Fn(&Peer) -> bool) -> io::Result<usize> {
             found.push(delete);
         }
     })?;
-    let mut ended = 0;
-    for delete in found {
-        match command(Part::Netfilter, DELETE, &delete) {
-            Ok(()) => ended += 1,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(ended)
+    end_all(found.iter().map(|delete| command(Part::Netfilter, DELETE, delete)))
 }
 
 /// Bytes of `struct inet_diag_sockid`.

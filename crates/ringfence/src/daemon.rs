@@ -212,6 +212,8 @@ impl Daemon {
                 if self.live.follow(&policy)? {
                     self.trust_again();
                 }
+                // Its readers read again what counted before.
+                self.live.recount();
                 self.logs.follow(jails, &self.tasks)?;
                 self.listen_to(witnesses).await;
                 *events = watch(self.force.take_events()?)

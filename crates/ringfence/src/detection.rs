@@ -63,6 +63,11 @@ impl Detection {
         self.engine.forget(address);
     }
 
+    /// Logs are read again.
+    pub(crate) fn recount(&mut self) {
+        self.engine.recount();
+    }
+
     /// A ledger knows a ban.
     pub(crate) fn remember(
         &mut self,

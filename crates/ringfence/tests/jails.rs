@@ -238,6 +238,12 @@ fn what_counted_before_a_kill_counts_after_it() {
     guard.process().signal(Signal::KILL);
     guard.process().wait(Duration::from_secs(10)).unwrap();
     let guard = Guard::start(&doors.lab, &binary(), &policy).unwrap();
+    // A reload reads again, and counts nothing twice.
+    assert!(guard.command(&["reload"]).unwrap().status.success());
+    std::thread::sleep(Duration::from_millis(800));
+    assert!(json(&guard, &["bans", "--format", "json"]).is_empty());
+    doors.append(&line("opened for a friend"));
+    wait("it is read on", || jail(&guard)["lines"] == 1);
     doors.append(&line(&format!("refused root from {ATTACKER}")));
     wait("a ban", || !json(&guard, &["bans", "--format", "json"]).is_empty());
     assert_eq!(attacker(), 3);

@@ -99,6 +99,12 @@ impl Jails {
         }
     }
 
+    /// All that was counted is forgotten: the logs are read again.
+    pub(crate) fn reset(&mut self, salt: Salt) {
+        let rows = if self.rules.is_empty() { 1 } else { ROWS };
+        self.rows = Bounded::new(rows, salt);
+    }
+
     /// In every jail.
     pub(crate) fn forget(&mut self, source: Address, salt: Salt) {
         for jail in 0..self.rules.len() {

@@ -53,8 +53,11 @@ impl Refusal {
     ) {
         let address = Address::of(scene.peer.ip()).number().to_le_bytes();
         let try_key = scene.salt.of(&[&address, what.as_bytes(), call.as_bytes(), account.as_bytes()]);
-        if !call.is_empty() && self.tries.entry(try_key, scene.now, MEMORY).1 {
-            return;
+        if !call.is_empty() {
+            if self.tries.get(try_key, scene.now, MEMORY).is_some() {
+                return;
+            }
+            self.tries.insert(try_key, scene.now, ());
         }
         findings.add(source, Kind::Refusal, self.points, is_proof, || {
             let whose = if account.is_empty() {

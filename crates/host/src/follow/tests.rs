@@ -224,6 +224,33 @@ fn a_line_without_end_takes_no_more_than_its_room() {
 }
 
 #[test]
+fn other_logs_are_not_taken_for_rotated_ones() {
+    for (other, is) in [
+        ("access.log.1", true),
+        ("access.log-20261128", true),
+        ("access-20261128.log", true),
+        ("access.1.log", true),
+        ("access.log", false),
+        ("access_ssl.log", false),
+        ("access-ssl.log", false),
+        ("access.logs.1", false),
+        ("access.log.new", false),
+        ("access.info", false),
+    ] {
+        assert_eq!(is_rotated(OsStr::new("access.log"), OsStr::new(other)), is, "{other}");
+    }
+    let mut log = Log::new();
+    let mut follower = Follower::new(&log.path(), None, u64::MAX);
+    log.write(3);
+    read(&mut follower);
+    log.rotate("auth.log.1");
+    fs::write(log.named("auth_ssl.log"), "of another log\n").unwrap();
+    fs::write(log.named("auth.info"), "of another log\n").unwrap();
+    log.write(1);
+    assert_eq!(read(&mut follower), ["line 3"]);
+}
+
+#[test]
 fn a_hole_at_the_begin_is_passed_over() {
     let log = Log::new();
     fs::write(log.path(), b"\0\0\0\0after\n").unwrap();

@@ -170,6 +170,11 @@ impl Live {
         self.detection.forget(address);
     }
 
+    /// Logs are read again.
+    pub(crate) fn recount(&mut self) {
+        self.detection.recount();
+    }
+
     /// A source that was banned `level` times, and is until `until`.
     pub(crate) fn remember(&mut self, address: IpAddr, level: u32, until: Duration, scope: ledger::Scope) {
         let scope = match scope {

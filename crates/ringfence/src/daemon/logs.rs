@@ -73,6 +73,8 @@ struct Found {
     /// By the line's own time, since the epoch.
     time: Duration,
     is_old: bool,
+    /// The line says that the address made a connection.
+    is_connection: bool,
     line: String,
 }
 
@@ -180,8 +182,12 @@ impl Work {
     }
 }
 
-/// Whether a line says that the address made a connection, as Asterisk's security events do: `IPV4/TLS/203.0.113.9/5061`.
+/// Whether a line says that the address made a connection, as Asterisk's security events do: `IPV4/TLS/203.0.113.9/5061`. One that
+/// says where it came from twice was written by a stranger in part.
 fn names_connection(line: &str, address: IpAddr) -> bool {
+    if line.matches("RemoteAddress=").count() != 1 {
+        return false;
+    }
     let family = if address.is_ipv4() { "IPV4" } else { "IPV6" };
     ["TCP", "TLS", "WS", "WSS"]
         .iter()
@@ -212,6 +218,7 @@ fn note(
             account: failure.user.unwrap_or_default(),
             time: failure.time,
             is_old,
+            is_connection: names_connection(line, address),
             line: line.trim_end().chars().take(MAX_TEXT).collect(),
         });
     }
@@ -256,7 +263,7 @@ impl Daemon {
         let age = wall.saturating_sub(found.time);
         self.live.hear(&Testimony {
             peer: SocketAddr::new(found.address, 0),
-            is_proof: names_connection(&found.line, found.address),
+            is_proof: found.is_connection,
             nonce: None,
             account: &found.account,
             fact: Fact::Failure(Failure { jail, age, is_old: found.is_old }),

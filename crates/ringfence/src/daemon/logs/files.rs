@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use filters::Matcher;
-use host::follow::{Follower, Place, Watch};
+use host::follow::{Follower, Place, Watch, is_packed, is_rotated};
 use jiff::tz::TimeZone;
 use policy::jail::Logs as From;
 
@@ -161,9 +161,15 @@ fn expand(pattern: &Path) -> Vec<PathBuf> {
         .filter_map(Result::ok)
         .filter(|entry| fits(name.as_bytes(), entry.file_name().as_encoded_bytes()))
         .map(|entry| entry.path())
-        .filter(|path| path.is_file())
+        .filter(|path| path.is_file() && !is_packed(path))
         .collect();
     paths.sort();
+    // What was rotated is read as what it was.
+    let names: Vec<_> = paths.iter().filter_map(|path| path.file_name().map(ToOwned::to_owned)).collect();
+    let is_rotated = |path: &PathBuf| {
+        path.file_name().is_some_and(|other| names.iter().any(|name| is_rotated(name, other)))
+    };
+    paths.retain(|path| !is_rotated(path));
     paths.truncate(MAX_FILES);
     paths
 }

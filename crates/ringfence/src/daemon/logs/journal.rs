@@ -25,6 +25,7 @@ pub(super) fn run(ready: Ready, place: Option<&str>, work: &Work) {
     let mut matcher = Matcher::new(&ready.filter);
     let mut place: Option<Cursor> = place.and_then(Cursor::read);
     let mut pause = RETRY.0;
+    let mut is_first = true;
     while !work.is_over() {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let window = now.saturating_sub(ready.jail.rule.within);
@@ -32,7 +33,8 @@ pub(super) fn run(ready: Ready, place: Option<&str>, work: &Work) {
         let error = match Journal::open(ready.filter.journal_matches(), since) {
             Ok(mut journal) => {
                 let before = place.clone();
-                let end = follow(&mut journal, &ready, &mut matcher, (before, &mut place), work);
+                let end = follow(&mut journal, &ready, &mut matcher, (before, &mut place, is_first), work);
+                is_first = false;
                 match end {
                     Some(error) => error,
                     None => return,
@@ -78,7 +80,7 @@ fn follow(
     journal: &mut Journal,
     ready: &Ready,
     matcher: &mut Matcher,
-    (before, place): (Option<Cursor>, &mut Option<Cursor>),
+    (before, place, is_first): (Option<Cursor>, &mut Option<Cursor>, bool),
     work: &Work,
 ) -> Option<String> {
     let mut told_at = Instant::now();
@@ -103,7 +105,10 @@ fn follow(
             is_behind |= before.as_ref().is_some_and(|before| before.cursor == cursor || time > before.time);
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             let outcome = matcher.entry(&line, time, now);
-            note((ready.index, &work.states), (outcome, false), is_old, &mut found);
+            // What this run read before `journalctl` ended was counted then.
+            if is_first || !is_old {
+                note((ready.index, &work.states), (outcome, false), is_old, &mut found);
+            }
             if !is_old {
                 *place = Some(Cursor { time, cursor });
             }
