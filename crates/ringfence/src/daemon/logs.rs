@@ -194,6 +194,17 @@ fn names_connection(line: &str, address: IpAddr) -> bool {
         .any(|transport| line.contains(&format!("RemoteAddress=\"{family}/{transport}/{address}/")))
 }
 
+/// Whom a failure counts against: an address, or a network no wider than one source. Of a wider one nobody is known to be guilty.
+fn one_source(host: &filters::Host) -> Option<IpAddr> {
+    match host {
+        filters::Host::Addr(addr) => Some(*addr),
+        filters::Host::Net { addr, prefix } => {
+            (*prefix >= if addr.is_ipv4() { 32 } else { 64 }).then_some(*addr)
+        }
+        filters::Host::Name(_) | filters::Host::Id(_) => None,
+    }
+}
+
 /// Notes what a filter found in a line.
 fn note(
     (jail, states): (usize, &States),
@@ -207,10 +218,7 @@ fn note(
         return;
     }
     for failure in outcome.failures {
-        let address = match failure.host {
-            filters::Host::Addr(addr) | filters::Host::Net { addr, .. } => addr,
-            filters::Host::Name(_) | filters::Host::Id(_) => continue,
-        };
+        let Some(address) = one_source(&failure.host) else { continue };
         let line = failure.lines.last().map_or("", String::as_str);
         found.push(Found {
             address,
@@ -268,5 +276,34 @@ impl Daemon {
             account: &found.account,
             fact: Fact::Failure(Failure { jail, age, is_old: found.is_old }),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_of_a_connection_of_the_address_itself_and_once() {
+        let address = "203.0.113.9".parse().unwrap();
+        let line = |origin: &str| format!("SecurityEvent=\"InvalidPassword\",AccountID=\"1\",{origin}");
+        assert!(names_connection(&line("RemoteAddress=\"IPV4/TLS/203.0.113.9/5061\""), address));
+        for origin in [
+            "RemoteAddress=\"IPV4/UDP/203.0.113.9/5061\"",
+            "RemoteAddress=\"IPV4/TLS/203.0.113.99/5061\"",
+            "LocalAddress=\"IPV4/TLS/203.0.113.9/5061\"",
+            "RemoteAddress=\"IPV4/TLS/203.0.113.9/1\",RemoteAddress=\"IPV4/UDP/203.0.113.9/2\"",
+        ] {
+            assert!(!names_connection(&line(origin), address), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_network_counts_against_nobody_but_one_source() {
+        let net = |addr: &str, prefix| {
+            one_source(&filters::Host::Net { addr: addr.parse().unwrap(), prefix }).is_some()
+        };
+        assert!(net("203.0.113.9", 32) && net("2001:db8::1", 64) && net("2001:db8::1", 128));
+        assert!(!net("203.0.113.0", 24) && !net("2001:db8::", 48));
     }
 }

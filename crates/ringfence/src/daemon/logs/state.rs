@@ -24,7 +24,7 @@ struct State {
     /// Lines that were read for the first time.
     lines: u64,
     failures: u64,
-    /// Lines that were too long, expressions that gave up, names and other things that are no addresses, and lines that may
+    /// Lines that were too long, expressions that gave up, names and other things that are not one source, and lines that may
     /// be about somebody else.
     cut: u64,
     gave_up: u64,
@@ -69,7 +69,7 @@ impl States {
         for failure in &outcome.failures {
             state.failures += 1;
             state.ambiguous += u64::from(failure.other.is_some());
-            state.names += u64::from(matches!(failure.host, filters::Host::Name(_) | filters::Host::Id(_)));
+            state.names += u64::from(super::one_source(&failure.host).is_none());
         }
     }
 
