@@ -43,7 +43,7 @@ pub(crate) enum Command {
     /// Stop the daemon; the gate goes on, unless `--clean` is given
     Stop(StopArgs),
     /// Make the daemon read its policy again
-    Reload(DaemonArgs),
+    Reload(ReloadArgs),
     /// Show what is guarded, what was dropped, and whether the kernel agrees
     Status(StatusArgs),
     /// Show the bans in force, or export them
@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Trust(TrustArgs),
     /// Watch it live
     Top(TopArgs),
-    /// Keep what `run --confirm` put in force
+    /// Keep what `run --confirm` or `reload --confirm` put in force
     Confirm(DaemonArgs),
     /// Take everything off at once: daemon, gate, nftables table; needs no daemon
     Panic(PanicArgs),
@@ -70,7 +70,7 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Write the man pages into a folder
     Man(ManArgs),
-    /// What `run --confirm` leaves to wait
+    /// What `--confirm` leaves to wait
     #[command(hide = true)]
     RollBack(RollBackArgs),
 }
@@ -230,6 +230,22 @@ pub(crate) struct RollBackArgs {
     pub(crate) run_dir: PathBuf,
     #[arg(long)]
     pub(crate) pin_dir: PathBuf,
+    #[arg(long)]
+    pub(crate) state_dir: PathBuf,
+    #[arg(long = "interface")]
+    pub(crate) interfaces: Vec<String>,
+    /// There is a policy to go back to.
+    #[arg(long)]
+    pub(crate) earlier: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct ReloadArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// Go back to the policy before after so long, unless `ringfence confirm` comes before, even if the daemon dies
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) confirm: Option<Duration>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -344,7 +360,8 @@ pub(crate) struct RunArgs {
     /// Where the ledger of bans and the events are kept
     #[arg(long, value_name = "DIR", default_value = "/var/lib/ringfence")]
     pub(crate) state_dir: PathBuf,
-    /// Take everything off again after so long, unless `ringfence confirm` comes before, even if the daemon dies
+    /// Go back after so long, unless `ringfence confirm` comes before, even if the daemon dies: to the policy that was in force
+    /// when this began, or to none
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub(crate) confirm: Option<Duration>,
     /// Let members of this group use the control socket

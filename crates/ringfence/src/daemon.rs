@@ -19,9 +19,11 @@ mod drift;
 /// Block lists.
 mod feeds;
 /// A policy, put in force on this machine.
-mod force;
+pub(crate) mod force;
 /// The run directory.
 pub(crate) mod instance;
+/// The policy that stayed in force, to go back to.
+pub(crate) mod kept;
 /// The engine on live traffic.
 mod live;
 /// Whether a policy locks the operator out.
@@ -30,6 +32,8 @@ mod lockout;
 pub(crate) mod logs;
 /// What happened lately.
 mod recent;
+/// Another policy, while the daemon runs.
+mod reload;
 /// From the gate's events to log lines and JSON.
 mod report;
 /// The control socket's server.
@@ -54,8 +58,7 @@ use std::time::{Duration, SystemTime};
 
 use host::LinkNews;
 use ledger::{Change, Time};
-use policy::Policy;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,17 +69,17 @@ use self::answers::Task;
 use self::book::Book;
 use self::control::SOCKET;
 use self::feeds::Feeds;
-use self::force::{Events, InForce};
+use self::force::InForce;
 use self::instance::Lock;
+use self::kept::{Kept, Standing};
 use self::live::Live;
-use self::logs::{Logs, Ready};
+use self::logs::Logs;
 use self::recent::Recent;
 use self::report::Reporter;
 use self::talkers::Talkers;
 use self::witnesses::{Ears, Witnesses};
 use crate::cli::RunArgs;
-use crate::command::read_policy;
-use crate::exit::{Exit, draw};
+use crate::exit::Exit;
 
 /// How often what is buffered is written.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -90,6 +93,8 @@ const BATCH: usize = 1024;
 pub(crate) struct Daemon {
     args: RunArgs,
     force: InForce,
+    kept: Kept,
+    standing: Standing,
     live: Live,
     reporter: Reporter,
     book: Book,
@@ -164,7 +169,7 @@ impl Daemon {
                 Some(news) = ears.news.recv() => self.hear(&news)?,
                 Some(copied) = ears.copies.recv() => self.take_copies(copied, &mut ears.copies)?,
                 _ = hangup.recv() => {
-                    let answer = self.reload(&mut events).await?;
+                    let answer = self.reload(None, &mut events).await?;
                     say(&format!("{}\n", answer.get("message").and_then(Value::as_str).unwrap_or_default()));
                 }
                 _ = interrupt.recv() => break,
@@ -173,6 +178,7 @@ impl Daemon {
                     self.live.tick(clock::now());
                     self.obey(None)?;
                     self.book.count();
+                    self.keep_what_is_confirmed();
                     self.ask_for_feeds()?;
                     self.reporter.flush();
                 }
@@ -197,64 +203,6 @@ impl Daemon {
             say("stopped; the gate goes on with its last policy, `ringfence stop --clean` takes it off\n");
         }
         Ok(())
-    }
-
-    /// Reads the policy again. A wrong one changes nothing.
-    async fn reload(&mut self, events: &mut AsyncFd<Events>) -> Result<Value, Exit> {
-        host::notify::notify("RELOADING=1");
-        let answer = match self.next_policy() {
-            Ok((next, policy, jails, witnesses)) => {
-                // What the old generation dropped is told in its own words.
-                self.drain(events.get_mut(), usize::MAX)?;
-                self.force = next;
-                self.feeds.follow(policy.feeds());
-                self.book.severer.guard(&policy.detection().ports);
-                if self.live.follow(&policy)? {
-                    self.trust_again();
-                }
-                // Its readers read again what counted before.
-                self.live.recount();
-                self.logs.follow(jails, &self.tasks)?;
-                self.listen_to(witnesses).await;
-                *events = watch(self.force.take_events()?)
-                    .map_err(|error| Exit::System(format!("cannot watch the gate: {error}")))?;
-                json!({ "ok": true, "message": format!("reloaded {}", self.args.policy.display()) })
-            }
-            Err(Exit::Policy(mistakes)) => {
-                let message = format!("{} is wrong; the policy in force stays", self.args.policy.display());
-                json!({ "ok": false, "message": message, "details": draw(&mistakes) })
-            }
-            Err(Exit::No(text)) => {
-                json!({ "ok": false, "message": format!("{text}; the policy in force stays") })
-            }
-            Err(Exit::System(text)) => {
-                json!({ "ok": false, "system": true, "message": format!("{text}; the policy in force stays") })
-            }
-            Err(Exit::Silent) => json!({ "ok": false, "message": "nothing was done" }),
-        };
-        host::notify::notify("READY=1");
-        Ok(answer)
-    }
-
-    /// A fresh engine, or a policy that trusts others: what the operator trusts is trusted still.
-    fn trust_again(&mut self) {
-        self.book.shelter.follow(self.live.trusted_by_policy());
-        self.live.trust(self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
-    }
-
-    fn next_policy(&mut self) -> Result<(InForce, Policy, Vec<Ready>, witnesses::Ready), Exit> {
-        let policy = read_policy(&self.args.policy)?;
-        let plan = force::plan(&policy, self.args.observe)?;
-        let (jails, witnesses) = (logs::prepare(&policy)?, witnesses::prepare(&policy)?);
-        if !self.args.observe {
-            lockout::check(&policy)?;
-        }
-        let mut selection = host::machine::select(&self.args.interfaces, &plan.gate.interfaces)?;
-        if !selection.refused.is_empty() {
-            return Err(selection.refused.remove(0).into());
-        }
-        let next = self.force.next(&policy, plan, selection, &self.args)?;
-        Ok((next, policy, jails, witnesses))
     }
 
     /// Guards what has come, and says so; what cannot be guarded is told once.

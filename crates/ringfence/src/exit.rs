@@ -34,6 +34,15 @@ impl Exit {
         ExitCode::from(status)
     }
 
+    /// What it says, on one line.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Policy(mistakes) => mistakes.first().map(ToString::to_string).unwrap_or_default(),
+            Self::No(text) | Self::System(text) => text.clone(),
+            Self::Silent => String::new(),
+        }
+    }
+
     /// For `map_err`: `operation` on `path` failed.
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::System(format!("cannot {operation} {}: {error}", path.display()))

@@ -15,7 +15,13 @@ pub(crate) enum Request {
         verify: bool,
     },
     /// Read the policy again.
-    Reload {},
+    Reload {
+        /// Go back to the one before after so long, unless somebody confirms.
+        #[serde(default)]
+        confirm: Option<Duration>,
+    },
+    /// Nobody has confirmed: go back to the policy before.
+    RollBack {},
     /// End; with `clean` whoever asked takes the gate off.
     Stop {
         #[serde(default)]
@@ -38,7 +44,7 @@ pub(crate) enum Request {
     },
     /// Trust it no more.
     Untrust { what: String },
-    /// Keep what `run --confirm` put in force.
+    /// Keep what `run --confirm` or `reload --confirm` put in force.
     Confirm {},
     /// What `top` shows.
     Top {},

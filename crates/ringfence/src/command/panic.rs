@@ -30,12 +30,17 @@ pub(crate) fn run(args: &PanicArgs) -> Result<ExitCode, Exit> {
 pub(crate) fn take_everything_off(run_dir: &Path, pin_dir: Option<&Path>) -> Result<String, Exit> {
     let instance = Instance::read(run_dir);
     stop::same_namespace(instance.as_ref())?;
+    end(run_dir)?;
+    stop::take_off(run_dir, pin_dir, instance.as_ref())
+}
+
+/// Ends the daemon, by force if it does not answer.
+pub(super) fn end(run_dir: &Path) -> Result<(), Exit> {
     let asked = control::ask_within(run_dir, &Request::Stop { clean: true }, PATIENCE);
     if asked.is_err() || Instance::wait_for_end(run_dir, PATIENCE).is_err() {
         kill(run_dir);
     }
-    Instance::wait_for_end(run_dir, PATIENCE)?;
-    stop::take_off(run_dir, pin_dir, instance.as_ref())
+    Instance::wait_for_end(run_dir, PATIENCE)
 }
 
 /// Kills the daemon that holds the run directory. Its number was written by root, and is believed only of a process with our

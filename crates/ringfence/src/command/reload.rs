@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use crate::cli::DaemonArgs;
+use crate::cli::ReloadArgs;
 use crate::daemon::control;
 use crate::exit::Exit;
 use crate::request::Request;
 
 /// Makes the daemon read its policy again; the old one stays in force if the new one is wrong.
-pub(crate) fn run(args: &DaemonArgs) -> Result<ExitCode, Exit> {
-    let answer = control::ask(&args.run_dir, &Request::Reload {})?;
+pub(crate) fn run(args: &ReloadArgs) -> Result<ExitCode, Exit> {
+    let answer = control::ask(&args.daemon.run_dir, &Request::Reload { confirm: args.confirm })?;
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     if answer.get("ok") == Some(&Value::Bool(true)) {
         writeln!(io::stdout(), "{}", text("message"))?;

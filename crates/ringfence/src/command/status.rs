@@ -51,7 +51,13 @@ fn text(status: &Value) -> String {
     let waiting = at("/waiting").and_then(Value::as_array).into_iter().flatten();
     interfaces.extend(waiting.filter_map(Value::as_str).map(|name| format!("{name} (waiting)")));
     let _ = writeln!(text, "interfaces  {}", interfaces.join(", "));
-    let _ = writeln!(text, "policy      {}, loaded {}", word("/policy/path"), word("/policy/loaded_at"));
+    let standing = match word("/policy/standing").as_str() {
+        "on-trial" => ", ON TRIAL: `ringfence confirm` keeps it",
+        "rolled-back" => ", PUT BACK: nobody confirmed the one after it",
+        _ => "",
+    };
+    let (path, loaded) = (word("/policy/path"), word("/policy/loaded_at"));
+    let _ = writeln!(text, "policy      {path}, loaded {loaded}{standing}");
     let _ = writeln!(
         text,
         "packets     {} passed, {} dropped by the gate; {} dropped and {} rejected by nftables",

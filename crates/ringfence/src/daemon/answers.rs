@@ -80,7 +80,8 @@ impl Daemon {
             Request::Status { verify: false } => waiting.reply(self.status()),
             Request::Status { verify: true } => self.compare(Some(waiting)),
             Request::Top {} => waiting.reply(self.top()),
-            Request::Reload {} => waiting.reply(self.reload(events).await?),
+            Request::Reload { confirm } => waiting.reply(self.reload(confirm, events).await?),
+            Request::RollBack {} => waiting.reply(self.roll_back(events).await?),
             Request::Stop { clean } => {
                 self.clean = clean;
                 waiting.last_reply(json!({ "ok": true, "pid": std::process::id() })).await;
@@ -109,6 +110,9 @@ impl Daemon {
         let mut status =
             status::status(&mut self.force, &self.live, &self.reporter, &self.book, drifts, &self.args);
         if let Some(object) = status.as_object_mut() {
+            if let Some(policy) = object.get_mut("policy").and_then(Value::as_object_mut) {
+                policy.insert("standing".to_owned(), json!(self.standing.as_str()));
+            }
             object.insert("feeds".to_owned(), self.feeds.json());
             object.insert("jails".to_owned(), self.logs.json());
             object.insert("witnesses".to_owned(), self.witnesses.json());

@@ -1,5 +1,5 @@
-//! `run --confirm`: a process of its own waits, and takes everything off unless it is told in time that all is well. It does so
-//! even if the daemon has died meanwhile.
+//! `--confirm`: a process of its own waits, and goes back unless it is told in time that all is well. It does so even if the
+//! daemon has died meanwhile.
 
 use std::fs;
 use std::io;
@@ -12,12 +12,18 @@ use crate::cli::RunArgs;
 use crate::exit::Exit;
 
 /// As long as it is there, nobody has confirmed.
-pub(super) const PENDING: &str = "confirm.pending";
+const PENDING: &str = "confirm.pending";
+/// Somebody has, and the daemon does not know yet.
+const GIVEN: &str = "confirm.given";
+/// The time is over, and the watch is going back.
+const OVER: &str = "confirm.over";
+/// What there may be of these in the run directory.
+pub(super) const FILES: [&str; 3] = [PENDING, GIVEN, OVER];
 /// How often the watch looks.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Starts the watch.
-pub(crate) fn watch(args: &RunArgs, period: Duration) -> Result<(), Exit> {
+/// Starts the watch. `earlier` says that there is a policy to go back to; else everything is taken off.
+pub(super) fn watch(args: &RunArgs, period: Duration, earlier: bool) -> Result<(), Exit> {
     let pending = args.daemon.run_dir.join(PENDING);
     // The watch of an earlier run must not take this one for its own.
     let token = format!("{} {}", std::process::id(), host::machine::monotonic());
@@ -35,6 +41,10 @@ pub(crate) fn watch(args: &RunArgs, period: Duration) -> Result<(), Exit> {
         .arg(&args.daemon.run_dir)
         .arg("--pin-dir")
         .arg(&args.pin_dir)
+        .arg("--state-dir")
+        .arg(&args.state_dir)
+        .args(args.interfaces.iter().flat_map(|name| ["--interface", name]))
+        .args(earlier.then_some("--earlier"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         // What ends the daemon's group is not to end the watch.
@@ -48,11 +58,31 @@ pub(crate) fn watch(args: &RunArgs, period: Duration) -> Result<(), Exit> {
 /// Says that all is well; `false` if nothing was pending.
 pub(crate) fn confirm(run_dir: &Path) -> Result<bool, Exit> {
     let pending = run_dir.join(PENDING);
-    match fs::remove_file(&pending) {
+    // Only one of us and the watch can take it away.
+    match fs::rename(&pending, run_dir.join(GIVEN)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Exit::io("remove", &pending)(error)),
+        Err(error) => Err(Exit::io("rename", &pending)(error)),
     }
+}
+
+/// Whether somebody has confirmed since this was last asked.
+pub(super) fn was_given(run_dir: &Path) -> bool {
+    fs::remove_file(run_dir.join(GIVEN)).is_ok()
+}
+
+/// Nothing waits any more, and no watch goes back.
+pub(crate) fn clear(run_dir: &Path) -> Result<(), Exit> {
+    for name in FILES {
+        let path = run_dir.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Exit::io("remove", &path)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Waits; `true` when the time is over and nobody has confirmed.
@@ -61,8 +91,7 @@ pub(crate) fn is_over(run_dir: &Path, period: Duration, token: &str) -> bool {
     let start = Instant::now();
     while fs::read_to_string(&pending).is_ok_and(|there| there == token) {
         if start.elapsed() >= period {
-            // Only one of us and `confirm` can take it away.
-            return fs::remove_file(&pending).is_ok();
+            return fs::rename(&pending, run_dir.join(OVER)).is_ok();
         }
         std::thread::sleep(LOOK);
     }

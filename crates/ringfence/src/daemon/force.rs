@@ -80,6 +80,13 @@ impl InForce {
         })
     }
 
+    /// The same where no daemon will serve it: the gate, its bans and the table go on with the policy.
+    pub(crate) fn without_daemon(policy: &Policy, args: &RunArgs) -> Result<(), Exit> {
+        let plan = plan(policy, args.observe)?;
+        let selection = host::machine::select(&args.interfaces, &plan.gate.interfaces)?;
+        Self::first(policy, plan, selection, args).map(drop)
+    }
+
     /// Puts another policy in force. If that fails half-way, the one before is put back: its programs are still loaded,
     /// and every link is switched to them again.
     pub(crate) fn next(
@@ -196,7 +203,7 @@ fn put(policy: &Policy, plan: Plan, selection: Selection, args: &RunArgs) -> Res
     Ok(InForce {
         nft: host::nft::fingerprint()?,
         plan,
-        policy_path: args.policy.clone(),
+        policy_path: policy.source().name().into(),
         policy_hash: hash(policy),
         loaded_at: SystemTime::now(),
         observe: args.observe,

@@ -143,7 +143,7 @@ impl Instance {
 
     /// Removes our files from the run directory, and the directory if nothing else is in it.
     pub(crate) fn forget(run_dir: &Path) -> Result<(), Exit> {
-        for name in [RECORD, super::control::SOCKET, super::confirm::PENDING, LOCK] {
+        for name in [RECORD, super::control::SOCKET, LOCK].into_iter().chain(super::confirm::FILES) {
             let path = run_dir.join(name);
             if path.exists() {
                 fs::remove_file(&path).map_err(Exit::io("remove", &path))?;

@@ -20,7 +20,7 @@ pub(crate) fn check(policy: &Policy) -> Result<(), Exit> {
         None => Ok(()),
         Some(Session { peer, local, port, .. }) => Err(Exit::No(format!(
             "this policy locks you out: it lets no new SSH session from {peer} to port {port} of {local} in, and there is \
-             one now; allow it in the policy, or add `--confirm 60s`, which takes everything off again unless \
+             one now; allow it in the policy, or add `--confirm 60s`, which goes back again unless \
              `ringfence confirm` comes in time"
         ))),
     }

@@ -14,13 +14,15 @@ use super::control::SOCKET;
 use super::feeds::Feeds;
 use super::force::InForce;
 use super::instance::{Instance, Lock};
+use super::kept::{Kept, Standing};
 use super::live::Live;
 use super::logs::Logs;
 use super::recent::Recent;
+use super::reload::Prepared;
 use super::report::Reporter;
 use super::talkers::Talkers;
 use super::witnesses::Witnesses;
-use super::{Daemon, book, clock, confirm, force, instance, lockout, logs, say, server, witnesses};
+use super::{Daemon, book, clock, confirm, instance, lockout, say, server};
 use crate::cli::RunArgs;
 use crate::command::read_policy;
 use crate::exit::{Exit, draw};
@@ -34,30 +36,48 @@ impl Daemon {
     /// Puts the policy in force. If anything fails, the machine is left as it was.
     pub(crate) fn start(args: &RunArgs) -> Result<Self, Exit> {
         let mut args = args.clone();
-        let policy = read_policy(&args.policy)?;
-        let plan = force::plan(&policy, args.observe)?;
-        let (jails, to_hear) = (logs::prepare(&policy)?, witnesses::prepare(&policy)?);
-        host::machine::check()?;
+        let mut prepared = Prepared::new(read_policy(&args.policy)?, &args)?;
         // What we write is for root alone.
         rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
         args.pin_dir = std::path::absolute(&args.pin_dir).map_err(Exit::io("find", &args.pin_dir))?;
-        let mut selection = host::machine::select(&args.interfaces, &plan.gate.interfaces)?;
-        if !selection.refused.is_empty() {
-            return Err(selection.refused.remove(0).into());
-        }
-        let waiting = warn_of_missing(&selection);
-        if !args.observe && args.confirm.is_none() {
-            lockout::check(&policy)?;
-        }
-        let lock = Instance::lock(&args.daemon.run_dir)?;
+        let run_dir = args.daemon.run_dir.clone();
+        let lock = Instance::lock(&run_dir)?;
         instance::private_dir(&args.state_dir)?;
         let state = Instance::lock_state(&args.state_dir)?;
+        let kept = Kept::of(&args.state_dir);
+        if confirm::was_given(&run_dir) {
+            // The daemon died before it knew.
+            kept.accept().map_err(Exit::io("write", &args.state_dir))?;
+        }
+        let mut standing = Standing::new(&args);
+        if standing == Standing::Kept && kept.is_unconfirmed(&prepared.policy) {
+            prepared = Prepared::new(kept.read()?, &args)?;
+            standing = Standing::RolledBack;
+        } else if standing == Standing::Kept {
+            // What stands is left as it is, and so are traces of ours that nobody needs.
+            lockout::check(&prepared.policy).inspect_err(|_| {
+                drop(Instance::read(&run_dir).is_none().then(|| Instance::forget(&run_dir)))
+            })?;
+        }
+        let waiting = warn_of_missing(&prepared.selection);
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
+        let Prepared { policy, plan, selection, jails, witnesses: to_hear } = prepared;
         match Self::enforce(&args, &policy, plan, selection) {
             Ok(Enforced { force, live, reporter, book, restored, listener, pins }) => {
                 say(&draw(policy.warnings()));
                 say(&waiting);
                 say(&restored.message());
+                if standing == Standing::RolledBack {
+                    say(&format!(
+                        "warning: {} was tried and nobody confirmed it: the policy before is in force; `ringfence reload \
+                         --confirm 60s` tries it again\n",
+                        args.policy.display()
+                    ));
+                } else if standing == Standing::Kept
+                    && let Err(error) = kept.keep(&policy)
+                {
+                    say(&format!("warning: cannot keep the policy to go back to: {error}\n"));
+                }
                 for name in host::machine::unguarded().unwrap_or_default() {
                     say(&format!(
                         "warning: {name} is not guarded by the gate, which cannot read its frames; nftables is in force there\n"
@@ -71,6 +91,8 @@ impl Daemon {
                 Ok(Self {
                     args,
                     force,
+                    kept,
+                    standing,
                     live,
                     reporter,
                     book,
@@ -123,12 +145,14 @@ impl Daemon {
         let namespace = host::machine::namespace();
         Instance { pin_dir: args.pin_dir.clone(), mounted: mounted || before, namespace }.write(run_dir)?;
         // Nobody is to confirm what an earlier run left.
-        confirm::confirm(run_dir)?;
+        confirm::clear(run_dir)?;
         if let Some(period) = args.confirm {
-            confirm::watch(args, period)?;
+            let kept = Kept::of(&args.state_dir);
+            kept.try_out(policy)?;
+            confirm::watch(args, period, was_pinned && kept.is_there())?;
         }
         let mut force =
-            InForce::first(policy, plan, selection, args).inspect_err(|_| drop(confirm::confirm(run_dir)))?;
+            InForce::first(policy, plan, selection, args).inspect_err(|_| drop(confirm::clear(run_dir)))?;
         let mut live = Live::new(policy)?;
         let restored = restore(&mut force, &mut live, &mut book).inspect_err(|_| {
             if !was_pinned {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lab::{Guard, Node, Process, guard};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::scene::{ATTACKER, PBX, PHONE, SIP, Scene, binary, json, says, until};
 
@@ -194,4 +194,90 @@ fn panic_takes_everything_off_whatever_the_daemon_does() {
 
 fn unconfirmed<'a>(scene: &'a Scene, period: &str) -> Guard<'a> {
     Guard::start_with(&scene.lab, &binary(), &scene.policy, &["--confirm", period]).unwrap()
+}
+
+/// A policy that lets SSH in is in force, and one is tried that does not.
+fn tried<'a>(scene: &'a Scene, ssh: &Ssh<'_>, period: &str) -> Guard<'a> {
+    let guard = scene.guard();
+    std::fs::write(&scene.policy, NO_SSH).unwrap();
+    assert!(says(&guard, &["reload", "--confirm", period], 0).contains("ringfence confirm"));
+    assert!(!ssh.logs_in(), "the operator is locked out");
+    assert_eq!(standing(&guard), "on-trial");
+    guard
+}
+
+fn standing(guard: &Guard<'_>) -> String {
+    json(guard, &["status"])[0]["policy"]["standing"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_policy_on_trial_gives_way_to_the_one_before() {
+    let Some(scene) = Scene::new("trial", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    let guard = tried(&scene, &ssh, "4s");
+    says(&guard, &["ban", &ATTACKER.to_string()], 0);
+    until("a way back", Duration::from_secs(20), || ssh.logs_in());
+    until("the daemon has gone back", Duration::from_secs(5), || standing(&guard) == "rolled-back");
+    let status = json(&guard, &["status"]).remove(0);
+    assert_eq!(status["enforced"], true, "{status}");
+    assert!(!scene.serves(Node::Attacker, SIP) && scene.serves(Node::Phone, SIP));
+    // It does not come back by itself, and not by a slip.
+    assert!(says(&guard, &["reload"], 1).contains("nobody confirmed it"));
+    assert!(ssh.logs_in());
+    says(&guard, &["reload", "--confirm", "30s"], 0);
+    says(&guard, &["confirm"], 0);
+    until("it is kept", Duration::from_secs(5), || standing(&guard) == "kept");
+    assert!(!ssh.logs_in());
+    says(&guard, &["reload"], 0);
+    assert!(says(&guard, &["panic"], 0).contains("removed"));
+}
+
+#[test]
+fn a_policy_on_trial_gives_way_even_if_the_daemon_dies_or_hangs() {
+    let Some(scene) = Scene::new("trials", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    for signal in [Signal::KILL, Signal::STOP] {
+        std::fs::write(&scene.policy, crate::scene::POLICY).unwrap();
+        let mut guard = tried(&scene, &ssh, "4s");
+        guard.process().signal(signal);
+        until("a way back", Duration::from_secs(30), || ssh.logs_in());
+        until("the end of the daemon", Duration::from_secs(5), || guard.process().status().is_some());
+        assert!(!guard::remains(&scene.lab).unwrap().is_empty(), "the policy before is in force");
+        assert!(!scene.serves(Node::Phone, 4001));
+        // A service manager starts it again with the policy that nobody confirmed.
+        let again = scene.guard();
+        assert_eq!(standing(&again), "rolled-back", "{signal:?}");
+        assert!(ssh.logs_in());
+        says(&again, &["panic"], 0);
+    }
+}
+
+/// As a service manager does that ends the whole group and starts the daemon again.
+#[test]
+fn a_policy_on_trial_gives_way_when_the_watch_dies_with_the_daemon() {
+    let Some(scene) = Scene::new("group", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    let mut guard = tried(&scene, &ssh, "10m");
+    rustix::process::kill_process(watch_of(&scene), Signal::KILL).unwrap();
+    guard.process().signal(Signal::KILL);
+    until("the end of the daemon", Duration::from_secs(5), || guard.process().status().is_some());
+    let again = scene.guard();
+    assert_eq!(standing(&again), "rolled-back");
+    assert!(ssh.logs_in());
+    says(&again, &["panic"], 0);
+}
+
+/// The process that waits for a confirmation.
+fn watch_of(scene: &Scene) -> Pid {
+    let run_dir = scene.directory("run").display().to_string();
+    let pids =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let is_watch = |pid: &String| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        words.contains(&b"roll-back".as_slice()) && words.contains(&run_dir.as_bytes())
+    };
+    let mut pids = pids.filter(|pid| pid.parse::<i32>().is_ok()).filter(is_watch);
+    let pid = pids.next().expect("a watch");
+    Pid::from_raw(pid.parse().unwrap()).unwrap()
 }
