@@ -10,6 +10,10 @@ use std::time::{Duration, SystemTime};
 use ureq::Agent;
 use ureq::http::Response;
 use ureq::http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use crate::certificate::certificates;
+use crate::error::chain;
 
 /// All of an exchange takes no longer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,20 +43,34 @@ pub enum Answer {
 pub enum Error {
     #[error("the server {0}")]
     Server(String),
+    /// Of the authorities that are to be believed.
+    #[error("{0}")]
+    Certificates(String),
     #[error("cannot {operation} {path}: {source}")]
     File { operation: &'static str, path: String, source: io::Error },
 }
 
-/// Asks a server, which is told by `mark` what is known already.
+/// Asks a server, which is told by `mark` what is known already. The certificate of one with `https` has to be signed by an
+/// authority of the file `authorities`, or of Mozilla's list.
 ///
 /// # Errors
-/// [`Error::Server`]; an answer is none, whatever its status is.
-pub fn url(url: &str, mark: &Mark, most: usize) -> Result<Answer, Error> {
+/// [`Error::Server`]; an answer is none, whatever its status is. [`Error::Certificates`].
+pub fn url(url: &str, authorities: Option<&Path>, mark: &Mark, most: usize) -> Result<Answer, Error> {
+    let roots = match authorities {
+        None => RootCerts::WebPki,
+        // Read each time: it may have been renewed.
+        Some(path) => {
+            let believed = certificates(path).map_err(|error| Error::Certificates(chain(&error)))?;
+            let believed: Vec<_> = believed.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
+            RootCerts::new_with_certs(&believed)
+        }
+    };
     let agent: Agent = Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .max_redirects(MAX_REDIRECTS)
         // Who asked for a server that shows who it is, gets no other.
         .https_only(url.starts_with("https://"))
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .http_status_as_error(false)
         .user_agent(concat!("ringfence/", env!("CARGO_PKG_VERSION")))
         .build()
@@ -156,12 +174,12 @@ mod tests {
     #[test]
     fn a_server_is_asked_for_what_is_new() {
         let (first, thread) = server("HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\nhello");
-        let answer = url(&first, &Mark::default(), 3).unwrap();
+        let answer = url(&first, None, &Mark::default(), 3).unwrap();
         assert!(!thread.join().unwrap().to_ascii_lowercase().contains("if-none-match"));
         let Answer::Body { status, bytes, mark } = answer else { panic!("{answer:?}") };
         assert_eq!((status, bytes.as_slice()), (200, b"hell".as_slice()), "one more than was asked for");
         let (second, thread) = server("HTTP/1.1 304 Not Modified\r\n\r\n");
-        assert_eq!(url(&second, &mark, 3).unwrap(), Answer::Unchanged);
+        assert_eq!(url(&second, None, &mark, 3).unwrap(), Answer::Unchanged);
         assert!(thread.join().unwrap().to_ascii_lowercase().contains("if-none-match: \"a\""));
     }
 
@@ -173,7 +191,7 @@ mod tests {
             "",
         ] {
             let (asked, thread) = server(answer);
-            let text = match url(&asked, &Mark::default(), 100) {
+            let text = match url(&asked, None, &Mark::default(), 100) {
                 Err(error) => error.to_string(),
                 Ok(answer) => panic!("{answer:?}"),
             };

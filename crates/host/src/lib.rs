@@ -3,6 +3,8 @@
 
 /// The bpf file system, on which pins outlive the daemon.
 pub mod bpffs;
+/// Files of certificates.
+mod certificate;
 /// What can go wrong on a machine, with the operation that failed.
 pub mod error;
 /// Events as JSON lines in a file of bounded size.

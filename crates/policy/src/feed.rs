@@ -11,6 +11,8 @@ pub struct Feed {
     /// Letters, digits, `-` and `_`. Other programs that ban by a feed's name have a dot in it.
     pub name: String,
     pub source: FeedSource,
+    /// Authorities of which one has to have signed the server's certificate; `None`: those that browsers believe.
+    pub ca_file: Option<PathBuf>,
     /// How often it is asked for.
     pub every: Duration,
     /// How long an entry stays banned after it was last seen in the list.

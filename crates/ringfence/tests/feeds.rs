@@ -17,7 +17,7 @@ use serde_json::Value;
 const PBX: IpAddr = IpAddr::V4(Node::Pbx.v4());
 const ATTACKER: IpAddr = IpAddr::V4(Node::Attacker.v4());
 const PHONE: IpAddr = IpAddr::V4(Node::Phone.v4());
-const TOOLS: &[&str] = &["bpftool", "nft"];
+const TOOLS: &[&str] = &["bpftool", "nft", "openssl"];
 
 const POLICY: &str = "signatures = []\n[services]\nsip = { udp = [5060], tcp = [5060], inspect = true }\n\
     [trust]\nnetworks = [\"192.0.2.0/24\"]\n";
@@ -30,7 +30,12 @@ fn binary() -> PathBuf {
 /// What the server does.
 #[derive(Clone, Debug)]
 enum Mood {
-    List { text: String, etag: &'static str },
+    List {
+        text: String,
+        etag: &'static str,
+    },
+    /// Each as the path that it stands for, and what it says.
+    Pages(Vec<(&'static str, &'static str)>),
     Status(u16),
     Silence,
 }
@@ -65,6 +70,13 @@ impl Server {
                             text.len()
                         );
                         write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n{text}").unwrap();
+                    }
+                    Mood::Pages(pages) => {
+                        let page =
+                            pages.iter().find(|(path, _)| question.starts_with(&format!("GET {path} ")));
+                        let (status, text) = page.map_or((400, "no such page"), |(_, text)| (200, *text));
+                        let head = format!("Content-Length: {}\r\nConnection: close", text.len());
+                        write!(stream, "HTTP/1.1 {status} So\r\n{head}\r\n\r\n{text}").unwrap();
                     }
                     Mood::Status(status) => {
                         write!(
@@ -285,5 +297,82 @@ fn a_long_list_holds_nobody_up() {
         (&serde_json::json!([]), &ENTRIES.into()),
         "{verified:#}"
     );
+    must(&guard, &["stop", "--clean"]);
+}
+
+/// APIBAN gives at most 250 addresses a page, and says where the next ones are.
+#[test]
+fn a_list_in_pages_is_read_to_its_end() {
+    if !skip::ready("a_list_in_pages", TOOLS) {
+        return;
+    }
+    let lab = Lab::up("pages").unwrap();
+    let pages = vec![
+        ("/api/key/banned", r#"{"ipaddress":["203.0.113.1","203.0.113.2"],"ID":"1700"}"#),
+        ("/api/key/banned/1700", r#"{"ipaddress":["203.0.113.3"],"ID":"1800"}"#),
+        // One that leads back must not be followed for ever.
+        ("/api/key/banned/1800", r#"{"ipaddress":["203.0.113.4"],"ID":"1700"}"#),
+    ];
+    let server = Server::start(&lab, Mood::Pages(pages));
+    let policy = lab.dir().join("policy.toml");
+    let url = format!("http://{}/api/key/banned", server.address);
+    std::fs::write(&policy, format!("{POLICY}[feeds.drop]\nurl = \"{url}\"\n")).unwrap();
+    let guard = Guard::start(&lab, &binary(), &policy).unwrap();
+    let listed = feed(&guard, "read", Duration::from_secs(10), |feed| feed["last_success"].is_string());
+    assert_eq!((&listed["format"], &listed["banned"]), (&"apiban".into(), &4.into()), "{listed:#}");
+    assert_eq!(banned(&guard), ["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"]);
+    assert_eq!(server.asked.lock().unwrap().len(), 3);
+    must(&guard, &["stop", "--clean"]);
+}
+
+#[test]
+fn a_server_has_to_show_who_it_is() {
+    if !skip::ready("a_server_has_to_show_who_it_is", TOOLS) {
+        return;
+    }
+    let lab = Lab::up("tlsfeed").unwrap();
+    let folder = lab.dir().join("lists");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("list"), format!("{ATTACKER}\n203.0.113.99\n")).unwrap();
+    let script = "set -e; new='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'\n\
+        openssl req -x509 $new -subj /CN=authority -keyout ca.key -out ca.pem\n\
+        openssl req -x509 $new -subj /CN=lists -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE \\\n\
+            -CA ca.pem -CAkey ca.key -keyout key.pem -out cert.pem";
+    let mut make = lab.command(Node::Pbx, "sh");
+    make.current_dir(&folder).args(["-c", script]);
+    let made = lab::run(make, Duration::from_secs(20)).unwrap();
+    assert!(made.status.success(), "{}", made.text());
+    let mut serve = lab.command(Node::Pbx, "openssl");
+    serve.current_dir(&folder).args([
+        "s_server",
+        "-accept",
+        "127.0.0.1:8443",
+        "-key",
+        "key.pem",
+        "-cert",
+        "cert.pem",
+        "-WWW",
+    ]);
+    let _server = lab.spawn("openssl", serve).unwrap();
+
+    let policy = lab.dir().join("policy.toml");
+    let feeds = format!("{POLICY}[feeds.drop]\nurl = \"https://127.0.0.1:8443/list\"\n");
+    std::fs::write(&policy, &feeds).unwrap();
+    let guard = Guard::start(&lab, &binary(), &policy).unwrap();
+    let refused = |guard: &Guard<'_>, why: &str| {
+        let said = feed(guard, why, Duration::from_secs(10), |feed| {
+            feed["last_error"].as_str().is_some_and(|error| error.contains(why))
+        });
+        assert_eq!(said["entries"], 0, "{said:#}");
+    };
+    refused(&guard, "UnknownIssuer");
+    let believing = |file: &str| format!("{feeds}ca-file = \"{}\"\n", folder.join(file).display());
+    std::fs::write(&policy, believing("list")).unwrap();
+    must(&guard, &["reload"]);
+    refused(&guard, "it has no certificate");
+    std::fs::write(&policy, believing("ca.pem")).unwrap();
+    must(&guard, &["reload"]);
+    feed(&guard, "believed", Duration::from_secs(10), |feed| feed["banned"] == 2);
+    assert_eq!(banned(&guard), [ATTACKER.to_string(), "203.0.113.99".to_owned()]);
     must(&guard, &["stop", "--clean"]);
 }

@@ -13,16 +13,13 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::CryptoProvider;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme, crypto,
 };
 
 use crate::Error;
-
-/// Certificates of a file.
-const MOST: usize = 1000;
+use crate::certificate::certificates;
 
 /// What a connection needs to be encrypted, and to be with the right server.
 #[derive(Clone)]
@@ -83,22 +80,6 @@ impl Client {
     pub(super) async fn connect(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.connector.connect(self.name.clone(), tcp).await
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let refused = |what: &str| Error::io("use", path)(io::Error::other(what.to_owned()));
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    let mut all = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        all.push(certificate.map_err(|error| refused(&format!("it is no PEM: {error}")))?);
-        if all.len() > MOST {
-            return Err(refused("too many certificates"));
-        }
-    }
-    if all.is_empty() {
-        return Err(refused("it has no certificate (`-----BEGIN CERTIFICATE-----`)"));
-    }
-    Ok(all)
 }
 
 /// Believes the server if its certificate is the very one that is in the file, as self-made ones are, and else if an authority

@@ -318,6 +318,7 @@ fn feeds_are_read_with_their_defaults() {
     let drop = Feed {
         name: "drop".to_owned(),
         source: FeedSource::Url("https://lists.example.net/drop.txt".to_owned()),
+        ca_file: None,
         every: 6 * hour,
         time: 24 * hour,
         most: 100_000,
@@ -328,6 +329,7 @@ fn feeds_are_read_with_their_defaults() {
     let own = Feed {
         name: "own".to_owned(),
         source: FeedSource::File("/etc/own.txt".into()),
+        ca_file: None,
         every: hour + hour / 2,
         time: 72 * hour,
         most: 10,

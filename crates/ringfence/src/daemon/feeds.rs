@@ -471,6 +471,7 @@ mod tests {
         Feed {
             name: name.to_owned(),
             source: FeedSource::File("/nowhere".into()),
+            ca_file: None,
             every: Duration::from_secs(600),
             time: Duration::from_secs(3600),
             most: 10,

@@ -49,11 +49,20 @@ fn feed(written: &file::Feed, reader: &mut Reader<'_>) -> Option<Feed> {
     }
     let most = written.most.as_ref().and_then(|most| reader.value(&most.span, most_entries(most.value)));
     let reason = written.reason.as_ref().and_then(|text| reader.value(&text.span, reason(&text.value)));
+    let ca_file = written.ca_file.as_ref().and_then(|path| {
+        let is_https = written.url.as_ref().is_some_and(|url| url.value.starts_with("https://"));
+        if !is_https && !written.wrong_source {
+            let help = "write `url = \"https://…\"`, or leave `ca-file` out";
+            reader.error(&path.span, "`ca-file` is about a server with https, and there is none", help);
+        }
+        reader.value(&path.span, values::path(&path.value))
+    });
     let all_ports = word(written.ports.as_ref(), "ports", &PORTS, reader);
     let format = word(written.format.as_ref(), "format", &[AUTO, first, second, third], reader);
     Some(Feed {
         name: written.name.value.clone(),
         source: source?,
+        ca_file: ca_file.map(|path| path.value),
         every,
         time,
         most: most.map_or(defaults::FEED_MOST, |most| most.value),

@@ -10,6 +10,7 @@ pub(in crate::toml) struct Feed {
     pub(in crate::toml) name: Spanned<String>,
     pub(in crate::toml) url: Option<Spanned<String>>,
     pub(in crate::toml) file: Option<Spanned<String>>,
+    pub(in crate::toml) ca_file: Option<Spanned<String>>,
     /// One of the two is there, but is no text, or its key may be misspelt.
     pub(in crate::toml) wrong_source: bool,
     pub(in crate::toml) every: Option<Spanned<String>>,
@@ -20,7 +21,7 @@ pub(in crate::toml) struct Feed {
     pub(in crate::toml) format: Option<Spanned<String>>,
 }
 
-const FEED: [&str; 8] = ["url", "file", "every", "time", "most", "ports", "reason", "format"];
+const FEED: [&str; 9] = ["url", "file", "ca-file", "every", "time", "most", "ports", "reason", "format"];
 
 /// All lists, and where the table is.
 pub(super) fn read(item: &Item, reader: &mut Reader<'_>) -> (Vec<Feed>, Span) {
@@ -38,6 +39,7 @@ fn feed(feeds: &dyn TableLike, name: &str, item: &Item, reader: &mut Reader<'_>)
         wrong_source: !known || wrong("url") || wrong("file"),
         url: reader.text(table, "url", "url = \"https://lists.example.net/drop.txt\""),
         file: reader.text(table, "file", "file = \"/etc/ringfence/drop.txt\""),
+        ca_file: reader.text(table, "ca-file", "ca-file = \"/etc/ringfence/lists-ca.pem\""),
         every: reader.text(table, "every", "every = \"6h\""),
         time: reader.text(table, "time", "time = \"24h\""),
         most: reader.number(table, "most", "most = 100000"),

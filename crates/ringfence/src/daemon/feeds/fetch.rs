@@ -59,7 +59,7 @@ pub(crate) fn look(feed: &Feed, mark: &Mark, before: &[Net], ledger: &Path) -> R
 fn news(feed: &Feed, mark: &Mark) -> Result<Option<News>, String> {
     let answer = match &feed.source {
         FeedSource::File(path) => fetch::file(path, mark, MAX_BYTES),
-        FeedSource::Url(url) => fetch::url(url, mark, MAX_BYTES),
+        FeedSource::Url(url) => fetch::url(url, feed.ca_file.as_deref(), mark, MAX_BYTES),
     };
     let (bytes, mark) = match answer.map_err(|error| error.to_string())? {
         Answer::Unchanged => return Ok(None),
@@ -71,7 +71,7 @@ fn news(feed: &Feed, mark: &Mark) -> Result<Option<News>, String> {
     let mark = match (&feed.source, list.format) {
         // The mark is of the first page, and what is new is on the last one.
         (FeedSource::Url(url), Format::Apiban) => {
-            turn_pages(url, &mut list, feed.most)?;
+            turn_pages(feed, url, &mut list)?;
             Mark::default()
         }
         (FeedSource::File(_) | FeedSource::Url(_), Format::Apiban | Format::Ipset | Format::Plain) => mark,
@@ -99,7 +99,8 @@ fn news(feed: &Feed, mark: &Mark) -> Result<Option<News>, String> {
 }
 
 /// Reads the pages behind the first one.
-fn turn_pages(url: &str, list: &mut List, most: usize) -> Result<(), String> {
+fn turn_pages(feed: &Feed, url: &str, list: &mut List) -> Result<(), String> {
+    let (authorities, most) = (feed.ca_file.as_deref(), feed.most);
     let begin = Instant::now();
     let mut seen = HashSet::new();
     while let Some(id) = list.next.take() {
@@ -108,7 +109,9 @@ fn turn_pages(url: &str, list: &mut List, most: usize) -> Result<(), String> {
             break;
         }
         let page = format!("{}/{id}", url.trim_end_matches('/'));
-        match fetch::url(&page, &Mark::default(), MAX_BYTES).map_err(|error| error.to_string())? {
+        match fetch::url(&page, authorities, &Mark::default(), MAX_BYTES)
+            .map_err(|error| error.to_string())?
+        {
             Answer::Unchanged => break,
             Answer::Body { status: 200, bytes, .. } => {
                 let page = List::parse(&bytes, Some(Format::Apiban), most);
