@@ -15,6 +15,7 @@ use crate::detectors::jail::Jails;
 use crate::detectors::{Detectors, Findings};
 use crate::hash::Salt;
 use crate::observation::Observation;
+use crate::privacy::{Privacy, Report};
 use crate::proof::Tokens;
 use crate::settings::Settings;
 use crate::source::Source;
@@ -56,6 +57,7 @@ pub struct Engine {
     jails: Jails,
     /// Ports on which TLS was seen.
     encrypted: BTreeSet<u16>,
+    privacy: Privacy,
     findings: Findings,
     commands: VecDeque<Command>,
 }
@@ -83,6 +85,7 @@ impl Engine {
             detectors: Detectors::new(settings),
             jails: Jails::new(settings, salt),
             encrypted: BTreeSet::new(),
+            privacy: Privacy::default(),
             findings: Findings::default(),
             commands: VecDeque::new(),
         }
@@ -170,6 +173,12 @@ impl Engine {
         self.encrypted.iter().copied()
     }
 
+    /// Who talks in the clear, and what was encrypted.
+    #[must_use]
+    pub fn privacy(&self) -> Report {
+        self.privacy.report()
+    }
+
     /// How full each table is.
     #[must_use]
     pub fn fills(&self) -> Vec<Fill> {
@@ -182,6 +191,7 @@ impl Engine {
         fills.extend(self.detectors.account_change.iter().map(|detector| detector.fill()));
         fills.extend(self.detectors.refusal.iter().map(|detector| detector.fill()));
         fills.push(self.jails.fill());
+        fills.push(self.privacy.fill());
         fills
     }
 

@@ -22,8 +22,10 @@ pub struct Testimony<'a> {
 /// What is stated.
 #[derive(Clone, Copy, Debug)]
 pub enum Fact<'a> {
-    /// The PBX accepted credentials.
-    Accepted,
+    /// The PBX accepted credentials; over TLS, as far as it says so.
+    Accepted { is_encrypted: bool },
+    /// Somebody logged in to a service for administrators: nothing that SIP's detectors weigh.
+    LoggedIn { is_encrypted: bool },
     /// The PBX refused to talk about it: an access list, a method or transport that is not allowed, a malformed request. `what`
     /// goes on after "the PBX refused", and `call` tells one try from the next.
     Denied { what: &'a str, call: &'a str },

@@ -25,6 +25,8 @@ pub(crate) struct Transaction {
     pub(crate) is_proof: bool,
     pub(crate) is_initial: bool,
     pub(crate) is_answered: bool,
+    /// Its body offers SRTP.
+    pub(crate) offers_srtp: bool,
     /// Only a copy of it was seen so far, not the request itself on the wire.
     pub(crate) is_copy: bool,
     /// Points that count for certain once an ACK proves the sender.
@@ -44,6 +46,7 @@ impl Default for Transaction {
             is_proof: false,
             is_initial: false,
             is_answered: false,
+            offers_srtp: false,
             is_copy: false,
             pending: 0.0,
             pending_kind: None,

@@ -6,6 +6,7 @@ mod scenes {
     mod attacks;
     mod benign;
     mod forged;
+    mod privacy;
     mod testimony;
     mod traps;
     mod wire;

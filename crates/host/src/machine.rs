@@ -7,7 +7,7 @@ mod shelter;
 /// What sysfs tells about interfaces.
 mod sysfs;
 
-pub use shelter::{Session, listening, own_addresses, ssh_peers, ssh_sessions};
+pub use shelter::{Session, listening, own_addresses, ssh_peers, ssh_sessions, visitors};
 
 use std::fs;
 

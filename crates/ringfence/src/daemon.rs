@@ -30,6 +30,8 @@ mod live;
 mod lockout;
 /// Logs that jails search.
 pub(crate) mod logs;
+/// Who talks in the clear.
+mod privacy;
 /// What happened lately.
 mod recent;
 /// Another policy, while the daemon runs.
@@ -74,6 +76,7 @@ use self::instance::Lock;
 use self::kept::{Kept, Standing};
 use self::live::Live;
 use self::logs::Logs;
+use self::privacy::Visitors;
 use self::recent::Recent;
 use self::report::Reporter;
 use self::talkers::Talkers;
@@ -105,6 +108,7 @@ pub(crate) struct Daemon {
     to_hear: Option<(witnesses::Ready, Ears)>,
     recent: Recent,
     talkers: Talkers,
+    visitors: Visitors,
     /// What went on elsewhere comes back here.
     tasks: mpsc::Sender<Task>,
     finished: Option<mpsc::Receiver<Task>>,
@@ -182,7 +186,10 @@ impl Daemon {
                     self.ask_for_feeds()?;
                     self.reporter.flush();
                 }
-                _ = verify.tick() => self.verify(),
+                _ = verify.tick() => {
+                    self.verify();
+                    self.visitors.look();
+                }
                 _ = compare.tick() => {
                     self.talkers.fade();
                     self.book.write(vec![Change::Expire { now: Time::from(clock::now()) }]);

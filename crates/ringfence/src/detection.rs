@@ -100,6 +100,11 @@ impl Detection {
         &self.trusted
     }
 
+    /// Who talks in the clear.
+    pub(crate) fn privacy(&self) -> engine::Report {
+        self.engine.privacy()
+    }
+
     /// Ports with TLS.
     pub(crate) fn encrypted_ports(&self) -> impl Iterator<Item = u16> {
         self.engine.encrypted_ports()

@@ -16,6 +16,7 @@ use lab::{Asterisk, AsteriskOptions, Guard, Lab, Node, guard, skip};
 
 const PBX: IpAddr = IpAddr::V4(Node::Pbx.v4());
 const ATTACKER: IpAddr = IpAddr::V4(Node::Attacker.v4());
+const HONEST: IpAddr = IpAddr::V4(Node::Phone.v4());
 const SIP: SocketAddr = SocketAddr::new(PBX, 5060);
 const LIMIT: Duration = Duration::from_secs(2);
 const TOOLS: &[&str] = &["bpftool", "debootstrap", "nft", "nmap", "ping", "sipp", "sipsak", "svmap"];
@@ -136,6 +137,21 @@ fn rule_files_guard_a_real_pbx() {
         let status: serde_json::Value = serde_json::from_str(&status.stdout).expect(&status.stdout);
         assert_eq!(status["enforced"], true, "{status}");
         assert_eq!(status["interfaces"][0]["name"], Node::INTERFACE, "{status}");
+        // Nothing of this PBX's is encrypted, and it is said of whom.
+        let privacy = &status["privacy"];
+        let phone = privacy["peers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|peer| peer["peer"] == HONEST.to_string())
+            .unwrap();
+        for what in ["registrations", "calls", "streams"] {
+            assert!(phone["in_clear"][what].as_u64().unwrap() > 0, "{what}: {privacy:#}");
+            assert_eq!(privacy["encrypted"][what], 0, "{privacy:#}");
+        }
+        let text = guard.command(&["status"]).unwrap().stdout;
+        assert!(text.contains("in clear    ") && text.contains(&format!("{HONEST}: ")), "{text}");
+        println!("{text}");
         assert_drops_are_logged(&guard);
         let event = scanner_event(&guard);
         assert_eq!(

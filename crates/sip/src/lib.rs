@@ -39,5 +39,8 @@ pub use uri::{Scheme, Uri};
 pub use via::Via;
 pub use view::{Carrier, Header, View};
 
+/// Where SIP without TLS listens, if nothing else is said (RFC 3261 section 19.1.2).
+pub const PORT: u16 = 5060;
+
 /// Bytes of the longest message that is read, start line to body: what a UDP datagram can hold.
 pub const MAX_MESSAGE: usize = 65_535;

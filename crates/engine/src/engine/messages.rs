@@ -7,6 +7,7 @@ use super::packets::Talk;
 use crate::command::{Class, Command, Source as Address};
 use crate::detectors::{Answer, Request, Scene};
 use crate::observation::Fate;
+use crate::privacy::{self, Accepted};
 use crate::proof::Token;
 use crate::time::Tick;
 use crate::transaction::{self, Transaction};
@@ -38,6 +39,10 @@ impl Engine {
             is_proof,
             is_initial,
             is_copy: talk.is_copy,
+            // Of strangers nobody asks.
+            offers_srtp: method == Method::Invite
+                && (is_proof || credentials.is_some())
+                && privacy::offers_srtp(message.body),
             ..Transaction::default()
         };
         let key = transaction::key(message, talk.peer, salt);
@@ -164,6 +169,9 @@ impl Engine {
         if !is_proof && !message.anomalies.is_malformed() {
             return;
         }
+        if is_proof && message.status().is_some_and(|status| (200..300).contains(&status)) {
+            self.accepted_by_peer(message, talk, now);
+        }
         let source = self.sources.entry(address.number());
         source.last = now;
         source.proven |= is_proof;
@@ -182,6 +190,26 @@ impl Engine {
         }
         self.decide(&scene, talk.frame);
         self.tell_class(address, trusted, now);
+    }
+
+    /// A peer accepted what we asked for.
+    fn accepted_by_peer(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) {
+        let Some(cseq) = message.cseq else { return };
+        let number = cseq.number.to_le_bytes();
+        let number = if cseq.method == Method::Register { number.as_slice() } else { &[] };
+        let what = Accepted {
+            peer: talk.peer.ip(),
+            answer: message,
+            method: cseq.method,
+            // What is asked within a call has the call's identifier, which is counted once.
+            is_initial: true,
+            is_encrypted: talk.is_copy
+                && talk.peer.port() != sip::PORT
+                && !self.privacy.is_clear(talk.local.port()),
+            offered_srtp: privacy::offers_srtp(message.body),
+            once: self.salt.of(&[message.call_id.unwrap_or_default(), number]).max(1),
+        };
+        self.privacy.accept(&what, now);
     }
 
     /// A request of ours: its branch comes back from the real owner of the address only.
@@ -222,6 +250,21 @@ impl Engine {
             return;
         };
         transaction.is_answered = true;
+        if (200..300).contains(&status) {
+            if !talk.is_copy {
+                self.privacy.read_at(talk.local.port());
+            }
+            let what = Accepted {
+                peer: talk.peer.ip(),
+                answer: message,
+                method: transaction.method,
+                is_initial: transaction.is_initial,
+                is_encrypted: talk.is_copy && !self.privacy.is_clear(talk.local.port()),
+                offered_srtp: transaction.offers_srtp,
+                once: 0,
+            };
+            self.privacy.accept(&what, now);
+        }
         let address = Address::of(talk.peer.ip());
         let trusted =
             self.trusted.iter().any(|&(network, prefix)| super::contains(network, prefix, talk.peer.ip()));

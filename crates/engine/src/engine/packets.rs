@@ -84,8 +84,11 @@ impl Engine {
             source.last = now;
             source.proven = true;
             // TLS: a handshake record of any version (RFC 8446 section 5.1).
-            if bytes.starts_with(&[22, 3]) && self.encrypted.len() < MAX_ENCRYPTED {
-                self.encrypted.insert(talk.local.port());
+            if bytes.starts_with(&[22, 3]) {
+                if self.encrypted.len() < MAX_ENCRYPTED {
+                    self.encrypted.insert(talk.local.port());
+                }
+                self.privacy.speaks_tls(talk.peer.ip());
             }
         }
         let talk = Talk { connection: Some(key), is_established, ..talk };

@@ -58,7 +58,14 @@ impl Engine {
         };
         let (account, findings) = (testimony.account, &mut self.findings);
         match testimony.fact {
-            Fact::Accepted => {
+            Fact::LoggedIn { is_encrypted } => {
+                self.privacy.log_in(testimony.peer.ip(), is_encrypted, now);
+                return;
+            }
+            Fact::Accepted { is_encrypted } => {
+                if is_encrypted {
+                    self.privacy.accept_unseen(testimony.peer.ip(), now);
+                }
                 source.proven = true;
                 source.credit_until = now.plus(self.rules.credit);
                 source.succeeded.insert(scene.salt.of(&[account.as_bytes()]));

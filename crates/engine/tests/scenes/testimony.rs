@@ -207,7 +207,7 @@ fn a_try_that_the_wire_and_the_pbx_saw_counts_once() {
 #[test]
 fn what_the_pbx_accepts_gives_credit() {
     let mut world = World::new();
-    world.testify(PHONE, true, "200", Fact::Accepted);
+    world.testify(PHONE, true, "200", Fact::Accepted { is_encrypted: true });
     for _ in 0..4 {
         world.testify(PHONE, true, "201", Fact::Refused { call: "one phone" });
         world.wait(Duration::from_secs(30));

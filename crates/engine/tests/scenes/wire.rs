@@ -28,6 +28,8 @@ pub(crate) struct World {
     connections: BTreeMap<SocketAddr, (u32, u32)>,
     /// Datagrams are told as copies instead.
     pub(crate) copies: Option<Transport>,
+    /// What the PBX says of media when it takes a call.
+    pub(crate) media: String,
 }
 
 /// What a peer sends.
@@ -132,6 +134,7 @@ impl World {
             counter: 0,
             connections: BTreeMap::new(),
             copies: None,
+            media: String::new(),
         }
     }
 
@@ -312,16 +315,18 @@ impl World {
         let value = |name| {
             view.get(name).map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
         };
+        let body = if status == 200 && method == Method::Invite { self.media.as_str() } else { "" };
         use sip::HeaderName as Name;
         let answer = format!(
             "SIP/2.0 {status} x\r\nVia: {};received={}\r\nFrom: {}\r\nTo: {};tag={tag}\r\nCall-ID: {}\r\nCSeq: {}\r\n{challenge}\
-             Content-Length: 0\r\n\r\n",
+             Content-Length: {}\r\n\r\n{body}",
             value(Name::Via),
             peer.ip(),
             value(Name::From),
             value(Name::To),
             value(Name::CallId),
             value(Name::Cseq),
+            body.len(),
         );
         Some((Reply { status, nonce, tag }, answer))
     }

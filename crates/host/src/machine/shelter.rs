@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 
 use crate::error::Error;
@@ -13,6 +13,10 @@ const SERVER: &str = "sshd";
 const ESTABLISHED: &str = "01";
 /// `TCP_LISTEN`.
 const LISTENING: &str = "0A";
+/// `TCP_TIME_WAIT`: who closed the connection first remembers it for a minute.
+const TIME_WAIT: &str = "06";
+/// More are not told.
+const MAX_VISITORS: usize = 10_000;
 
 /// Addresses of this host, loopback included.
 ///
@@ -140,10 +144,33 @@ pub fn listening() -> Result<BTreeSet<u16>, Error> {
     Ok(all.filter(|socket| socket.state == LISTENING).map(|socket| socket.local_port).collect())
 }
 
+/// TCP connections that others opened to these ports of this host, and that still are or were open a minute ago (TIME_WAIT):
+/// peer, its port, and ours. Those of this host itself are left out.
+///
+/// # Errors
+///
+/// [`Error::Io`] if `/proc` cannot be read.
+pub fn visitors(ports: &[u16]) -> Result<BTreeSet<(SocketAddr, u16)>, Error> {
+    let path = "/proc/thread-self/net/tcp";
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let more = fs::read_to_string("/proc/thread-self/net/tcp6").unwrap_or_default();
+    let (all, again) = (sockets(&text).chain(sockets(&more)), sockets(&text).chain(sockets(&more)));
+    let listening: BTreeSet<u16> =
+        again.filter(|socket| socket.state == LISTENING).map(|socket| socket.local_port).collect();
+    Ok(all
+        .filter(|socket| ports.contains(&socket.local_port) && listening.contains(&socket.local_port))
+        .filter(|socket| matches!(socket.state, ESTABLISHED | TIME_WAIT))
+        .filter(|socket| !socket.remote.is_loopback() && socket.remote != socket.local)
+        .take(MAX_VISITORS)
+        .map(|socket| (SocketAddr::new(socket.remote, socket.remote_port), socket.local_port))
+        .collect())
+}
+
 struct Socket<'a> {
     local: IpAddr,
     local_port: u16,
     remote: IpAddr,
+    remote_port: u16,
     state: &'a str,
     inode: u64,
 }
@@ -154,9 +181,9 @@ fn sockets(text: &str) -> impl Iterator<Item = Socket<'_>> {
     text.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
         let (local, local_port) = end(fields.next()?)?;
-        let (remote, _) = end(fields.next()?)?;
+        let (remote, remote_port) = end(fields.next()?)?;
         let state = fields.next()?;
-        Some(Socket { local, local_port, remote, state, inode: fields.nth(5)?.parse().ok()? })
+        Some(Socket { local, local_port, remote, remote_port, state, inode: fields.nth(5)?.parse().ok()? })
     })
 }
 

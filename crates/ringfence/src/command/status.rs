@@ -1,5 +1,8 @@
 //! `ringfence status`
 
+/// Who talks in the clear.
+pub(super) mod privacy;
+
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -93,6 +96,7 @@ fn text(status: &Value) -> String {
     );
     feeds(&mut text, status);
     witnesses(&mut text, status);
+    privacy::privacy(&mut text, status);
     for silent in texts(status.get("silent")) {
         let _ = writeln!(text, "            ! {silent}");
     }

@@ -20,7 +20,7 @@ use super::feeds::Step;
 use super::force::Events;
 use super::logs::Batch;
 use super::server::Waiting;
-use super::{Daemon, book, clock, confirm, status};
+use super::{Daemon, book, clock, confirm, privacy, status};
 use crate::exit::Exit;
 use crate::request::{self, Request};
 
@@ -116,6 +116,7 @@ impl Daemon {
             object.insert("feeds".to_owned(), self.feeds.json());
             object.insert("jails".to_owned(), self.logs.json());
             object.insert("witnesses".to_owned(), self.witnesses.json());
+            object.insert("privacy".to_owned(), privacy::json(&self.live.privacy(), &self.visitors));
             object.insert("silent".to_owned(), json!(self.witnesses.silent()));
         }
         status

@@ -103,6 +103,11 @@ impl Live {
         self.detection.see(observation, since_epoch(clock::now()), |command| commands.push(command));
     }
 
+    /// Who talks in the clear.
+    pub(crate) fn privacy(&self) -> engine::Report {
+        self.detection.privacy()
+    }
+
     /// Ports with TLS.
     pub(crate) fn encrypted_ports(&self) -> impl Iterator<Item = u16> {
         self.detection.encrypted_ports()

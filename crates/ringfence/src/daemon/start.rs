@@ -17,6 +17,7 @@ use super::instance::{Instance, Lock};
 use super::kept::{Kept, Standing};
 use super::live::Live;
 use super::logs::Logs;
+use super::privacy::Visitors;
 use super::recent::Recent;
 use super::reload::Prepared;
 use super::report::Reporter;
@@ -102,6 +103,7 @@ impl Daemon {
                     to_hear: Some((to_hear, ears)),
                     recent: Recent::default(),
                     talkers: Talkers::default(),
+                    visitors: Visitors::default(),
                     tasks,
                     finished: Some(finished),
                     drifts: 0,

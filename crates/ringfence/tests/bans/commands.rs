@@ -6,7 +6,7 @@ use std::time::Duration;
 use lab::asterisk::WEAK;
 use lab::{AsteriskOptions, Guard, Lab, Node, attack, skip};
 
-use crate::scene::{ATTACKER, OTHER, PBX, SIP, Scene, binary, json, says, until, verify};
+use crate::scene::{ATTACKER, OTHER, PBX, PHONE, SIP, Scene, binary, json, says, until, verify};
 
 #[test]
 fn who_is_banned_is_dropped_and_who_is_unbanned_is_served() {
@@ -169,4 +169,30 @@ fn a_guessers_ban_says_why_and_a_grace_keeps_him_unbanned() {
     says(&guard, &["ban", &attacker], 0);
     says(&guard, &["unban", &attacker], 0);
     assert!(!says(&guard, &["why", &attacker], 0).contains("unbanned with a grace"));
+}
+
+/// Whoever administers the PBX in the clear is named, and a closed connection is remembered.
+#[test]
+fn visitors_of_services_without_encryption_are_named() {
+    let Some(scene) = Scene::new("visitors", &[]) else { return };
+    let open = "[services]\nmanager = { tcp = [5038] }\nsip = { udp = [5060], inspect = true }\n";
+    std::fs::write(&scene.policy, open).unwrap();
+    let manager =
+        scene.lab.inside(Node::Pbx, || std::net::TcpListener::bind("0.0.0.0:5038").unwrap()).unwrap();
+    let guard = scene.guard();
+    let visitor =
+        scene.lab.inside(Node::Phone, || std::net::TcpStream::connect((PBX, 5038)).unwrap()).unwrap();
+    let (accepted, _) = manager.accept().unwrap();
+    // The server closes first, so that it is the one that remembers.
+    drop(accepted);
+    drop(visitor);
+    let visitors = || json(&guard, &["status"])[0]["privacy"]["visitors"][0].clone();
+    until("the visit is told", Duration::from_secs(40), || visitors()["connections"] == 1);
+    assert_eq!(
+        (&visitors()["service"], &visitors()["peers"][0]),
+        (&"manager".into(), &PHONE.to_string().into())
+    );
+    let text = says(&guard, &["status"], 0);
+    assert!(text.contains("! port 5038 (manager): 1 connection without encryption"), "{text}");
+    says(&guard, &["panic"], 0);
 }

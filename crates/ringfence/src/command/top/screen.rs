@@ -9,6 +9,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
 use serde_json::Value;
 
+use crate::command::status::privacy;
+
 /// The state now and before, for rates.
 pub(super) struct Screen {
     now: Value,
@@ -38,7 +40,7 @@ impl Screen {
 
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
         let [head, middle, foot] =
-            Layout::vertical([Constraint::Length(6), Constraint::Min(8), Constraint::Length(1)])
+            Layout::vertical([Constraint::Length(7), Constraint::Min(8), Constraint::Length(1)])
                 .areas(frame.area());
         let [left, right] =
             Layout::horizontal([Constraint::Percentage(42), Constraint::Percentage(58)]).areas(middle);
@@ -88,6 +90,9 @@ impl Screen {
                 self.number("/events/lost")
             )),
         ];
+        if let Some(summary) = self.now.get("privacy").and_then(privacy::summary) {
+            lines.push(Line::from(format!("in clear  {summary}")));
+        }
         let faults = self.list("/faults").iter().filter_map(Value::as_str);
         let worst = self.lost.as_deref().or_else(|| faults.into_iter().next());
         if let Some(fault) = worst {

@@ -1,7 +1,7 @@
 //! From a PBX's events to what the engine hears.
 
 use engine::{Fact, Testimony};
-use manager::{Event, Kind};
+use manager::{Event, Kind, Service, Transport};
 
 /// What an event says against or for somebody, and the line that is kept of it; `None` for what says neither.
 pub(super) fn testimony(event: &Event) -> Option<(Testimony<'_>, String)> {
@@ -9,11 +9,15 @@ pub(super) fn testimony(event: &Event) -> Option<(Testimony<'_>, String)> {
     let peer = event.remote?;
     let call = event.session.as_deref().unwrap_or_default();
     let denied = |what| Fact::Denied { what, call };
+    let is_encrypted = matches!(event.transport, Some(Transport::Tls | Transport::Wss));
     let fact = match event.kind {
+        Kind::Authenticated if event.service.is_sip() => Fact::Accepted { is_encrypted },
         // Of the manager interface and the web server it says nothing about a phone.
-        Kind::Authenticated if event.service.is_sip() => Fact::Accepted,
-        Kind::Registered if event.service == manager::Service::Sofia && !event.is_forgeable() => {
-            Fact::Accepted
+        Kind::Authenticated if matches!(event.service, Service::Manager | Service::Http) => {
+            Fact::LoggedIn { is_encrypted }
+        }
+        Kind::Registered if event.service == Service::Sofia && !event.is_forgeable() => {
+            Fact::Accepted { is_encrypted }
         }
         Kind::Malformed => denied("a request that it could not read"),
         Kind::MethodRefused => denied("its way to authenticate"),

@@ -1,0 +1,231 @@
+//! Who talks in the clear: registrations, calls, media streams and logins that the server accepted, per peer. Nobody is judged by
+//! it; it tells an administrator where encryption is missing, and with whom it would cost least to have it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use sip::sdp::Sdp;
+use sip::{Anomalies, Message, Method};
+
+use crate::table::Fill;
+use crate::time::Tick;
+
+/// Peers that are remembered. Only what the server accepted makes one.
+const MAX_PEERS: usize = 4096;
+/// Ports of this host on which SIP was read.
+const MAX_PORTS: usize = 64;
+/// Answers of a peer that were counted lately; one that comes again is not.
+const RECENT: usize = 8;
+
+/// What was accepted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    /// REGISTER requests, of either side, with a 2xx answer.
+    pub registrations: u64,
+    /// INVITE requests that began a call, of either side.
+    pub calls: u64,
+    /// Media lines of their answers that are not refused (RFC 8866 section 5.14).
+    pub streams: u64,
+    /// Logins to the manager interface or the web server, told by the PBX.
+    pub logins: u64,
+    /// Credentials that the PBX accepted, where the message itself was seen by nobody.
+    pub accepted: u64,
+}
+
+impl Tally {
+    fn sum(&self) -> u64 {
+        self.registrations + self.calls + self.streams + self.logins + self.accepted
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.registrations += other.registrations;
+        self.calls += other.calls;
+        self.streams += other.streams;
+        self.logins += other.logins;
+        self.accepted += other.accepted;
+    }
+}
+
+/// One peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Peer {
+    pub in_clear: Tally,
+    pub encrypted: Tally,
+    /// It offered SRTP in a call whose media then went in the clear, or whose keys did.
+    pub offers_srtp: bool,
+    /// It speaks TLS to this host, too.
+    pub speaks_tls: bool,
+    last: Tick,
+    recent: [u64; RECENT],
+    next: u8,
+}
+
+impl Peer {
+    /// It talks in the clear and has shown that it need not.
+    #[must_use]
+    pub fn could_do_better(&self) -> bool {
+        self.in_clear.sum() > 0 && (self.offers_srtp || self.speaks_tls)
+    }
+
+    /// Whether this was not counted lately.
+    fn is_new(&mut self, what: u64) -> bool {
+        if self.recent.contains(&what) {
+            return false;
+        }
+        if let Some(place) = self.recent.get_mut(usize::from(self.next) % RECENT) {
+            *place = what;
+        }
+        self.next = self.next.wrapping_add(1);
+        true
+    }
+}
+
+/// All peers, and both sums.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// First those that could do better, then those with the most in the clear.
+    pub peers: Vec<(IpAddr, Peer)>,
+    pub in_clear: Tally,
+    pub encrypted: Tally,
+}
+
+/// What an accepted message says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted<'a> {
+    pub(crate) peer: IpAddr,
+    /// The 2xx answer, of whichever side.
+    pub(crate) answer: &'a Message<'a>,
+    pub(crate) method: Method,
+    pub(crate) is_initial: bool,
+    pub(crate) is_encrypted: bool,
+    /// The request offered SRTP.
+    pub(crate) offered_srtp: bool,
+    /// Names the answer, where it may come again; else 0.
+    pub(crate) once: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Privacy {
+    peers: BTreeMap<IpAddr, Peer>,
+    /// Ports of this host on which somebody speaks SIP that can be read.
+    clear_ports: BTreeSet<u16>,
+}
+
+impl Privacy {
+    pub(crate) fn fill(&self) -> Fill {
+        Fill { table: "privacy-peers", used: self.peers.len(), limit: MAX_PEERS }
+    }
+
+    /// SIP was read on the wire.
+    pub(crate) fn read_at(&mut self, port: u16) {
+        if self.clear_ports.len() < MAX_PORTS {
+            self.clear_ports.insert(port);
+        }
+    }
+
+    /// Whether SIP on this port can be read by whoever is on the way.
+    pub(crate) fn is_clear(&self, port: u16) -> bool {
+        self.clear_ports.contains(&port)
+    }
+
+    /// A request was accepted.
+    pub(crate) fn accept(&mut self, what: &Accepted<'_>, now: Tick) {
+        let begins_call = what.method == Method::Invite && what.is_initial;
+        if !begins_call && what.method != Method::Register {
+            return;
+        }
+        let peer = self.peer(what.peer, now);
+        if what.once != 0 && !peer.is_new(what.once) {
+            return;
+        }
+        let signalling = if what.is_encrypted { &mut peer.encrypted } else { &mut peer.in_clear };
+        if what.method == Method::Register {
+            signalling.registrations += 1;
+            return;
+        }
+        signalling.calls += 1;
+        let [plain, keyed, dtls] = streams(what.answer);
+        // Keys that stand in a message are as private as the message (RFC 4568 section 1.3); those of DTLS never travel.
+        let (in_clear, encrypted) =
+            if what.is_encrypted { (plain, keyed + dtls) } else { (plain + keyed, dtls) };
+        peer.in_clear.streams += in_clear;
+        peer.encrypted.streams += encrypted;
+        peer.offers_srtp |= in_clear > 0 && (what.offered_srtp || keyed > 0);
+    }
+
+    /// The PBX accepted credentials that nobody else saw.
+    pub(crate) fn accept_unseen(&mut self, peer: IpAddr, now: Tick) {
+        let peer = self.peer(peer, now);
+        peer.encrypted.accepted += 1;
+        peer.speaks_tls = true;
+    }
+
+    /// Somebody logged in to a service for administrators.
+    pub(crate) fn log_in(&mut self, peer: IpAddr, is_encrypted: bool, now: Tick) {
+        let peer = self.peer(peer, now);
+        let tally = if is_encrypted { &mut peer.encrypted } else { &mut peer.in_clear };
+        tally.logins += 1;
+    }
+
+    /// A peer began to speak TLS. Who has not been accepted yet is not remembered for it.
+    pub(crate) fn speaks_tls(&mut self, peer: IpAddr) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.speaks_tls = true;
+        }
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let mut report = Report::default();
+        for (address, peer) in &self.peers {
+            report.in_clear.add(&peer.in_clear);
+            report.encrypted.add(&peer.encrypted);
+            report.peers.push((*address, *peer));
+        }
+        report.peers.sort_by_key(|(address, peer)| {
+            (!peer.could_do_better(), std::cmp::Reverse(peer.in_clear.sum()), *address)
+        });
+        report
+    }
+
+    /// The one that was silent for longest makes room.
+    fn peer(&mut self, address: IpAddr, now: Tick) -> &mut Peer {
+        if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&address) {
+            let oldest = self.peers.iter().min_by_key(|(_, peer)| peer.last).map(|(address, _)| *address);
+            oldest.map(|oldest| self.peers.remove(&oldest));
+        }
+        let peer = self.peers.entry(address).or_default();
+        peer.last = now;
+        peer
+    }
+}
+
+/// Whether a description offers SRTP in any way: as the protocol (RFC 3711, RFC 5764), or beside plain RTP (RFC 8643).
+pub(crate) fn offers_srtp(body: &[u8]) -> bool {
+    [b"SAVP".as_slice(), b"a=crypto:", b"a=fingerprint:"]
+        .iter()
+        .any(|mark| memchr::memmem::find(body, mark).is_some())
+}
+
+/// Media lines that are in use: plain RTP, SRTP with keys in the message, and SRTP with DTLS.
+fn streams(message: &Message<'_>) -> [u64; 3] {
+    let mut anomalies = Anomalies::NONE;
+    let mut counts = [0; 3];
+    if message.body.is_empty() {
+        return counts;
+    }
+    for media in Sdp::parse(message.body, &mut anomalies).media().iter().filter(|media| media.port != 0) {
+        let protocol = media.protocol.to_ascii_uppercase();
+        let is = |word: &[u8]| protocol.split(|byte| *byte == b'/').any(|part| part.starts_with(word));
+        let kind = match (is(b"SAVP"), is(b"TLS"), is(b"AVP")) {
+            (true, true, _) => 2,
+            (true, false, _) => 1,
+            (false, _, true) => 0,
+            // T.38 and others that are no RTP.
+            (false, _, false) => continue,
+        };
+        if let Some(count) = counts.get_mut(kind) {
+            *count += 1;
+        }
+    }
+    counts
+}
