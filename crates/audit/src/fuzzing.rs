@@ -19,10 +19,11 @@ pub fn tree(data: &[u8]) {
         files.insert(Path::new("/etc/asterisk").join(name.trim()), text.as_bytes().to_vec());
     }
     if let Ok(report) =
-        crate::audit(&Memory(files), Path::new("/etc/asterisk"), Duration::from_secs(1_800_000_000))
+        crate::audit(&Memory(files.clone()), Path::new("/etc/asterisk"), Duration::from_secs(1_800_000_000), None)
     {
         let _ = (report.json(), report.text(crate::Style::Plain));
     }
+    drop(crate::profile(&Memory(files), Path::new("/etc/asterisk")));
 }
 
 /// Files that are in memory.

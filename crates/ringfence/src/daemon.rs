@@ -25,7 +25,7 @@ pub(crate) mod instance;
 /// The engine on live traffic.
 mod live;
 /// Whether a policy locks the operator out.
-mod lockout;
+pub(crate) mod lockout;
 /// Logs that jails search.
 pub(crate) mod logs;
 /// What happened lately.
@@ -212,6 +212,7 @@ impl Daemon {
                 if self.live.follow(&policy)? {
                     self.trust_again();
                 }
+                self.trust_names(policy.trusted_names())?;
                 // Its readers read again what counted before.
                 self.live.recount();
                 self.logs.follow(jails, &self.tasks)?;
