@@ -80,7 +80,12 @@ pub struct Here {
 ///
 /// # Errors
 /// When a file cannot be read, or none is there.
-pub fn audit(files: &dyn Files, directory: &Path, now: Duration, here: Option<Here>) -> Result<Report, Error> {
+pub fn audit(
+    files: &dyn Files,
+    directory: &Path,
+    now: Duration,
+    here: Option<Here>,
+) -> Result<Report, Error> {
     let mut pbx = Pbx::read(files, directory, now)?;
     pbx.here = here;
     let mut report = Report::new(pbx.notes.clone());

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-pub(crate) use listeners::{media, read as listeners};
 pub use listeners::{Listener, Media, Purpose};
+pub(crate) use listeners::{media, read as listeners};
 pub use trunks::{Peer, Trunk};
 pub use witnesses::{Login, Manager, SecurityLog};
 
@@ -43,7 +43,9 @@ pub fn profile(files: &dyn Files, directory: &Path) -> Result<Profile, Error> {
         listeners: listeners(&pbx),
         media: media(&pbx),
         trunks: trunks::read(&pbx),
-        has_iax_peers: pbx.config("iax.conf").is_some_and(|config| crate::meaning::peers(config).next().is_some()),
+        has_iax_peers: pbx
+            .config("iax.conf")
+            .is_some_and(|config| crate::meaning::peers(config).next().is_some()),
         manager: witnesses::manager(&pbx),
         security_log: witnesses::security_log(&pbx),
     })
@@ -87,7 +89,13 @@ impl Listener {
         self.address.is_some_and(|address| address.is_loopback())
     }
 
-    fn new(purpose: Purpose, protocol: Protocol, (address, port): (Option<IpAddr>, u16), place: &Place, what: String) -> Self {
+    fn new(
+        purpose: Purpose,
+        protocol: Protocol,
+        (address, port): (Option<IpAddr>, u16),
+        place: &Place,
+        what: String,
+    ) -> Self {
         Self { purpose, protocol, address, port, place: place.clone(), what }
     }
 }

@@ -1,5 +1,10 @@
 //! Folders with configuration, and what is found in them. `UPDATE_GOLDEN=1` writes `expected` anew.
-#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -92,7 +97,8 @@ fn json_is_as_promised() {
 fn a_socket_has_no_line() {
     let report = look(&folder().join("planted-sockets"));
     let line = report.json().lines().find(|line| line.contains("tcp/3306")).unwrap().to_owned();
-    let start = r#"{"id":"database-exposed","severity":"high","file":"tcp/3306","line":0,"message":"a database"#;
+    let start =
+        r#"{"id":"database-exposed","severity":"high","file":"tcp/3306","line":0,"message":"a database"#;
     assert!(line.starts_with(start), "{line}");
     assert!(report.text(Style::Plain).contains("\n  tcp/3306  a database"), "{}", report.text(Style::Plain));
     let mut accepted = Accepted::parse("database-exposed tcp/3306:mariadbd # the second node").unwrap();

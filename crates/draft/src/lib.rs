@@ -73,7 +73,7 @@ pub fn draft(host: &Host) -> Draft {
     writer.blank();
     if host.forwards {
         writer.comment(
-            "This host passes packets on (net.ipv4.ip_forward is 1: containers, a tunnel), and its own services are guarded all \
+            "This host passes packets on (`ip_forward` or `forwarding` is on: containers, a tunnel); its own services are guarded all \
              the same.",
         );
         writer.line("forward = \"accept\"");

@@ -178,7 +178,8 @@ fn listens(sockets: &[&Socket]) -> String {
 
 /// `127.0.0.1 port 5038/tcp (asterisk)`
 fn short(socket: &Socket) -> String {
-    let program = socket.program.as_deref().map(|program| format!(" ({})", named(program))).unwrap_or_default();
+    let program =
+        socket.program.as_deref().map(|program| format!(" ({})", named(program))).unwrap_or_default();
     format!("{} port {}/{}{program}", socket.address, socket.port, socket.protocol.as_str())
 }
 

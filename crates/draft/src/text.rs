@@ -81,7 +81,8 @@ pub(crate) fn quoted(text: &str) -> String {
 /// On one line, not too long, without what a terminal or a reader's eye would obey.
 fn harmless(text: &str) -> String {
     let obeyed = |letter: char| {
-        letter.is_control() || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        letter.is_control()
+            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|letter| if obeyed(letter) { char::REPLACEMENT_CHARACTER } else { letter }).collect()
 }
@@ -124,6 +125,9 @@ mod tests {
         let mut writer = Writer::default();
         writer.comment(&"word ".repeat(60));
         let text = writer.finish();
-        assert!(text.lines().count() == 3 && text.lines().all(|line| line.starts_with("# word") && line.len() <= WIDTH));
+        assert!(
+            text.lines().count() == 3
+                && text.lines().all(|line| line.starts_with("# word") && line.len() <= WIDTH)
+        );
     }
 }

@@ -16,7 +16,12 @@ const WIDEST: (u8, u8) = (16, 32);
 pub(crate) fn write(host: &Host, writer: &mut Writer, remarks: &mut Vec<String>) {
     let mut lists = Lists::default();
     for operator in &host.operators {
-        lists.net(*operator, longest(*operator), "you: a session of SSH comes from here. Take it out if the address is soon somebody else's".to_owned());
+        lists.net(
+            *operator,
+            longest(*operator),
+            "you: a session of SSH comes from here. Take it out if the address is soon somebody else's"
+                .to_owned(),
+        );
     }
     for trunk in host.asterisk.iter().flat_map(|(_, profile)| &profile.trunks) {
         lists.trunk(trunk);
@@ -59,7 +64,9 @@ impl Lists {
             Peer::Name(name) if !policy::is_dns_name(name) => {
                 push(&mut self.not, format!("{why} has no name that could be looked up"));
             }
-            Peer::Name(name) if self.names.len() >= MOST && !self.names.contains_key(name) => self.full = true,
+            Peer::Name(name) if self.names.len() >= MOST && !self.names.contains_key(name) => {
+                self.full = true
+            }
             Peer::Name(name) => push(self.names.entry(name.clone()).or_default(), why),
             Peer::Net(address, length) => match fault(*address, *length) {
                 Some("") => {}
@@ -79,7 +86,9 @@ impl Lists {
 
     fn write(&self, writer: &mut Writer) {
         if self.nets.is_empty() && self.names.is_empty() {
-            writer.comment("Nobody: no trunk is named in the files that were read, and no session of SSH was found.");
+            writer.comment(
+                "Nobody: no trunk is named in the files that were read, and no session of SSH was found.",
+            );
         }
         if !self.nets.is_empty() {
             let shown = self.nets.iter().map(|((address, length), why)| (net(*address, *length), why));

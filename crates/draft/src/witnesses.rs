@@ -23,7 +23,11 @@ fn manager(host: &Host, manager: Option<&Manager>, writer: &mut Writer) {
     };
     let fits = |login: &&Login| login.hears_security && login.from_here;
     let works = manager.and_then(|manager| {
-        let login = manager.logins.iter().filter(fits).find(|login| secret.is_some_and(|secret| login.has_secret(secret)))?;
+        let login = manager
+            .logins
+            .iter()
+            .filter(fits)
+            .find(|login| secret.is_some_and(|secret| login.has_secret(secret)))?;
         Some((manager, login))
     });
     let works = works.filter(|(manager, login)| is_good(&table(&manager.address(), &login.name)));
@@ -40,9 +44,16 @@ fn manager(host: &Host, manager: Option<&Manager>, writer: &mut Writer) {
     let missing = match manager {
         None => "manager.conf does not switch it on".to_owned(),
         Some(manager) => match manager.logins.iter().find(fits) {
-            None => format!("{} has no user with `read = security` whom this host may be", named(&manager.place.file)),
+            None => format!(
+                "{} has no user with `read = security` whom this host may be",
+                named(&manager.place.file)
+            ),
             Some(login) => {
-                format!("the secret of user `{}` ({}) is not in {file}", named(&login.name), named(&login.place.to_string()))
+                format!(
+                    "the secret of user `{}` ({}) is not in {file}",
+                    named(&login.name),
+                    named(&login.place.to_string())
+                )
             }
         },
     };
@@ -51,7 +62,8 @@ fn manager(host: &Host, manager: Option<&Manager>, writer: &mut Writer) {
          to write into manager.conf; put the secret into {file} (mode 0600), then take the marks away:"
     ));
     let address = manager.map_or_else(|| "127.0.0.1:5038".to_owned(), Manager::address);
-    let user = manager.and_then(|manager| manager.logins.iter().find(fits)).map_or("ringfence", |login| &login.name);
+    let user =
+        manager.and_then(|manager| manager.logins.iter().find(fits)).map_or("ringfence", |login| &login.name);
     let suggested = table(&address, user);
     writer.suggestion(if is_good(&suggested) { &suggested } else { "[managers.pbx]\nkind = \"asterisk\"" });
     writer.blank();
@@ -69,7 +81,9 @@ fn log(host: &Host, profile: &audit::Profile, writer: &mut Writer) {
     let table = format!("[jails.asterisk]\nfiles = [{}]", quoted(&log.path));
     let place = named(&log.place.to_string());
     if !is_good(&table) {
-        writer.comment(&format!("Asterisk's log of security events ({place}) has a path that no jail can name."));
+        writer.comment(&format!(
+            "Asterisk's log of security events ({place}) has a path that no jail can name."
+        ));
         return;
     }
     match &host.log_fault {

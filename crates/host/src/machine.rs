@@ -10,7 +10,7 @@ mod sockets;
 mod sysfs;
 
 pub use shelter::{Session, listening, own_addresses, ssh_peers, ssh_sessions};
-pub use sockets::{Listening, client_ports, forwards, listening_sockets};
+pub use sockets::{Listening, client_ports, listening_sockets};
 
 use std::fs;
 

@@ -23,8 +23,10 @@ fn look(pbx: &Pbx, found: &mut Found<'_>) {
     for open in pbx.exposed() {
         let is_of_pbx = open.socket.program.is_none() || open.socket.is_of(PBX_PROGRAMS);
         let mut said = listeners.iter().filter(|listener| {
-            matches!(listener.purpose, Purpose::Manager | Purpose::Web | Purpose::WebSocket | Purpose::SecureWebSocket)
-                && (listener.protocol, listener.port) == (open.socket.protocol, open.socket.port)
+            matches!(
+                listener.purpose,
+                Purpose::Manager | Purpose::Web | Purpose::WebSocket | Purpose::SecureWebSocket
+            ) && (listener.protocol, listener.port) == (open.socket.protocol, open.socket.port)
         });
         let known = open.socket.known().filter(|known| known.role == Role::Control);
         if !is_of_pbx || said.clone().any(|listener| !listener.is_loopback()) {
@@ -32,7 +34,8 @@ fn look(pbx: &Pbx, found: &mut Found<'_>) {
         }
         match (said.next(), known) {
             (Some(listener), _) => {
-                let message = format!("{} is to be on loopback by {}, and {open}", listener.what, listener.place);
+                let message =
+                    format!("{} is to be on loopback by {}, and {open}", listener.what, listener.place);
                 found.add_socket(&open, message);
             }
             (None, Some(known)) => found.add_socket(&open, format!("{}: {open}", known.what)),

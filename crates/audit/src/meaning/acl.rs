@@ -192,7 +192,9 @@ mod tests {
     #[test]
     fn networks_have_prefixes() {
         let prefix = |text: &str| {
-            Net::parse(text).and_then(|net| net.prefix()).map(|(address, length)| format!("{address}/{length}"))
+            Net::parse(text)
+                .and_then(|net| net.prefix())
+                .map(|(address, length)| format!("{address}/{length}"))
         };
         assert_eq!(prefix("192.0.2.7").as_deref(), Some("192.0.2.7/32"));
         assert_eq!(prefix("192.0.2.7/24").as_deref(), Some("192.0.2.0/24"));

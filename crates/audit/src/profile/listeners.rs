@@ -148,7 +148,8 @@ fn manager(pbx: &Pbx, all: &mut Vec<Listener>) {
     if !general.switch("enabled").unwrap_or(false) {
         return;
     }
-    let plain = bind(general.value("bindaddr").unwrap_or_default(), number(&general, "port").unwrap_or(MANAGER));
+    let plain =
+        bind(general.value("bindaddr").unwrap_or_default(), number(&general, "port").unwrap_or(MANAGER));
     let what = "the manager interface".to_owned();
     let place = general.place_of(if general.last("bindaddr").is_some() { "bindaddr" } else { "enabled" });
     all.push(Listener::new(Purpose::Manager, Protocol::Tcp, plain, place, what.clone()));

@@ -124,5 +124,8 @@ fn host(section: &Section) -> Option<&Entry> {
 /// Whether it can be looked up; who uses it decides whether it is a good name.
 fn is_name(text: &str) -> bool {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    !text.is_empty() && text.len() <= 253 && text.chars().all(plain) && !text.eq_ignore_ascii_case("localhost")
+    !text.is_empty()
+        && text.len() <= 253
+        && text.chars().all(plain)
+        && !text.eq_ignore_ascii_case("localhost")
 }

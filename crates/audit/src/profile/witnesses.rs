@@ -63,16 +63,17 @@ pub(super) fn manager(pbx: &Pbx) -> Option<Manager> {
     general.switch("enabled").unwrap_or(false).then_some(())?;
     let port = general.value("port").and_then(|port| port.parse().ok()).unwrap_or(5038);
     let (address, port) = bind(general.value("bindaddr").unwrap_or_default(), port);
-    let logins = config.real().filter(|section| !section.name.eq_ignore_ascii_case("general")).map(|section| {
-        let levels = section.all("read").flat_map(|entry| entry.value.split(','));
-        Login {
-            name: Arc::clone(&section.name),
-            place: section.place.clone(),
-            hears_security: levels.map(str::trim).any(|level| matches!(level, "security" | "all")),
-            from_here: pbx.acls.admits(section, &HERE),
-            secret: section.value("secret").map(|secret| Hidden(Arc::from(secret))),
-        }
-    });
+    let logins =
+        config.real().filter(|section| !section.name.eq_ignore_ascii_case("general")).map(|section| {
+            let levels = section.all("read").flat_map(|entry| entry.value.split(','));
+            Login {
+                name: Arc::clone(&section.name),
+                place: section.place.clone(),
+                hears_security: levels.map(str::trim).any(|level| matches!(level, "security" | "all")),
+                from_here: pbx.acls.admits(section, &HERE),
+                secret: section.value("secret").map(|secret| Hidden(Arc::from(secret))),
+            }
+        });
     Some(Manager {
         address: address.unwrap_or(HERE),
         port,

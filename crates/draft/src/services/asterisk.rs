@@ -13,7 +13,9 @@ pub(super) fn decide(host: &Host, folder: &str, profile: &Profile, services: &mu
     let sees_programs = host.sockets.iter().any(|socket| socket.program.is_some());
     if !runs {
         services.remarks.push(match sees_programs || host.sockets.is_empty() {
-            true => format!("Asterisk does not run now, so its ports are taken from its files in {folder} alone"),
+            true => {
+                format!("Asterisk does not run now, so its ports are taken from its files in {folder} alone")
+            }
             false => "whose the sockets are could not be seen; run it as root for that".to_owned(),
         });
     }
@@ -65,11 +67,15 @@ fn one(listener: &Listener, profile: &Profile, is_there: bool, services: &mut Se
             services.close("iax2", *protocol, *port, why);
         }
         Purpose::WebSocket | Purpose::Web => {
-            let why = format!("{asked}. ARI, and phones in browsers without encryption: passwords can be read on the way.");
+            let why = format!(
+                "{asked}. ARI, and phones in browsers without encryption: passwords can be read on the way."
+            );
             services.close("asterisk-web", *protocol, *port, why);
         }
         Purpose::Manager => {
-            let why = format!("{asked}. Whoever logs in there commands Asterisk; `bindaddr = 127.0.0.1` is better than any policy.");
+            let why = format!(
+                "{asked}. Whoever logs in there commands Asterisk; `bindaddr = 127.0.0.1` is better than any policy."
+            );
             services.close("manager", *protocol, *port, why);
         }
     }

@@ -60,7 +60,9 @@ fn told(known: &Known, socket: &Socket, listens: &str, services: &mut Services) 
             services.close(known.name, protocol, port, why);
         }
         Role::Provisioning => {
-            let why = format!("{what}: {listens}. They hold phones' passwords; open it to your phones' networks at most.");
+            let why = format!(
+                "{what}: {listens}. They hold phones' passwords; open it to your phones' networks at most."
+            );
             services.close(known.name, protocol, port, why);
         }
     }
@@ -75,7 +77,9 @@ fn untold(host: &Host, socket: &Socket, listens: &str, services: &mut Services) 
         match protocol {
             Protocol::Udp => services.clients.push(short(socket)),
             Protocol::Tcp => {
-                let why = format!("{listens}, where the kernel gives ports to clients; it changes with each start.");
+                let why = format!(
+                    "{listens}, where the kernel gives ports to clients; it changes with each start."
+                );
                 services.close(&name, protocol, port, why);
             }
         }

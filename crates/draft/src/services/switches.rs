@@ -28,7 +28,13 @@ const SWITCHES: &[Switch] = &[
     },
     Switch { program: "kamailio", sip: None, sips: &[5061, 5081], wss: &[443, 8443], media: None },
     Switch { program: "opensips", sip: None, sips: &[5061, 5081], wss: &[443, 8443], media: None },
-    Switch { program: "yate", sip: Some(&[5060]), sips: &[5061], wss: &[], media: Some((16384, 32768, "`minport` and `maxport` in yrtpchan.conf")) },
+    Switch {
+        program: "yate",
+        sip: Some(&[5060]),
+        sips: &[5061],
+        wss: &[],
+        media: Some((16384, 32768, "`minport` and `maxport` in yrtpchan.conf")),
+    },
     Switch {
         program: "rtpengine",
         sip: Some(&[]),
@@ -53,7 +59,10 @@ pub(super) fn decide(host: &Host, services: &mut Services) {
             continue;
         }
         if let Some((first, last, says)) = switch.media {
-            let why = format!("Media: the range that `{}` is shipped with. See that it is the one of {says}.", switch.program);
+            let why = format!(
+                "Media: the range that `{}` is shipped with. See that it is the one of {says}.",
+                switch.program
+            );
             services.open("rtp", Protocol::Udp, first..=last, why);
         }
         let outside: Vec<&Socket> = own.into_iter().filter(|socket| !socket.is_loopback()).collect();
@@ -75,12 +84,19 @@ fn one(switch: &Switch, sockets: &[&Socket], services: &mut Services) {
         services.open_sip("sip-wss", protocol, port, format!("Phones in browsers: {listens}."));
     } else if is_tcp && switch.sips.contains(&port) {
         services.open_sip("sips", protocol, port, format!("SIP over TLS: {listens}."));
-    } else if let Some(known) = socket.known().filter(|known| matches!(known.role, Role::Control | Role::Database | Role::Private)) {
+    } else if let Some(known) =
+        socket.known().filter(|known| matches!(known.role, Role::Control | Role::Database | Role::Private))
+    {
         services.close(known.name, protocol, port, format!("{listens}: {}.", known.what));
     } else if switch.sip.is_none_or(|ports| ports.contains(&port)) {
         services.open_sip("sip", protocol, port, format!("SIP: {listens}."));
     } else {
         let name = format!("{}-{port}", switch.program);
-        services.close(&name, protocol, port, format!("{listens}, and that is none of its usual ports for SIP."));
+        services.close(
+            &name,
+            protocol,
+            port,
+            format!("{listens}, and that is none of its usual ports for SIP."),
+        );
     }
 }

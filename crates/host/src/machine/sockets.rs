@@ -33,7 +33,9 @@ pub struct Listening {
 /// [`Error::Io`] if `/proc` cannot be read.
 pub fn listening_sockets() -> Result<Vec<Listening>, Error> {
     let mut found = Vec::new();
-    for (name, state) in [("tcp", LISTENING), ("tcp6", LISTENING), ("udp", UNCONNECTED), ("udp6", UNCONNECTED)] {
+    for (name, state) in
+        [("tcp", LISTENING), ("tcp6", LISTENING), ("udp", UNCONNECTED), ("udp6", UNCONNECTED)]
+    {
         let path = format!("/proc/thread-self/net/{name}");
         let text = match fs::read_to_string(&path) {
             // A kernel without IPv6.
@@ -44,7 +46,8 @@ pub fn listening_sockets() -> Result<Vec<Listening>, Error> {
         let room = MAX_SOCKETS.saturating_sub(found.len());
         found.extend(listening.take(room).map(|socket| {
             let is_tcp = state == LISTENING;
-            let listening = Listening { is_tcp, address: socket.local, port: socket.local_port, program: None };
+            let listening =
+                Listening { is_tcp, address: socket.local, port: socket.local_port, program: None };
             (socket.inode, listening)
         }));
     }
@@ -68,7 +71,8 @@ fn programs(wanted: &BTreeSet<u64>) -> BTreeMap<u64, String> {
     for id in ids {
         for file in fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten() {
             let link = fs::read_link(file.path()).unwrap_or_default();
-            let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+            let inode =
+                link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
             let Some(inode) = inode.filter(|inode| wanted.contains(inode)) else { continue };
             if found.get(&inode).is_none_or(|program| program == STARTER)
                 && let Ok(name) = fs::read_to_string(format!("/proc/{id}/comm"))
@@ -89,12 +93,6 @@ pub fn client_ports() -> RangeInclusive<u16> {
         (Some(first), Some(last)) if first <= last => first..=last,
         _ => 32768..=60999,
     }
-}
-
-/// Whether this host passes IPv4 packets on.
-#[must_use]
-pub fn forwards() -> bool {
-    fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
 }
 
 #[cfg(test)]

@@ -98,7 +98,8 @@ pub(super) fn network(value: &Value) -> Result<Network, BadValue> {
 
 /// `"sip.example.net"`, in small letters.
 pub(super) fn name(value: &Value) -> Result<String, BadValue> {
-    const SHAPE: &str = "write names as the DNS has them: `\"sip.example.net\"`; addresses go into `networks`";
+    const SHAPE: &str =
+        "write names as the DNS has them: `\"sip.example.net\"`; addresses go into `networks`";
     let Some(text) = value.as_str() else { return bad("a name is a text", SHAPE) };
     if !is_dns_name(text) {
         return bad(format!("`{text}` is no DNS name"), SHAPE);

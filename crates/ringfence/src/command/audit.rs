@@ -86,7 +86,9 @@ fn open_udp(named: Option<&Path>) -> Result<Option<Vec<RangeInclusive<u16>>>, Ex
         return Ok(None);
     }
     let services = policy.services().iter().filter(|service| service.from == Sources::Anyone);
-    Ok(Some(services.filter(|service| !service.inspect).flat_map(|service| service.udp.iter().cloned()).collect()))
+    Ok(Some(
+        services.filter(|service| !service.inspect).flat_map(|service| service.udp.iter().cloned()).collect(),
+    ))
 }
 
 fn read_accepted(path: &Path) -> Result<Accepted, Exit> {

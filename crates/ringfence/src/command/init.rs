@@ -98,7 +98,9 @@ fn asterisk(named: Option<&Path>) -> Result<Option<(String, Profile)>, Exit> {
     match audit::profile(&Disk, folder) {
         Ok(profile) => Ok(Some((shortened(&folder.display().to_string(), 300), profile))),
         Err(audit::Error::Nothing { .. }) if named.is_none() => Ok(None),
-        Err(error @ audit::Error::Nothing { .. }) => Err(Exit::No(format!("{error}\nhelp: {}", error.help()))),
+        Err(error @ audit::Error::Nothing { .. }) => {
+            Err(Exit::No(format!("{error}\nhelp: {}", error.help())))
+        }
         Err(error) => Err(unread(&error)),
     }
 }
@@ -125,10 +127,14 @@ fn log_fault(log: &SecurityLog) -> Option<String> {
         return Some(format!("there is no file {} yet", log.path));
     }
     let jail = "[jails.asterisk]\nfiles = [\"/x\"]\n".to_owned();
-    match Policy::parse("jail", jail.into_bytes()).map_err(Exit::Policy).and_then(|policy| logs::prepare(&policy)) {
+    match Policy::parse("jail", jail.into_bytes())
+        .map_err(Exit::Policy)
+        .and_then(|policy| logs::prepare(&policy))
+    {
         Ok(_) => None,
         Err(_) => Some(
-            "fail2ban's filter `asterisk` is in neither /etc/ringfence/filter.d nor /etc/fail2ban/filter.d".to_owned(),
+            "fail2ban's filter `asterisk` is in neither /etc/ringfence/filter.d nor /etc/fail2ban/filter.d"
+                .to_owned(),
         ),
     }
 }

@@ -130,12 +130,13 @@ impl Daemon {
         let mut force =
             InForce::first(policy, plan, selection, args).inspect_err(|_| drop(confirm::confirm(run_dir)))?;
         let mut live = Live::new(policy)?;
-        let restored = restore(&mut force, &mut live, &mut book, policy.trusted_names()).inspect_err(|_| {
-            if !was_pinned {
-                drop(host::gate::remove(&args.pin_dir));
-                drop(host::nft::remove());
-            }
-        })?;
+        let restored =
+            restore(&mut force, &mut live, &mut book, policy.trusted_names()).inspect_err(|_| {
+                if !was_pinned {
+                    drop(host::gate::remove(&args.pin_dir));
+                    drop(host::nft::remove());
+                }
+            })?;
         Ok(Enforced { force, live, reporter, book, restored, listener, pins })
     }
 }

@@ -40,8 +40,12 @@ pub(super) fn write(path: &Path, text: &str, force: bool) -> Result<(), Exit> {
 
 fn fill(new: &PathBuf, path: &Path, text: &str) -> Result<(), Exit> {
     let mode = fs::metadata(path).map_or(MODE, |known| known.permissions().mode() & 0o777);
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(new).map_err(Exit::io("create", new))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(new)
+        .map_err(Exit::io("create", new))?;
     file.set_permissions(fs::Permissions::from_mode(mode)).map_err(Exit::io("create", new))?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Exit::io("write", new))
 }

@@ -60,7 +60,9 @@ impl Daemon {
         let is_known = self.book.read(Reader::trusted)?.iter().any(|trust| trust.what == what);
         if !is_known {
             waiting.reply(no(match self.book.shelter.names().contains(&what) {
-                true => format!("the policy trusts {what}; take it out of `[trust]` there, then `ringfence reload`"),
+                true => format!(
+                    "the policy trusts {what}; take it out of `[trust]` there, then `ringfence reload`"
+                ),
                 false => format!("`{what}` is not trusted; `ringfence trust` shows what is"),
             }));
             return Ok(());
