@@ -68,7 +68,7 @@ pub fn draft(host: &Host) -> Draft {
     writer.comment("");
     writer.comment(
         "What is not said here is as shipped: names of scanners that are searched for, detection, limits for sources that nobody \
-         knows. The policy language is described in docs/policy.md, and packaging/policy.toml has all of it.",
+         knows. docs/policy.md has the language.",
     );
     writer.blank();
     if host.forwards {

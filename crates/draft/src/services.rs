@@ -50,10 +50,11 @@ impl Services {
         }
         switches::decide(host, &mut services);
         others::decide(host, &mut services);
-        if !host.has_pbx() {
+        if !host.has_pbx() && !services.opened.iter().any(|service| service.inspect) {
             services.remarks.push(
-                "there is no PBX here, so no port for SIP or media is opened: neither Asterisk's configuration nor a listening \
-                 program called asterisk, freeswitch, kamailio, opensips, rtpengine, rtpproxy or yate was found"
+                "there is no PBX here, so no port for SIP or media is opened: neither Asterisk's configuration (in /etc/asterisk, \
+                 or where `--asterisk-dir` says) nor a listening program called asterisk, freeswitch, kamailio, opensips, \
+                 rtpengine, rtpproxy or yate was found, nor anything on port 5060 or 5061"
                     .to_owned(),
             );
         }

@@ -31,8 +31,8 @@ pub(crate) fn write(host: &Host, writer: &mut Writer, remarks: &mut Vec<String>)
         remarks.push(format!("more than {MOST} trunks are in the files; the rest is not trusted"));
     }
     writer.comment(
-        "Everything from these is accepted, on every port, and nothing of it is searched or banned: keep it short. A name's \
-         addresses are looked up every minute and are never banned; what is open to them is what is open to all.",
+        "Everything from `networks` is accepted, on every port, and nothing of it is searched or banned: keep them few. `names` are looked \
+         up every minute; their addresses are not searched or banned either, and have the ports that are open to all.",
     );
     writer.line("[trust]");
     lists.write(writer);

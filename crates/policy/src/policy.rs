@@ -9,7 +9,7 @@ use crate::iptables;
 use crate::jail::Jail;
 use crate::ruleset::{Family, Networks, RuleSet, Unproven};
 use crate::sensor::{Hep, Manager};
-use crate::toml::{self, Service};
+use crate::toml::{self, Action, Service};
 
 /// The language of a policy file, told by its content.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +37,7 @@ pub struct Policy {
     networks: Networks,
     trusted_names: Vec<String>,
     services: Vec<Service>,
+    default: Option<Action>,
     unproven: Unproven,
     detection: Detection,
     feeds: Vec<Feed>,
@@ -67,6 +68,7 @@ impl Policy {
                     networks: Networks::default(),
                     trusted_names: Vec::new(),
                     services: Vec::new(),
+                    default: None,
                     unproven: Unproven::default(),
                     feeds: Vec::new(),
                     jails: Vec::new(),
@@ -84,6 +86,7 @@ impl Policy {
                     networks: toml.networks,
                     trusted_names: toml.trusted_names,
                     services: toml.services,
+                    default: Some(toml.default),
                     unproven: toml.unproven,
                     detection: toml.detection,
                     feeds: toml.feeds,
@@ -128,6 +131,11 @@ impl Policy {
     /// What is open, as written; a file of iptables-save has none.
     pub fn services(&self) -> &[Service] {
         &self.services
+    }
+
+    /// What happens to what nothing allows; a file of iptables-save has its chains' policies instead.
+    pub fn default_action(&self) -> Option<Action> {
+        self.default
     }
 
     /// What is taken in from sources that have not shown that their address is their own.

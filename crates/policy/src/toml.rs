@@ -36,6 +36,7 @@ pub struct TomlPolicy {
     /// DNS names that are never banned.
     pub trusted_names: Vec<String>,
     pub services: Vec<Service>,
+    pub default: Action,
     pub unproven: Unproven,
     pub detection: Detection,
     pub feeds: Vec<Feed>,
@@ -55,6 +56,7 @@ pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
         networks: config.networks(),
         trusted_names: config.trusted_names.clone(),
         services: config.services.clone(),
+        default: config.default.0,
         unproven: config.unproven,
         detection: config.detection(),
         feeds: config.feeds,

@@ -1,6 +1,6 @@
 //! `ringfence init`: what it writes, what it leaves alone, and a PBX under its policy without an edit.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::fs;
 use std::io::Write as _;
@@ -183,6 +183,7 @@ fn its_policy_guards_a_pbx_without_an_edit() {
     }
     assert!(text.contains("# SSH: `sshd` listens on every address, port 2222/tcp."), "{text}");
 
+    its_audit_sees_the_sockets(&lab, &etc, &policy);
     let guard = Guard::start(&lab, &binary(), &policy).unwrap();
     let trusted: Vec<Value> = guard
         .command(&["trust", "--format", "json"])
@@ -204,4 +205,33 @@ fn its_policy_guards_a_pbx_without_an_edit() {
     let closed = TcpProbe::Icmp(IcmpError::HostProhibited);
     assert_eq!((tcp(&lab, DATABASE), tcp(&lab, 22)), (closed, closed));
     assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());
+}
+
+/// The same configuration as a copy, and as the one in force.
+fn its_audit_sees_the_sockets(lab: &Lab, etc: &Path, policy: &Path) {
+    let audit = || -> Vec<(String, String, u64)> {
+        let mut command = lab.command(Node::Pbx, &binary().display().to_string());
+        command.args(["audit", "--format", "json", "--asterisk-dir"]).arg(etc).arg("--policy").arg(policy);
+        let done = lab::run(command, Duration::from_secs(30)).unwrap();
+        let found = done.stdout.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let text = |key: &str| line[key].as_str().unwrap().to_owned();
+            (text("id"), text("file"), line["line"].as_u64().unwrap())
+        });
+        let about_this_host =
+            ["control-exposed", "database-exposed", "rtp-policy", "sip-plaintext", "unused-protocol"];
+        found.filter(|(id, _, _)| about_this_host.contains(&id.as_str())).collect()
+    };
+    assert_eq!(audit(), [], "its sockets are another host's");
+    let asterisk = etc.join("asterisk.conf");
+    let mut text = fs::read_to_string(&asterisk).unwrap();
+    text.push_str(&format!("\n[directories]\nastetcdir => {}\n", etc.display()));
+    fs::write(&asterisk, text).unwrap();
+    let found = audit();
+    let kinds: Vec<_> = found.iter().map(|(id, file, _)| (id.as_str(), file.as_str())).collect();
+    let expected =
+        [("database-exposed", "tcp/3306"), ("sip-plaintext", "pjsip.conf"), ("sip-plaintext", "pjsip.conf")];
+    assert_eq!(kinds, expected, "{found:?}");
+    fs::write(etc.join("rtp.conf"), "[general]\nrtpstart = 10000\nrtpend = 20001\n").unwrap();
+    assert!(audit().contains(&("rtp-policy".to_owned(), "rtp.conf".to_owned(), 2)));
 }

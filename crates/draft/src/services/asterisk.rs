@@ -16,7 +16,8 @@ pub(super) fn decide(host: &Host, folder: &str, profile: &Profile, services: &mu
             true => {
                 format!("Asterisk does not run now, so its ports are taken from its files in {folder} alone")
             }
-            false => "whose the sockets are could not be seen; run it as root for that".to_owned(),
+            false => "of no socket could be seen whose it is, so Asterisk's ports are taken from its files alone; root sees more"
+                .to_owned(),
         });
     }
     // Phones' WebSockets first: their port is the web server's, which is closed otherwise.

@@ -5,6 +5,10 @@ use audit::{Known, Protocol, Role, Socket};
 use super::{Services, by_port, listens, short};
 use crate::Host;
 
+/// Where SIP is spoken (RFC 3261, 19.1.2), also by what runs in a container and is not seen.
+const SIP: u16 = 5060;
+/// With TLS.
+const SIPS: u16 = 5061;
 /// More are not named.
 const SHOWN: usize = 24;
 
@@ -35,6 +39,18 @@ fn one(host: &Host, sockets: &[&Socket], services: &mut Services) {
     if protocol == Protocol::Tcp && host.ssh_ports.contains(&port) {
         services.open("ssh", protocol, port..=port, format!("SSH, where you are logged in: {listens}."));
         return;
+    }
+    match (protocol, port) {
+        (_, SIP) => return services.open_sip("sip", protocol, port, format!("SIP, by its port: {listens}.")),
+        (Protocol::Tcp, SIPS) => {
+            return services.open_sip(
+                "sips",
+                protocol,
+                port,
+                format!("SIP over TLS, by its port: {listens}."),
+            );
+        }
+        _ => {}
     }
     match socket.known() {
         Some(known) => told(known, socket, &listens, services),

@@ -8,8 +8,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use audit::{Accepted, Files, Here, MAX_FILE, Protocol, Socket, Style};
-use policy::Language;
-use policy::toml::Sources;
+use policy::toml::{Action, Sources};
 
 use crate::cli::{AuditArgs, DEFAULT_POLICY, Format};
 use crate::command::read_policy;
@@ -72,8 +71,8 @@ pub(super) fn listening() -> Result<Vec<Socket>, Exit> {
     Ok(sockets.collect())
 }
 
-/// The UDP ports that a policy opens to anyone, apart from those that it searches; `None` without a policy that names any. The
-/// one that nobody named may be missing or wrong.
+/// The UDP ports that a policy opens to anyone, apart from those that it searches; `None` without a policy that closes others.
+/// The one that nobody named may be missing or wrong.
 fn open_udp(named: Option<&Path>) -> Result<Option<Vec<RangeInclusive<u16>>>, Exit> {
     let policy = match named {
         Some(path) => read_policy(path)?,
@@ -82,7 +81,7 @@ fn open_udp(named: Option<&Path>) -> Result<Option<Vec<RangeInclusive<u16>>>, Ex
             Err(_) => return Ok(None),
         },
     };
-    if policy.language() == Language::Iptables {
+    if policy.default_action().is_none_or(|action| action == Action::Accept) {
         return Ok(None);
     }
     let services = policy.services().iter().filter(|service| service.from == Sources::Anyone);

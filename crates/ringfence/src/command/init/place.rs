@@ -55,7 +55,13 @@ fn move_to(new: &Path, path: &Path, force: bool) -> Result<(), Exit> {
         fs::rename(new, path)
     } else {
         // Somebody may have put one there meanwhile.
-        renameat_with(CWD, new, CWD, path, RenameFlags::NOREPLACE).map_err(io::Error::from)
+        renameat_with(CWD, new, CWD, path, RenameFlags::NOREPLACE).map_err(io::Error::from).or_else(|error| {
+            // Not every file system can; all refuse a second name for what has it already.
+            if error.kind() != io::ErrorKind::InvalidInput {
+                return Err(error);
+            }
+            fs::hard_link(new, path).and_then(|()| fs::remove_file(new))
+        })
     };
     moved.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => taken(path),
