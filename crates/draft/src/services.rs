@@ -38,6 +38,8 @@ pub(crate) struct Services {
 
 /// More services, of each kind, are not told one by one; no host has as many.
 const MAX_SERVICES: usize = 256;
+/// The service with the ports for media.
+const MEDIA: &str = "rtp";
 /// The port of DHCPv6's answers.
 const DHCPV6: u16 = 546;
 
@@ -88,6 +90,11 @@ impl Services {
         for service in &self.opened {
             service.why.iter().for_each(|why| writer.comment(why));
             writer.line(&service.toml(""));
+        }
+        let has_sip = self.opened.iter().any(|service| service.inspect);
+        if has_sip && !self.opened.iter().any(|service| service.name == MEDIA) {
+            writer.comment("Where calls' media arrive could not be told. If it is this host, open the range, or calls have no sound:");
+            writer.suggestion("rtp = { udp = [\"10000-20000\"] }");
         }
         if !self.opened.iter().any(|service| service.ports.contains(Protocol::Udp, DHCPV6)) {
             writer.comment("Answers to this host's own questions for an IPv6 address, if it asks any.");

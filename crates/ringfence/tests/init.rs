@@ -1,6 +1,6 @@
 //! `ringfence init`: what it writes, what it leaves alone, and a PBX under its policy without an edit.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 use std::fs;
 use std::io::Write as _;

@@ -99,5 +99,5 @@ fn media(profile: &Profile, services: &mut Services) {
         None => "no file says which, so Asterisk takes its own range".to_owned(),
     };
     let why = format!("Media, where something listens only during a call: {says}.");
-    services.open("rtp", Protocol::Udp, profile.media.ports.clone(), why);
+    services.open(super::MEDIA, Protocol::Udp, profile.media.ports.clone(), why);
 }

@@ -63,7 +63,7 @@ pub(super) fn decide(host: &Host, services: &mut Services) {
                 "Media: the range that `{}` is shipped with. See that it is the one of {says}.",
                 switch.program
             );
-            services.open("rtp", Protocol::Udp, first..=last, why);
+            services.open(super::MEDIA, Protocol::Udp, first..=last, why);
         }
         let outside: Vec<&Socket> = own.into_iter().filter(|socket| !socket.is_loopback()).collect();
         for sockets in by_port(&outside) {
