@@ -63,9 +63,9 @@ fn move_to(new: &Path, path: &Path, force: bool) -> Result<(), Exit> {
             fs::hard_link(new, path).and_then(|()| fs::remove_file(new))
         })
     };
-    moved.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => taken(path),
-        _ => Exit::io("write", path)(error),
+    moved.map_err(|error| match error.kind() == io::ErrorKind::AlreadyExists {
+        true => taken(path),
+        false => Exit::io("write", path)(error),
     })
 }
 
