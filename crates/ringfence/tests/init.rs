@@ -107,11 +107,17 @@ fn what_is_not_there_is_said() {
 fn ssh(lab: &Lab) -> Process {
     let base = lab.dir().join("ssh");
     fs::create_dir_all(&base).unwrap();
-    let mut keygen = lab.command(Node::Pbx, "ssh-keygen");
-    keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(base.join("host"));
-    assert!(lab::run(keygen, Duration::from_secs(10)).unwrap().status.success());
+    for name in ["host", "key"] {
+        let mut keygen = lab.command(Node::Pbx, "ssh-keygen");
+        keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(base.join(name));
+        assert!(lab::run(keygen, Duration::from_secs(10)).unwrap().status.success());
+    }
     let config = base.join("config");
-    let text = format!("Port {SSH}\nHostKey {}/host\nPidFile none\nUsePAM no\n", base.display());
+    let text = format!(
+        "Port {SSH}\nHostKey {0}/host\nAuthorizedKeysFile {0}/key.pub\nPidFile none\nUsePAM no\nStrictModes no\n\
+         PermitRootLogin yes\nPasswordAuthentication no\n",
+        base.display()
+    );
     fs::write(&config, text).unwrap();
     // Where its unprivileged half lives; the package's service makes it at the start of the machine.
     fs::create_dir_all("/run/sshd").unwrap();
@@ -128,6 +134,39 @@ fn ssh(lab: &Lab) -> Process {
 
 fn tcp(lab: &Lab, port: u16) -> TcpProbe {
     probe::tcp(lab, Node::Attacker, (PBX, port).into(), LIMIT).unwrap()
+}
+
+#[test]
+fn whoever_is_logged_in_is_trusted() {
+    if !skip::ready("whoever_is_logged_in_is_trusted", &["ssh", "sshd"]) {
+        return;
+    }
+    let lab = Lab::up("operator-init").unwrap();
+    let _ssh = ssh(&lab);
+    let mut client = lab.command(Node::Phone, "ssh");
+    client.args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]);
+    client.args(["-o", "UserKnownHostsFile=/dev/null", "-i"]).arg(lab.dir().join("ssh/key"));
+    client.args(["-p", &SSH.to_string(), &format!("root@{PBX}"), "echo in; exec sleep 600"]);
+    let session = lab.spawn("ssh", client).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while session.stdout() != "in\n" {
+        assert!(Instant::now() < deadline, "{}", session.stderr());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let draft = |connection: &str| {
+        let mut command = lab.command(Node::Pbx, &binary().display().to_string());
+        command.args(["init", "--dry-run", "--asterisk-dir", FREEPBX]).env("SSH_CONNECTION", connection);
+        lab::run(command, Duration::from_secs(30)).unwrap()
+    };
+    let operator = format!("\n    \"{}\",\n", Node::Phone.v4());
+    for connection in
+        [format!("{} 40000 {PBX} {SSH}", Node::Phone.v4()), "203.0.113.250 1 192.0.2.1 22".to_owned()]
+    {
+        let shown = draft(&connection);
+        assert!(shown.stdout.contains(&operator), "{}", shown.text());
+        assert!(!shown.stdout.contains("203.0.113.250"), "of a terminal that outlived its session");
+        assert!(!shown.stderr.contains("locks you out"), "{}", shown.text());
+    }
 }
 
 /// A carrier, known by an address and by a name.
