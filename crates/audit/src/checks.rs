@@ -6,6 +6,8 @@ mod ari_exposed;
 mod broken_configuration;
 mod certificate_expired;
 mod certificate_expiring;
+mod control_exposed;
+mod database_exposed;
 mod endpoint_without_auth;
 mod exec_include;
 mod guest_reaches_trunk;
@@ -18,15 +20,19 @@ mod missing_secret;
 mod no_tls;
 mod old_tls;
 mod plain_media;
+mod provisioning_exposed;
+mod rtp_policy;
 mod rtp_range;
 mod rtp_timeout;
 mod security_log_off;
 mod shared_secret;
+mod sip_plaintext;
 mod strict_rtp_off;
+mod unused_protocol;
 mod weak_secret;
 
 use crate::conf::Place;
-use crate::meaning::Pbx;
+use crate::meaning::{Exposed, Pbx};
 use crate::report::Report;
 
 /// How soon something should be done.
@@ -89,6 +95,8 @@ pub const REGISTRY: &[Check] = &[
     broken_configuration::CHECK,
     certificate_expired::CHECK,
     certificate_expiring::CHECK,
+    control_exposed::CHECK,
+    database_exposed::CHECK,
     endpoint_without_auth::CHECK,
     exec_include::CHECK,
     guest_reaches_trunk::CHECK,
@@ -101,11 +109,15 @@ pub const REGISTRY: &[Check] = &[
     no_tls::CHECK,
     old_tls::CHECK,
     plain_media::CHECK,
+    provisioning_exposed::CHECK,
+    rtp_policy::CHECK,
     rtp_range::CHECK,
     rtp_timeout::CHECK,
     security_log_off::CHECK,
     shared_secret::CHECK,
+    sip_plaintext::CHECK,
     strict_rtp_off::CHECK,
+    unused_protocol::CHECK,
     weak_secret::CHECK,
 ];
 
@@ -125,6 +137,12 @@ impl Found<'_> {
     /// The message must hold no secret; what a terminal would obey is taken out of it.
     pub(crate) fn add(&mut self, place: &Place, section: Option<&str>, message: impl AsRef<str>) {
         self.report.add(self.check, place.clone(), section, message.as_ref());
+    }
+
+    /// The same about a port of this host, whose section is the program.
+    pub(crate) fn add_socket(&mut self, open: &Exposed<'_>, message: impl AsRef<str>) {
+        let place = Place::socket(open.socket);
+        self.add(&place, open.socket.program.as_deref(), message);
     }
 }
 

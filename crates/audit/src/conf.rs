@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::files::Files;
+use crate::socket::Socket;
 use reader::Reader;
 
 /// Where Asterisk's packages and FreePBX put the configuration.
-const USUAL: &str = "/etc/asterisk";
+pub(crate) const USUAL: &str = "/etc/asterisk";
 
 /// Where a file may be that is named in the configuration. The directory may be a copy, in which whole paths name what is in it.
 pub(crate) fn candidates(directory: &Path, name: &str) -> Vec<PathBuf> {
@@ -33,13 +34,28 @@ pub(crate) fn candidates(directory: &Path, name: &str) -> Vec<PathBuf> {
 pub struct Place {
     /// Relative to the configuration directory, if it is in there.
     pub file: Arc<str>,
-    /// From 1.
+    /// From 1; 0 where it is no line of a file.
     pub line: u32,
+}
+
+impl Place {
+    /// A file as a whole.
+    pub(crate) fn file(name: &str) -> Self {
+        Self { file: Arc::from(name), line: 0 }
+    }
+
+    /// A port of this host: `tcp/3306`.
+    pub(crate) fn socket(socket: &Socket) -> Self {
+        Self::file(&format!("{}/{}", socket.protocol.as_str(), socket.port))
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
     }
 }
 

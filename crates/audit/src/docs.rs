@@ -17,6 +17,7 @@ ringfence audit                                   text for people; status 1 when
 ringfence audit --asterisk-dir ./etc-asterisk     another folder than /etc/asterisk
 ringfence audit --format json                     an object a line: id, severity, file, line, message, fix
 ringfence audit --accepted /etc/ringfence/accepted
+ringfence audit --policy ./policy.toml            another policy than /etc/ringfence/policy.toml
 ```
 
 Status 0: nothing needs attention; 1: something does; 3: a file cannot be read.
@@ -25,6 +26,11 @@ It reads acl.conf, ari.conf, asterisk.conf, extensions.conf, http.conf, iax.conf
 rtp.conf, sip.conf and voicemail.conf. Files of modules that modules.conf does not load are left out. What is not in files (realtime
 databases, AEL, Lua) is not seen.
 
+Where the directory is the one in force on this host (/etc/asterisk, or the one that its own asterisk.conf names as `astetcdir`), it looks
+at the sockets that listen, too, and at the policy: what others reach of the PBX and its databases whatever the files say, and media
+ports that the policy has otherwise. As root it sees which program has a socket; without, it goes by the port. A finding about a
+socket has no line: in JSON its `file` is protocol and port (`tcp/3306`) and its `line` is 0. A copy of a configuration is judged by its files.
+
 ## Accepted findings
 
 A line each in the file of `--accepted`: the id, where it is accepted (nowhere else; without, everywhere), and why.
@@ -32,6 +38,7 @@ A line each in the file of `--accepted`: the id, where it is accepted (nowhere e
 ```
 plain-media pjsip.endpoint.conf:carrier   # the carrier has no SRTP; asked on 2026-03-01
 rtp-range                                 # 3,000 calls at the same time
+database-exposed tcp/3306                 # the second node reads it; the policy opens it to that
 ```
 
 A line without a reason is a mistake; one that silences nothing is told on stderr.

@@ -18,11 +18,15 @@ pub fn tree(data: &[u8]) {
         let (name, text) = part.split_once('\n').unwrap_or((part, ""));
         files.insert(Path::new("/etc/asterisk").join(name.trim()), text.as_bytes().to_vec());
     }
-    if let Ok(report) =
-        crate::audit(&Memory(files), Path::new("/etc/asterisk"), Duration::from_secs(1_800_000_000))
-    {
+    if let Ok(report) = crate::audit(
+        &Memory(files.clone()),
+        Path::new("/etc/asterisk"),
+        Duration::from_secs(1_800_000_000),
+        None,
+    ) {
         let _ = (report.json(), report.text(crate::Style::Plain));
     }
+    drop(crate::profile(&Memory(files), Path::new("/etc/asterisk")));
 }
 
 /// Files that are in memory.

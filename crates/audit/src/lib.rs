@@ -13,9 +13,12 @@ pub mod docs;
 mod files;
 pub mod fuzzing;
 mod meaning;
+mod profile;
 mod report;
 mod secret;
+mod socket;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,7 +26,11 @@ pub use accepted::{Accepted, AcceptedError};
 pub use checks::{Check, Severity};
 pub use conf::Place;
 pub use files::{Files, MAX_FILE};
+pub use profile::{
+    Listener, Login, Manager, Media, Peer, Profile, Purpose, SecurityLog, Trunk, is_asked_for, profile,
+};
 pub use report::{Finding, Report, Style};
+pub use socket::{Known, PBX_PROGRAMS, Protocol, Role, Socket};
 
 use meaning::Pbx;
 
@@ -60,12 +67,27 @@ impl Error {
     }
 }
 
-/// Looks at the configuration in a directory.
+/// What runs where the configuration is in force.
+#[derive(Clone, Debug, Default)]
+pub struct Here {
+    /// What listens.
+    pub sockets: Vec<Socket>,
+    /// UDP ports that the policy opens to anyone, where there is a policy that names them.
+    pub open_udp: Option<Vec<RangeInclusive<u16>>>,
+}
+
+/// Looks at the configuration in a directory; `here` is for the one of this very host.
 ///
 /// # Errors
 /// When a file cannot be read, or none is there.
-pub fn audit(files: &dyn Files, directory: &Path, now: Duration) -> Result<Report, Error> {
-    let pbx = Pbx::read(files, directory, now)?;
+pub fn audit(
+    files: &dyn Files,
+    directory: &Path,
+    now: Duration,
+    here: Option<Here>,
+) -> Result<Report, Error> {
+    let mut pbx = Pbx::read(files, directory, now)?;
+    pbx.here = here;
     let mut report = Report::new(pbx.notes.clone());
     for check in checks::REGISTRY {
         let mut found = checks::Found { check, report: &mut report };
@@ -73,4 +95,13 @@ pub fn audit(files: &dyn Files, directory: &Path, now: Duration) -> Result<Repor
     }
     report.sort();
     Ok(report)
+}
+
+/// Whether a directory is the one that an Asterisk of this host reads, and no copy: the usual one, or the one that its own
+/// `asterisk.conf` names.
+#[must_use]
+pub fn is_in_force(files: &dyn Files, directory: &Path) -> bool {
+    let places = || conf::Config::load(files, directory, "asterisk.conf").ok()??.merged("directories");
+    let names = || places()?.value("astetcdir").map(|path| Path::new(path) == directory);
+    directory == Path::new(conf::USUAL) || names().unwrap_or(false)
 }

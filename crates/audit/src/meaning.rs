@@ -2,6 +2,7 @@
 
 mod acl;
 mod dialplan;
+mod exposed;
 mod iax;
 mod listeners;
 mod pattern;
@@ -14,14 +15,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use acl::{Access, Acls, is_loopback};
+pub(crate) use acl::{Access, Acls, Net, is_loopback};
 pub(crate) use dialplan::{Dialplan, Route};
+pub(crate) use exposed::Exposed;
 pub(crate) use listeners::{Http, Manager};
-pub(crate) use pjsip::Transport;
+pub(crate) use pjsip::{Transport, of_type};
+pub(crate) use sip::peers;
 
 use crate::conf::{Config, Place, Section};
 use crate::files::Files;
-use crate::{Error, certificate, conf};
+use crate::{Error, Here, certificate, conf};
 
 /// The files that are read, with what they include.
 const FILES: &[&str] = &[
@@ -66,6 +69,10 @@ pub(crate) struct Pbx {
     pub(crate) dialplan: Dialplan,
     pub(crate) manager: Option<Manager>,
     pub(crate) http: Option<Http>,
+    /// Lists of addresses that have names.
+    pub(crate) acls: Acls,
+    /// What runs on this host, where this is its configuration.
+    pub(crate) here: Option<Here>,
 }
 
 /// Who speaks to an endpoint how.
@@ -192,6 +199,7 @@ impl Pbx {
         sip::read(&mut pbx, &acls);
         iax::read(&mut pbx, &acls);
         listeners::read(&mut pbx, &acls);
+        pbx.acls = acls;
         pbx.mailboxes();
         pbx.dialplan = Dialplan::read(pbx.config("extensions.conf"));
         pbx.look_at_certificates(files, directory);

@@ -1,12 +1,17 @@
 //! Folders with configuration, and what is found in them. `UPDATE_GOLDEN=1` writes `expected` anew.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use audit::{Accepted, Files, Report, Style};
+use audit::{Accepted, Files, Here, Protocol, Report, Socket, Style};
 
 /// 2027-01-15.
 const NOW: Duration = Duration::from_secs(1_800_000_000);
@@ -89,8 +94,28 @@ fn json_is_as_promised() {
 }
 
 #[test]
+fn a_socket_has_no_line() {
+    let report = look(&folder().join("planted-sockets"));
+    let line = report.json().lines().find(|line| line.contains("tcp/3306")).unwrap().to_owned();
+    let start =
+        r#"{"id":"database-exposed","severity":"high","file":"tcp/3306","line":0,"message":"a database"#;
+    assert!(line.starts_with(start), "{line}");
+    assert!(report.text(Style::Plain).contains("\n  tcp/3306  a database"), "{}", report.text(Style::Plain));
+    let mut accepted = Accepted::parse("database-exposed tcp/3306:mariadbd # the second node").unwrap();
+    let mut report = report;
+    report.accept(&mut accepted);
+    assert!(report.findings.iter().all(|finding| finding.check.id != "database-exposed"));
+}
+
+#[test]
+fn a_copy_is_not_in_force() {
+    assert!(audit::is_in_force(&Disk, Path::new("/etc/asterisk")));
+    assert!(!audit::is_in_force(&Disk, &folder().join("clean")));
+}
+
+#[test]
 fn what_is_not_there_is_said() {
-    let error = audit::audit(&Disk, &folder().join("templates/templates.d"), NOW).unwrap_err();
+    let error = audit::audit(&Disk, &folder().join("templates/templates.d"), NOW, None).unwrap_err();
     assert!(error.to_string().starts_with("there is no configuration of Asterisk in"), "{error}");
 }
 
@@ -131,7 +156,31 @@ fn trees() -> Vec<PathBuf> {
 }
 
 fn look(tree: &Path) -> Report {
-    audit::audit(&Disk, tree, NOW).unwrap()
+    audit::audit(&Disk, tree, NOW, here(tree)).unwrap()
+}
+
+/// What runs beside the configuration, from the file `here` of the folder: `tcp 0.0.0.0:3306 mariadbd`, `policy 10000-20000`.
+fn here(tree: &Path) -> Option<Here> {
+    let text = fs::read_to_string(tree.join("here")).ok()?;
+    let mut here = Here::default();
+    for line in text.lines().filter(|line| !line.starts_with(';')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let protocol = match *words.as_slice() {
+            ["policy", range] => {
+                let (first, last) = range.split_once('-').unwrap();
+                let range = first.parse().unwrap()..=last.parse().unwrap();
+                here.open_udp.get_or_insert_default().push(range);
+                continue;
+            }
+            ["tcp", ..] => Protocol::Tcp,
+            ["udp", ..] => Protocol::Udp,
+            _ => panic!("{line}"),
+        };
+        let at: std::net::SocketAddr = words[1].parse().unwrap();
+        let program = words.get(2).map(|program| (*program).to_owned());
+        here.sockets.push(Socket { protocol, port: at.port(), address: at.ip(), program });
+    }
+    Some(here)
 }
 
 /// Read otherwise than the program does: whatever stands behind such a key, in any file.

@@ -4,10 +4,13 @@
 pub(crate) mod detached;
 /// Whom a ban would lock out.
 mod shelter;
+/// What listens, and whose it is.
+mod sockets;
 /// What sysfs tells about interfaces.
 mod sysfs;
 
 pub use shelter::{Session, listening, own_addresses, ssh_peers, ssh_sessions, visitors};
+pub use sockets::{Listening, client_ports, listening_sockets};
 
 use std::fs;
 

@@ -20,4 +20,4 @@ pub mod sensor;
 pub mod signature;
 pub mod toml;
 
-pub use policy::{Language, Policy};
+pub use policy::{Language, Policy, is_dns_name};

@@ -9,7 +9,7 @@ use crate::iptables;
 use crate::jail::Jail;
 use crate::ruleset::{Family, Networks, RuleSet, Unproven};
 use crate::sensor::{Hep, Manager};
-use crate::toml;
+use crate::toml::{self, Action, Service};
 
 /// The language of a policy file, told by its content.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,6 +35,9 @@ pub struct Policy {
     language: Language,
     sets: Vec<RuleSet>,
     networks: Networks,
+    trusted_names: Vec<String>,
+    services: Vec<Service>,
+    default: Option<Action>,
     unproven: Unproven,
     detection: Detection,
     feeds: Vec<Feed>,
@@ -63,6 +66,9 @@ impl Policy {
                     detection: Detection::of_rules(&sets),
                     sets,
                     networks: Networks::default(),
+                    trusted_names: Vec::new(),
+                    services: Vec::new(),
+                    default: None,
                     unproven: Unproven::default(),
                     feeds: Vec::new(),
                     jails: Vec::new(),
@@ -78,6 +84,9 @@ impl Policy {
                     language,
                     sets: toml.sets.into(),
                     networks: toml.networks,
+                    trusted_names: toml.trusted_names,
+                    services: toml.services,
+                    default: Some(toml.default),
                     unproven: toml.unproven,
                     detection: toml.detection,
                     feeds: toml.feeds,
@@ -113,6 +122,22 @@ impl Policy {
         &self.networks
     }
 
+    /// DNS names that are never banned, in small letters; whoever enforces the policy follows their addresses. A file of
+    /// iptables-save has none.
+    pub fn trusted_names(&self) -> &[String] {
+        &self.trusted_names
+    }
+
+    /// What is open, as written; a file of iptables-save has none.
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// What happens to what nothing allows; a file of iptables-save has its chains' policies instead.
+    pub fn default_action(&self) -> Option<Action> {
+        self.default
+    }
+
     /// What is taken in from sources that have not shown that their address is their own.
     pub fn unproven(&self) -> &Unproven {
         &self.unproven
@@ -146,5 +171,37 @@ impl Policy {
     /// Places where the policy stands but hardly does what its author meant.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+}
+
+/// Whether a text may be a DNS name (RFC 1123 section 2.1, with the underscore that SRV names have).
+pub fn is_dns_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.starts_with('-')
+    };
+    let last_is_number = text
+        .trim_end_matches('.')
+        .rsplit('.')
+        .next()
+        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    text.len() <= 253 && !last_is_number && text.trim_end_matches('.').split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_from_wrong_addresses() {
+        for name in ["sip.example.net", "carrier", "_sip._udp.example.net.", "a1.b2"] {
+            assert!(is_dns_name(name), "{name}");
+        }
+        for wrong in
+            ["", "203.0.113.300", "203.0.113", "a..b", "-a.example", "a b", "exämple.net", "203.0.113.0/33"]
+        {
+            assert!(!is_dns_name(wrong), "{wrong}");
+        }
     }
 }

@@ -33,6 +33,10 @@ pub struct TomlPolicy {
     /// For IPv4 and for IPv6.
     pub sets: [RuleSet; 2],
     pub networks: Networks,
+    /// DNS names that are never banned.
+    pub trusted_names: Vec<String>,
+    pub services: Vec<Service>,
+    pub default: Action,
     pub unproven: Unproven,
     pub detection: Detection,
     pub feeds: Vec<Feed>,
@@ -50,6 +54,9 @@ pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
     Ok(TomlPolicy {
         sets,
         networks: config.networks(),
+        trusted_names: config.trusted_names.clone(),
+        services: config.services.clone(),
+        default: config.default.0,
         unproven: config.unproven,
         detection: config.detection(),
         feeds: config.feeds,

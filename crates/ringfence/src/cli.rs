@@ -3,6 +3,8 @@
 mod audit;
 /// `test-filter`
 mod filter;
+/// `init`
+mod init;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -16,9 +18,12 @@ pub(crate) use audit::AuditArgs;
 use crate::command::replay::LocalNetwork;
 use crate::duration;
 pub(crate) use filter::TestFilterArgs;
+pub(crate) use init::InitArgs;
 
 /// Where a daemon's socket and lock are, if nothing else is said.
 pub(crate) const DEFAULT_RUN_DIR: &str = "/run/ringfence";
+/// The policy, if nothing else is said.
+pub(crate) const DEFAULT_POLICY: &str = "/etc/ringfence/policy.toml";
 /// Where the gate is pinned, if nothing else is said.
 pub(crate) const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/ringfence";
 
@@ -32,6 +37,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write a policy for this very host: what listens, what the PBX is told, and who administers it
+    Init(InitArgs),
     /// Say whether a policy is right, and if not, where and why
     Check(CheckArgs),
     /// Judge the packets of captures as the policy would

@@ -27,7 +27,7 @@ pub(crate) mod kept;
 /// The engine on live traffic.
 mod live;
 /// Whether a policy locks the operator out.
-mod lockout;
+pub(crate) mod lockout;
 /// Logs that jails search.
 pub(crate) mod logs;
 /// Who talks in the clear.

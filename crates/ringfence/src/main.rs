@@ -30,6 +30,7 @@ mod zone;
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Audit(args) => command::audit::run(&args),
+        Command::Init(args) => command::init::run(&args),
         Command::Check(args) => command::check::run(&args),
         Command::Convert(args) => command::convert::run(&args),
         Command::Run(args) => command::run::run(&args),

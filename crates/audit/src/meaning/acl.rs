@@ -34,8 +34,9 @@ struct Rule {
     net: Net,
 }
 
+/// Addresses under a mask.
 #[derive(Clone, Copy, Debug)]
-struct Net {
+pub(crate) struct Net {
     address: IpAddr,
     mask: u128,
 }
@@ -49,6 +50,13 @@ impl Acls {
     /// What `permit`, `deny` and `acl` of a section come to.
     pub(crate) fn access(&self, section: &Section) -> Access {
         self.access_by(section, ["permit", "deny", "acl"])
+    }
+
+    /// Whether one address is let in.
+    pub(crate) fn admits(&self, section: &Section, who: &IpAddr) -> bool {
+        let mut names = section.all("acl").flat_map(|entry| entry.value.split(','));
+        admits(&rules(section, ["permit", "deny"]), who)
+            && names.all(|name| self.0.get(name.trim()).is_some_and(|rules| admits(rules, who)))
     }
 
     /// The same under other names.
@@ -71,9 +79,12 @@ pub(crate) fn is_loopback(bind: &str) -> bool {
     address.map_or_else(|| name.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }
 
+fn admits(rules: &[Rule], who: &IpAddr) -> bool {
+    rules.iter().rev().find(|rule| rule.net.contains(who)).is_none_or(|rule| rule.permits)
+}
+
 fn access(rules: &[Rule]) -> Access {
-    let may_come =
-        |who: &IpAddr| rules.iter().rev().find(|rule| rule.net.contains(who)).is_none_or(|rule| rule.permits);
+    let may_come = |who: &IpAddr| admits(rules, who);
     let permitted = rules.iter().filter(|rule| rule.permits);
     if STRANGERS.iter().all(may_come) {
         Access::Everybody
@@ -100,7 +111,21 @@ fn rules(section: &Section, [permit, deny]: [&str; 2]) -> Vec<Rule> {
 }
 
 impl Net {
-    fn parse(text: &str) -> Option<Self> {
+    /// The first address and the length of the prefix; `None` for a mask with holes.
+    pub(crate) fn prefix(&self) -> Option<(IpAddr, u8)> {
+        let width: u32 = if self.address.is_ipv4() { 32 } else { 128 };
+        let length = (self.mask << (128 - width)).leading_ones();
+        (length == self.mask.count_ones()).then_some(())?;
+        let first = bits(&self.address) & self.mask;
+        let address = match self.address {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(first).ok()?)),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(first)),
+        };
+        Some((address, u8::try_from(length).ok()?))
+    }
+
+    /// `192.0.2.1`, `192.0.2.0/24`, `192.0.2.0/255.255.255.0`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, mask) =
             text.split_once('/').map_or((text, None), |(address, mask)| (address, Some(mask)));
         let address: IpAddr = address.trim().parse().ok()?;
@@ -162,6 +187,21 @@ mod tests {
         assert_eq!(of(&[(false, "0.0.0.0/0.0.0.0"), (true, "127.0.0.1/255.255.255.0")]), Access::Loopback);
         assert_eq!(of(&[(false, "0.0.0.0/0"), (true, "10.0.0.0/8")]), Access::Some);
         assert_eq!(of(&[(false, "0.0.0.0/0"), (true, "0.0.0.0/0")]), Access::Everybody);
+    }
+
+    #[test]
+    fn networks_have_prefixes() {
+        let prefix = |text: &str| {
+            Net::parse(text)
+                .and_then(|net| net.prefix())
+                .map(|(address, length)| format!("{address}/{length}"))
+        };
+        assert_eq!(prefix("192.0.2.7").as_deref(), Some("192.0.2.7/32"));
+        assert_eq!(prefix("192.0.2.7/24").as_deref(), Some("192.0.2.0/24"));
+        assert_eq!(prefix("192.0.2.7/255.255.255.0").as_deref(), Some("192.0.2.0/24"));
+        assert_eq!(prefix("0.0.0.0/0").as_deref(), Some("0.0.0.0/0"));
+        assert_eq!(prefix("2001:db8::7/32").as_deref(), Some("2001:db8::/32"));
+        assert_eq!(prefix("192.0.2.7/255.0.255.0"), None);
     }
 
     #[test]

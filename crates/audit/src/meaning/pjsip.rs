@@ -26,10 +26,18 @@ struct Sections<'a> {
 
 impl<'a> Sections<'a> {
     fn of(&self, wanted: &'static str) -> impl Iterator<Item = &'a Section> + use<'a> {
-        self.config.real().filter(move |section| {
-            section.value("type").is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
-        })
+        of_type(self.config, wanted)
     }
+}
+
+/// The sections of a type.
+pub(crate) fn of_type<'a>(
+    config: &'a Config,
+    wanted: &'static str,
+) -> impl Iterator<Item = &'a Section> + use<'a> {
+    config
+        .real()
+        .filter(move |section| section.value("type").is_some_and(|kind| kind.eq_ignore_ascii_case(wanted)))
 }
 
 pub(super) fn read(pbx: &mut Pbx, acls: &Acls) {

@@ -19,7 +19,7 @@ pub(super) fn read(pbx: &mut Pbx, acls: &Acls) {
 }
 
 /// Sections that stand for somebody.
-pub(super) fn peers(config: &Config) -> impl Iterator<Item = &Section> {
+pub(crate) fn peers(config: &Config) -> impl Iterator<Item = &Section> {
     config.real().filter(|section| {
         let kind = section.value("type").unwrap_or_default().to_ascii_lowercase();
         &*section.name != "general" && matches!(kind.as_str(), "peer" | "user" | "friend")

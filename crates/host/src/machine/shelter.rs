@@ -12,7 +12,7 @@ const SERVER: &str = "sshd";
 /// `TCP_ESTABLISHED` in include/net/tcp_states.h.
 const ESTABLISHED: &str = "01";
 /// `TCP_LISTEN`.
-const LISTENING: &str = "0A";
+pub(super) const LISTENING: &str = "0A";
 /// `TCP_TIME_WAIT`: who closed the connection first remembers it for a minute.
 const TIME_WAIT: &str = "06";
 /// More are not told.
@@ -166,18 +166,19 @@ pub fn visitors(ports: &[u16]) -> Result<BTreeSet<(SocketAddr, u16)>, Error> {
         .collect())
 }
 
-struct Socket<'a> {
-    local: IpAddr,
-    local_port: u16,
+/// A line of the kernel's tables.
+pub(super) struct Socket<'a> {
+    pub(super) local: IpAddr,
+    pub(super) local_port: u16,
     remote: IpAddr,
     remote_port: u16,
-    state: &'a str,
-    inode: u64,
+    pub(super) state: &'a str,
+    pub(super) inode: u64,
 }
 
-/// The lines of `/proc/net/tcp` and `tcp6` (`get_tcp4_sock` in net/ipv4/tcp_ipv4.c): number, local and remote address as
+/// The lines of `/proc/net/tcp`, `udp` and those of IPv6 (`get_tcp4_sock` in net/ipv4/tcp_ipv4.c): number, local and remote address as
 /// hexadecimal words in the machine's order, state, five more, inode.
-fn sockets(text: &str) -> impl Iterator<Item = Socket<'_>> {
+pub(super) fn sockets(text: &str) -> impl Iterator<Item = Socket<'_>> {
     text.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
         let (local, local_port) = end(fields.next()?)?;

@@ -12,7 +12,7 @@ use gate::limit::Rate as GateRate;
 
 use super::defaults;
 use super::file::{self, File};
-use super::reader::{Reader, Spanned, listed};
+use super::reader::{List, Reader, Spanned, listed};
 use super::values;
 use crate::detection::{Detection, SipPorts};
 use crate::diagnostic::nearest;
@@ -24,6 +24,9 @@ use crate::ruleset::{
 };
 use crate::sensor::{Hep, Manager};
 
+/// Names in `[trust]`.
+const MAX_NAMES: usize = 1024;
+
 /// Everything that a policy says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
@@ -33,6 +36,8 @@ pub struct Config {
     pub icmp: (Icmp, Place),
     pub services: Vec<Service>,
     pub trusted: (Vec<Network>, Place),
+    /// DNS names that are never banned, in small letters.
+    pub trusted_names: Vec<String>,
     pub blocked: (Vec<Network>, Place),
     pub signatures: Vec<Signature>,
     pub log: LogConfig,
@@ -170,6 +175,7 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
     let prefix = file.log.signatures.as_ref().and_then(|text| log_prefix(text, reader));
     let prefix = prefix.unwrap_or_else(|| defaults::SIGNATURE_LOG.to_owned());
     let trusted = networks(file.trust.as_ref(), "trust", reader);
+    let trusted_names = trusted_names(file.trusted_names.as_ref(), reader);
     let blocked = networks(file.block.as_ref(), "block", reader);
     blocked_in_trusted(&file, reader);
     let services = services::check(file.services, &file.limits, reader);
@@ -182,6 +188,7 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
         icmp: icmp(file.icmp.as_ref(), reader),
         services,
         trusted,
+        trusted_names,
         blocked,
         signatures,
         log: log(&file.log, reader),
@@ -331,6 +338,19 @@ fn distinct(written: &[Spanned<Network>], reader: &mut Reader<'_>) -> Vec<Networ
         }
     }
     kept.into_iter().map(|one| one.value).collect()
+}
+
+/// Each once; who looks them up does it every minute.
+fn trusted_names(written: Option<&List<String>>, reader: &mut Reader<'_>) -> Vec<String> {
+    let Some(written) = written else { return Vec::new() };
+    if written.items.len() > MAX_NAMES {
+        let message = format!("{} names; `names` has room for {MAX_NAMES}", written.items.len());
+        reader.error(&written.span, message, "write the networks of whoever has as many");
+    }
+    let mut names: Vec<String> = written.items.iter().map(|name| name.value.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Trust goes first, so that an exception can be made from a blocked network; the other way round has no effect.

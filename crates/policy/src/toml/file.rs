@@ -25,6 +25,8 @@ pub(super) struct File {
     pub(super) icmp: Option<Spanned<String>>,
     pub(super) services: Option<Vec<Service>>,
     pub(super) trust: Option<Networks>,
+    /// DNS names in `[trust]`.
+    pub(super) trusted_names: Option<List<String>>,
     pub(super) block: Option<Networks>,
     pub(super) signatures: Option<Vec<Signature>>,
     pub(super) log: Log,
@@ -136,8 +138,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<File> {
         forward: reader.text(table, "forward", "forward = \"refuse\""),
         icmp: reader.text(table, "icmp", "icmp = \"accept\""),
         services: table.get("services").map(|item| services(item, reader)),
-        trust: networks(table, "trust", reader),
-        block: networks(table, "block", reader),
+        trust: networks(table, "trust", &["networks", "names"], reader),
+        trusted_names: names(table, reader),
+        block: networks(table, "block", &["networks"], reader),
         signatures: table.get("signatures").map(|item| signatures(item, reader)),
         log: table.get("log").map(|item| log(item, reader)).unwrap_or_default(),
         detect: table.get("detect").map(|item| detect::read(item, reader)).unwrap_or_default(),
@@ -175,10 +178,16 @@ fn service(services: &dyn TableLike, name: &str, item: &Item, reader: &mut Reade
 }
 
 /// `[trust]` or `[block]`.
-fn networks(top: &dyn TableLike, name: &str, reader: &mut Reader<'_>) -> Option<Networks> {
+fn networks(top: &dyn TableLike, name: &str, keys: &[&str], reader: &mut Reader<'_>) -> Option<Networks> {
     let table = reader.table(top.get(name)?, &format!("`{name}`"), &format!("[{name}]"))?;
-    reader.only(table, &format!("`{name}`"), &["networks"]);
+    reader.only(table, &format!("`{name}`"), keys);
     reader.list(table, "networks", "networks = [\"192.0.2.0/24\"]", values::network)
+}
+
+/// `names` of `[trust]`.
+fn names(top: &dyn TableLike, reader: &mut Reader<'_>) -> Option<List<String>> {
+    let table = top.get("trust")?.as_table_like()?;
+    reader.list(table, "names", "names = [\"sip.example.net\"]", values::name)
 }
 
 /// `[[signatures]]`, or a list of inline tables; the empty list is for none.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml_edit::Value;
 
 use crate::diagnostic::nearest;
+use crate::policy::is_dns_name;
 use crate::ruleset::{InterfaceName, Network, Rate, RateUnit};
 
 /// What is wrong with a value, and what to write instead.
@@ -59,7 +60,7 @@ pub(super) fn network(value: &Value) -> Result<Network, BadValue> {
     };
     let Ok(address) = address.parse::<IpAddr>() else {
         let help = match text.bytes().any(|byte| byte.is_ascii_alphabetic()) && !text.contains(':') {
-            true => "names are not looked up, as their addresses change; write the address",
+            true => "write the address; only `[trust]` takes names, under `names`",
             false => SHAPE,
         };
         return bad(format!("`{address}` is no address"), help);
@@ -93,6 +94,17 @@ pub(super) fn network(value: &Value) -> Result<Network, BadValue> {
         );
     }
     Ok(network)
+}
+
+/// `"sip.example.net"`, in small letters.
+pub(super) fn name(value: &Value) -> Result<String, BadValue> {
+    const SHAPE: &str =
+        "write names as the DNS has them: `\"sip.example.net\"`; addresses go into `networks`";
+    let Some(text) = value.as_str() else { return bad("a name is a text", SHAPE) };
+    if !is_dns_name(text) {
+        return bad(format!("`{text}` is no DNS name"), SHAPE);
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 fn with_prefix(address: IpAddr, length: u8) -> Network {

@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use audit::{Accepted, Files, MAX_FILE, Style};
+use audit::{Accepted, Files, Here, MAX_FILE, Protocol, Socket, Style};
+use policy::toml::{Action, Sources};
 
-use crate::cli::{AuditArgs, Format};
+use crate::cli::{AuditArgs, DEFAULT_POLICY, Format};
+use crate::command::read_policy;
 use crate::disk::shortened;
 use crate::exit::Exit;
 
@@ -19,8 +22,8 @@ const MAX_NOTES: usize = 20;
 pub(crate) fn run(args: &AuditArgs) -> Result<ExitCode, Exit> {
     let mut accepted = args.accepted.as_deref().map(read_accepted).transpose()?.unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut report = audit::audit(&Disk, &args.asterisk_dir, now)
-        .map_err(|error| Exit::System(format!("{error}\nhelp: {}", error.help())))?;
+    let here = here(args)?;
+    let mut report = audit::audit(&Disk, &args.asterisk_dir, now, here).map_err(|error| unread(&error))?;
     report.accept(&mut accepted);
     let mut err = io::stderr().lock();
     for note in report.notes.iter().take(MAX_NOTES) {
@@ -41,6 +44,52 @@ pub(crate) fn run(args: &AuditArgs) -> Result<ExitCode, Exit> {
     Ok(ExitCode::from(u8::from(!report.findings.is_empty())))
 }
 
+/// For `map_err`: what could not be read, and what helps.
+pub(super) fn unread(error: &audit::Error) -> Exit {
+    Exit::System(format!("{error}\nhelp: {}", error.help()))
+}
+
+/// What runs beside the configuration, unless it is a copy.
+fn here(args: &AuditArgs) -> Result<Option<Here>, Exit> {
+    let directory = args.asterisk_dir.canonicalize().unwrap_or_else(|_| args.asterisk_dir.clone());
+    let is_here = audit::is_in_force(&Disk, &directory) || audit::is_in_force(&Disk, &args.asterisk_dir);
+    if !is_here && args.policy.is_none() {
+        return Ok(None);
+    }
+    let sockets = if is_here { listening()? } else { Vec::new() };
+    Ok(Some(Here { sockets, open_udp: open_udp(args.policy.as_deref())? }))
+}
+
+/// What listens, as the kernel tells.
+pub(super) fn listening() -> Result<Vec<Socket>, Exit> {
+    let sockets = host::machine::listening_sockets()?.into_iter().map(|socket| Socket {
+        protocol: if socket.is_tcp { Protocol::Tcp } else { Protocol::Udp },
+        port: socket.port,
+        address: socket.address,
+        program: socket.program,
+    });
+    Ok(sockets.collect())
+}
+
+/// The UDP ports that a policy opens to anyone, apart from those that it searches; `None` without a policy that closes others.
+/// The one that nobody named may be missing or wrong.
+fn open_udp(named: Option<&Path>) -> Result<Option<Vec<RangeInclusive<u16>>>, Exit> {
+    let policy = match named {
+        Some(path) => read_policy(path)?,
+        None => match read_policy(Path::new(DEFAULT_POLICY)) {
+            Ok(policy) => policy,
+            Err(_) => return Ok(None),
+        },
+    };
+    if policy.default_action().is_none_or(|action| action == Action::Accept) {
+        return Ok(None);
+    }
+    let services = policy.services().iter().filter(|service| service.from == Sources::Anyone);
+    Ok(Some(
+        services.filter(|service| !service.inspect).flat_map(|service| service.udp.iter().cloned()).collect(),
+    ))
+}
+
 fn read_accepted(path: &Path) -> Result<Accepted, Exit> {
     let bytes = Disk.read(path).map_err(Exit::io("read", path))?;
     Accepted::parse(&String::from_utf8_lossy(&bytes))
@@ -56,7 +105,7 @@ fn dangling(path: &Path) -> Option<io::Error> {
 }
 
 /// The disk, as the place where configuration is.
-struct Disk;
+pub(super) struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -42,7 +42,11 @@ pub(crate) fn run(args: &TrustArgs) -> Result<ExitCode, Exit> {
             .collect();
         let addresses =
             if addresses.is_empty() { String::new() } else { format!(" ({})", addresses.join(", ")) };
-        writeln!(out, "{}{addresses}  since {}  {}", word("what"), word("since"), word("note"))?;
+        let since = match word("since") {
+            "" => String::new(),
+            since => format!("since {since}  "),
+        };
+        writeln!(out, "{}{addresses}  {since}{}", word("what"), word("note"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -157,6 +157,7 @@ impl Daemon {
         if self.live.follow(&policy)? {
             self.trust_again();
         }
+        self.trust_names(policy.trusted_names())?;
         // Its readers read again what counted before.
         self.live.recount();
         if let Err(reason) = self.logs.follow(jails, &self.tasks) {

@@ -43,6 +43,8 @@ pub(crate) struct Shelter {
     trusted: BTreeMap<String, Vec<Net>>,
     /// What the policy trusts.
     policy: Vec<Net>,
+    /// Of `trusted`, the names that the policy has.
+    names: BTreeSet<String>,
     graces: BTreeMap<Net, Instant>,
 }
 
@@ -81,6 +83,22 @@ impl Shelter {
         self.policy = policy;
     }
 
+    /// The names that the policy trusts; those that are new have no address yet. Which ones it trusts no more.
+    pub(crate) fn follow_names(&mut self, names: &[String]) -> Vec<String> {
+        let names: BTreeSet<String> = names.iter().cloned().collect();
+        for name in &names {
+            self.trusted.entry(name.clone()).or_default();
+        }
+        let gone = self.names.difference(&names).cloned().collect();
+        self.names = names;
+        gone
+    }
+
+    /// The names that the policy trusts.
+    pub(crate) fn names(&self) -> &BTreeSet<String> {
+        &self.names
+    }
+
     /// What `what` stands for now; whether that is new.
     pub(crate) fn trust(&mut self, what: &str, nets: Vec<Net>) -> bool {
         self.trusted.insert(what.to_owned(), nets.clone()) != Some(nets)
@@ -91,7 +109,7 @@ impl Shelter {
         self.trusted.remove(what)
     }
 
-    /// Everything that the operator trusts.
+    /// Everything that the operator trusts, and the policy by name.
     pub(crate) fn trusted(&self) -> impl Iterator<Item = (&str, &[Net])> {
         self.trusted.iter().map(|(what, nets)| (what.as_str(), nets.as_slice()))
     }
@@ -171,6 +189,15 @@ mod tests {
         assert_eq!(shelter.covers(net("198.51.100.9")), Some(Why::Trusted("198.51.100.0/24".to_owned())));
         assert!(shelter.distrust("sip.example.net").is_some());
         assert_eq!(shelter.covers(net("203.0.113.0/24")), None);
+    }
+
+    #[test]
+    fn names_of_the_policy_come_and_go() {
+        let mut shelter = Shelter::default();
+        assert_eq!(shelter.follow_names(&["a.example".to_owned(), "b.example".to_owned()]), [""; 0]);
+        assert!(shelter.trust("b.example", vec![net("203.0.113.7")]));
+        assert_eq!(shelter.follow_names(&["b.example".to_owned()]), ["a.example"]);
+        assert_eq!(shelter.covers(net("203.0.113.7")), Some(Why::Trusted("b.example".to_owned())));
     }
 
     #[test]

@@ -156,12 +156,13 @@ impl Daemon {
         let mut force =
             InForce::first(policy, plan, selection, args).inspect_err(|_| drop(confirm::clear(run_dir)))?;
         let mut live = Live::new(policy)?;
-        let restored = restore(&mut force, &mut live, &mut book).inspect_err(|_| {
-            if !was_pinned {
-                drop(host::gate::remove(&args.pin_dir));
-                drop(host::nft::remove());
-            }
-        })?;
+        let restored =
+            restore(&mut force, &mut live, &mut book, policy.trusted_names()).inspect_err(|_| {
+                if !was_pinned {
+                    drop(host::gate::remove(&args.pin_dir));
+                    drop(host::nft::remove());
+                }
+            })?;
         Ok(Enforced { force, live, reporter, book, restored, listener, pins })
     }
 }
@@ -178,7 +179,12 @@ struct Enforced {
 }
 
 /// Puts back into the kernel what the ledger knows.
-fn restore(force: &mut InForce, live: &mut Live, book: &mut Book) -> Result<Restored, Exit> {
+fn restore(
+    force: &mut InForce,
+    live: &mut Live,
+    book: &mut Book,
+    names: &[String],
+) -> Result<Restored, Exit> {
     book.shelter.follow(live.trusted_by_policy());
     let mut sources = force.gate_mut().sources()?;
     for trust in book.read(ledger::Reader::trusted)? {
@@ -189,6 +195,7 @@ fn restore(force: &mut InForce, live: &mut Live, book: &mut Book) -> Result<Rest
         }
         book.shelter.trust(&trust.what, nets);
     }
+    drop(book.shelter.follow_names(names));
     let now = Time::from(clock::now());
     for (source, until) in book.read(|reader| reader.graces(now))? {
         let left = until.0.saturating_sub(now.0);

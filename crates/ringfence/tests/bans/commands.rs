@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use lab::asterisk::WEAK;
 use lab::{AsteriskOptions, Guard, Lab, Node, attack, skip};
+use serde_json::Value;
 
-use crate::scene::{ATTACKER, OTHER, PBX, PHONE, SIP, Scene, binary, json, says, until, verify};
+use crate::scene::{ATTACKER, OTHER, PBX, PHONE, POLICY, SIP, Scene, binary, json, says, until, verify};
 
 #[test]
 fn who_is_banned_is_dropped_and_who_is_unbanned_is_served() {
@@ -117,6 +118,39 @@ fn who_is_trusted_is_not_banned_and_no_part_of_a_ban() {
     assert!(!scene.serves(Node::Attacker, SIP), "the network is banned still");
     says(&guard, &["trust", "--remove", &attacker], 1);
     says(&guard, &["trust", "203.0.113.300"], 1);
+    assert_eq!(verify(&guard)["repairs"], 0);
+}
+
+#[test]
+fn names_in_the_policy_are_followed() {
+    let Some(scene) = Scene::new("names", &[]) else { return };
+    let with =
+        |names: &str| std::fs::write(&scene.policy, format!("{POLICY}[trust]\nnames = {names}\n")).unwrap();
+    // The one name that every host knows.
+    with("[\"LocalHost\", \"no.such.example\"]");
+    let guard = scene.guard();
+    until("the addresses of a name", Duration::from_secs(10), || {
+        json(&guard, &["trust"])[0]["addresses"].to_string().contains("127.0.0.1")
+    });
+    let trusted = json(&guard, &["trust"]);
+    let shown: Vec<_> = trusted.iter().map(|row| (row["what"].as_str(), row["note"].as_str())).collect();
+    assert_eq!(
+        shown,
+        [(Some("localhost"), Some("in the policy")), (Some("no.such.example"), Some("in the policy"))]
+    );
+    assert!(says(&guard, &["trust", "--remove", "localhost"], 1).contains("take it out of `[trust]`"));
+    // The operator's own word holds when the policy's is gone.
+    says(&guard, &["trust", "localhost"], 0);
+    with("[]");
+    says(&guard, &["reload"], 0);
+    let trusted = json(&guard, &["trust"]);
+    assert_eq!(
+        (trusted.len(), &trusted[0]["what"], &trusted[0]["note"]),
+        (1, &"localhost".into(), &"".into())
+    );
+    assert!(trusted[0]["addresses"].to_string().contains("127.0.0.1"), "{trusted:?}");
+    says(&guard, &["trust", "--remove", "localhost"], 0);
+    assert_eq!(json(&guard, &["trust"]), [Value::Null; 0]);
     assert_eq!(verify(&guard)["repairs"], 0);
 }
 

@@ -25,12 +25,17 @@ impl Daemon {
     ) -> Result<(), Exit> {
         let Some(what) = what.map(|what| what.trim().to_ascii_lowercase()) else {
             let all = self.book.read(Reader::trusted)?;
-            let rows: Vec<Value> = all.iter().map(|trust| self.trust_json(trust)).collect();
+            let of_policy = self.book.shelter.names().iter();
+            let rows: Vec<Value> = of_policy
+                .filter(|name| all.iter().all(|trust| trust.what != **name))
+                .map(|name| json!({ "what": name, "note": "in the policy", "addresses": self.addresses(name) }))
+                .chain(all.iter().map(|trust| self.trust_json(trust)))
+                .collect();
             waiting.reply(json!({ "ok": true, "trusted": rows }));
             return Ok(());
         };
         let nets: Option<Vec<Net>> = what.parse().ok().map(|net: Net| vec![net]);
-        if nets.is_none() && !is_name(&what) {
+        if nets.is_none() && !policy::is_dns_name(&what) {
             let wrong: Result<Net, _> = what.parse();
             waiting.reply(no(match wrong {
                 Err(error) => format!("{error}, or a DNS name"),
@@ -54,13 +59,17 @@ impl Daemon {
         let what = what.trim().to_ascii_lowercase();
         let is_known = self.book.read(Reader::trusted)?.iter().any(|trust| trust.what == what);
         if !is_known {
-            waiting.reply(no(format!("`{what}` is not trusted; `ringfence trust` shows what is")));
+            waiting.reply(no(match self.book.shelter.names().contains(&what) {
+                true => format!(
+                    "the policy trusts {what}; take it out of `[trust]` there, then `ringfence reload`"
+                ),
+                false => format!("`{what}` is not trusted; `ringfence trust` shows what is"),
+            }));
             return Ok(());
         }
-        for net in self.book.shelter.distrust(&what).unwrap_or_default() {
-            self.restore_after_trust(net)?;
+        if !self.book.shelter.names().contains(&what) {
+            self.forget(&what)?;
         }
-        self.live.trust(self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
         self.book.write_then(vec![Change::Untrust { what: what.clone() }], move |written| {
             waiting.reply(match written {
                 Ok(()) => json!({ "ok": true, "message": format!("{what} is no longer trusted") }),
@@ -70,18 +79,41 @@ impl Daemon {
         Ok(())
     }
 
+    /// Lets go what it stood for.
+    fn forget(&mut self, what: &str) -> Result<(), Exit> {
+        for net in self.book.shelter.distrust(what).unwrap_or_default() {
+            self.restore_after_trust(net)?;
+        }
+        self.live.trust(self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
+        Ok(())
+    }
+
+    /// Trusts the names of another policy: new ones are looked up, and those that are gone are let go unless the operator
+    /// trusts them.
+    pub(in crate::daemon) fn trust_names(&mut self, names: &[String]) -> Result<(), Exit> {
+        let gone = self.book.shelter.follow_names(names);
+        if !gone.is_empty() {
+            let of_operator = self.book.read(Reader::trusted)?;
+            for name in gone.iter().filter(|name| of_operator.iter().all(|trust| trust.what != **name)) {
+                self.forget(name)?;
+            }
+        }
+        self.follow_names();
+        Ok(())
+    }
+
     pub(in crate::daemon) fn resolved(
         &mut self,
         name: String,
         nets: Vec<Net>,
         waiting: Option<Waiting>,
     ) -> Result<(), Exit> {
-        let before: Vec<Net> = self
-            .book
-            .shelter
-            .trusted()
-            .find(|(what, _)| *what == name)
-            .map_or(Vec::new(), |(_, nets)| nets.into());
+        let known = self.book.shelter.trusted().find(|(what, _)| *what == name).map(|(_, nets)| nets.into());
+        if known.is_none() && waiting.is_none() {
+            // Somebody stopped trusting it while it was looked up.
+            return Ok(());
+        }
+        let before: Vec<Net> = known.unwrap_or_default();
         // A name that does not resolve now keeps the addresses that it had.
         let nets = if nets.is_empty() { before.clone() } else { nets };
         let is_new = self.book.shelter.trust(&name, nets.clone());
@@ -151,9 +183,13 @@ impl Daemon {
     }
 
     pub(in crate::daemon) fn trust_json(&self, trust: &Trust) -> Value {
-        let nets = self.book.shelter.trusted().find(|(what, _)| *what == trust.what).map(|(_, nets)| nets);
-        let nets: Vec<String> = nets.unwrap_or_default().iter().map(Net::to_string).collect();
-        json!({ "what": trust.what, "note": trust.note, "since": time(trust.since), "addresses": nets })
+        let addresses = self.addresses(&trust.what);
+        json!({ "what": trust.what, "note": trust.note, "since": time(trust.since), "addresses": addresses })
+    }
+
+    fn addresses(&self, what: &str) -> Vec<String> {
+        let nets = self.book.shelter.trusted().find(|(known, _)| *known == what).map(|(_, nets)| nets);
+        nets.unwrap_or_default().iter().map(Net::to_string).collect()
     }
 }
 
@@ -184,36 +220,4 @@ fn resolve(
 
 fn join(nets: &[Net]) -> String {
     nets.iter().map(Net::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether a text may be a DNS name (RFC 1123 section 2.1, with the underscore that SRV names have).
-fn is_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-            && !label.starts_with('-')
-    };
-    let last_is_number = text
-        .trim_end_matches('.')
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    text.len() <= 253 && !last_is_number && text.trim_end_matches('.').split('.').all(is_label)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_told_from_wrong_addresses() {
-        for name in ["sip.example.net", "carrier", "_sip._udp.example.net.", "a1.b2"] {
-            assert!(is_name(name), "{name}");
-        }
-        for wrong in
-            ["", "203.0.113.300", "203.0.113", "a..b", "-a.example", "a b", "exämple.net", "203.0.113.0/33"]
-        {
-            assert!(!is_name(wrong), "{wrong}");
-        }
-    }
 }
