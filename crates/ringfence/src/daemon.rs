@@ -207,6 +207,7 @@ impl Daemon {
                 // What the old generation dropped is told in its own words.
                 self.drain(events.get_mut(), usize::MAX)?;
                 self.force = next;
+                self.reporter.follow(policy.event_files());
                 self.feeds.follow(policy.feeds());
                 self.book.severer.guard(&policy.detection().ports);
                 if self.live.follow(&policy)? {

@@ -7,9 +7,10 @@ use std::time::SystemTime;
 use engine::Command;
 use gate::layout::{Event, NONE};
 use gate::{Family, Reason, Verdict};
-use host::event_log::{self, EventLog};
+use host::event_log::EventLog;
 use host::syslog::Syslog;
 use policy::plan::gate::Note;
+use policy::watch::EventFiles;
 use serde_json::{Map, Value, json};
 
 use super::force::InForce;
@@ -26,12 +27,17 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// Events go to `events.jsonl` in the state directory.
-    pub(crate) fn open(state_dir: &Path) -> Result<Self, Exit> {
+    pub(crate) fn open(state_dir: &Path, files: EventFiles) -> Result<Self, Exit> {
         Ok(Self {
             syslog: Syslog::new(host::machine::monotonic()),
-            events: EventLog::open(state_dir, event_log::MAX_BYTES)?,
+            events: EventLog::open(state_dir, files)?,
             delivered: 0,
         })
+    }
+
+    /// The files of events have other bounds now.
+    pub(crate) fn follow(&mut self, files: EventFiles) {
+        self.events.follow(files);
     }
 
     /// Takes one event. Tells of those that are dropped or logged; the rest is for the engine alone.

@@ -110,7 +110,7 @@ impl Daemon {
         // A ledger that cannot be read is told before anything is in the kernel.
         let mut book = Book::open(&args.state_dir)?;
         clock::begin(&args.state_dir);
-        let reporter = Reporter::open(&args.state_dir)?;
+        let reporter = Reporter::open(&args.state_dir, policy.event_files())?;
         if let Some(group) = group {
             instance::open_to(run_dir, group)?;
         }
