@@ -28,6 +28,8 @@ mod live;
 mod lockout;
 /// Logs that jails search.
 pub(crate) mod logs;
+/// Metrics for Prometheus.
+mod metrics;
 /// What happened lately.
 mod recent;
 /// From the gate's events to log lines and JSON.
@@ -70,6 +72,7 @@ use self::force::{Events, InForce};
 use self::instance::Lock;
 use self::live::Live;
 use self::logs::{Logs, Ready};
+use self::metrics::Exposition;
 use self::recent::Recent;
 use self::report::Reporter;
 use self::talkers::Talkers;
@@ -98,6 +101,10 @@ pub(crate) struct Daemon {
     witnesses: Witnesses,
     /// What is needed to listen to them, before the daemon serves.
     to_hear: Option<(witnesses::Ready, Ears)>,
+    exposition: Exposition,
+    /// What is served from when the daemon serves.
+    to_serve: metrics::Next,
+    started: SystemTime,
     recent: Recent,
     talkers: Talkers,
     /// What went on elsewhere comes back here.
@@ -123,6 +130,7 @@ impl Daemon {
         let mut events = watch(self.force.take_events()?).map_err(failed)?;
         let mut news = watch(LinkNews::listen().map_err(failed)?).map_err(failed)?;
         let (sender, mut requests) = mpsc::channel(16);
+        self.exposition.follow(std::mem::take(&mut self.to_serve), &sender).await;
         tokio::spawn(server::serve(self.listener.try_clone().map_err(failed)?, sender));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -203,7 +211,7 @@ impl Daemon {
     async fn reload(&mut self, events: &mut AsyncFd<Events>) -> Result<Value, Exit> {
         host::notify::notify("RELOADING=1");
         let answer = match self.next_policy() {
-            Ok((next, policy, jails, witnesses)) => {
+            Ok(Loaded { force: next, policy, jails, witnesses, exposition }) => {
                 // What the old generation dropped is told in its own words.
                 self.drain(events.get_mut(), usize::MAX)?;
                 self.force = next;
@@ -217,6 +225,7 @@ impl Daemon {
                 self.live.recount();
                 self.logs.follow(jails, &self.tasks)?;
                 self.listen_to(witnesses).await;
+                self.exposition.change(exposition).await;
                 *events = watch(self.force.take_events()?)
                     .map_err(|error| Exit::System(format!("cannot watch the gate: {error}")))?;
                 json!({ "ok": true, "message": format!("reloaded {}", self.args.policy.display()) })
@@ -243,7 +252,7 @@ impl Daemon {
         self.live.trust(self.book.shelter.trusted().flat_map(|(_, nets)| nets.iter().copied()));
     }
 
-    fn next_policy(&mut self) -> Result<(InForce, Policy, Vec<Ready>, witnesses::Ready), Exit> {
+    fn next_policy(&mut self) -> Result<Loaded, Exit> {
         let policy = read_policy(&self.args.policy)?;
         let plan = force::plan(&policy, self.args.observe)?;
         let (jails, witnesses) = (logs::prepare(&policy)?, witnesses::prepare(&policy)?);
@@ -254,8 +263,9 @@ impl Daemon {
         if !selection.refused.is_empty() {
             return Err(selection.refused.remove(0).into());
         }
-        let next = self.force.next(&policy, plan, selection, &self.args)?;
-        Ok((next, policy, jails, witnesses))
+        let exposition = Exposition::prepare(policy.metrics(), self.exposition.config())?;
+        let force = self.force.next(&policy, plan, selection, &self.args)?;
+        Ok(Loaded { force, policy, jails, witnesses, exposition })
     }
 
     /// Guards what has come, and says so; what cannot be guarded is told once.
@@ -294,6 +304,15 @@ impl Daemon {
         }
         host::notify::notify("WATCHDOG=1");
     }
+}
+
+/// A policy that was read again and is in force, and what else follows it.
+struct Loaded {
+    force: InForce,
+    policy: Policy,
+    jails: Vec<Ready>,
+    witnesses: witnesses::Ready,
+    exposition: metrics::Next,
 }
 
 #[expect(

@@ -23,7 +23,9 @@ fn files(folder: &TempDir) -> BTreeMap<String, String> {
 fn numbers(files: &BTreeMap<String, String>) -> Vec<u64> {
     let oldest_first = files.iter().rev();
     let lines = oldest_first.flat_map(|(_, text)| text.lines());
-    lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["frame"].as_u64().unwrap()).collect()
+    lines
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["frame"].as_u64().unwrap())
+        .collect()
 }
 
 #[test]

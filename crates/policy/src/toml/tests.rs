@@ -8,8 +8,8 @@ use crate::plan::Plan;
 use crate::plan::nft::{Mode, Tag};
 use crate::policy::{Language, Policy};
 use crate::ruleset::{ChainId, Family, Match, RejectWith, Rule, RuleSet, Target};
-use crate::watch::EventFiles;
 use crate::sensor::{Secret, Server};
+use crate::watch::EventFiles;
 
 fn policy(text: &str) -> Policy {
     Policy::parse("policy.toml", text.as_bytes().to_vec())

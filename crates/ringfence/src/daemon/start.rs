@@ -1,7 +1,7 @@
 //! From arguments to a policy in force.
 
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use host::machine::Selection;
 use ledger::{Net, Time};
@@ -16,6 +16,7 @@ use super::force::InForce;
 use super::instance::{Instance, Lock};
 use super::live::Live;
 use super::logs::Logs;
+use super::metrics::Exposition;
 use super::recent::Recent;
 use super::report::Reporter;
 use super::talkers::Talkers;
@@ -37,6 +38,7 @@ impl Daemon {
         let policy = read_policy(&args.policy)?;
         let plan = force::plan(&policy, args.observe)?;
         let (jails, to_hear) = (logs::prepare(&policy)?, witnesses::prepare(&policy)?);
+        let exposition = Exposition::prepare(policy.metrics(), None)?;
         host::machine::check()?;
         // What we write is for root alone.
         rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
@@ -78,6 +80,9 @@ impl Daemon {
                     logs,
                     witnesses,
                     to_hear: Some((to_hear, ears)),
+                    exposition: Exposition::default(),
+                    to_serve: exposition,
+                    started: SystemTime::now(),
                     recent: Recent::default(),
                     talkers: Talkers::default(),
                     tasks,

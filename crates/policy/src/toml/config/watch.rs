@@ -23,7 +23,11 @@ pub(super) fn metrics(written: Option<file::Metrics>, reader: &mut Reader<'_>) -
     let listen = reader.value(&text.span, values::socket(&text.value, METRICS_PORT))?.value;
     let allow = match &written.allow {
         Some(list) if list.empty => {
-            reader.error(&list.span, "nobody may ask for metrics", "name who does: `allow = [\"192.0.2.10\"]`");
+            reader.error(
+                &list.span,
+                "nobody may ask for metrics",
+                "name who does: `allow = [\"192.0.2.10\"]`",
+            );
             Vec::new()
         }
         Some(list) => list.items.iter().map(|network| network.value).collect(),
