@@ -39,7 +39,7 @@ pub fn markdown() -> String {
 fn place(metric: &Metric) -> String {
     let dotted = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
     match metric.from {
-        Place::One(pointer, _) if pointer == "/collected_in" => "-".to_owned(),
+        Place::One("/collected_in", _) => "-".to_owned(),
         Place::One(pointer, _)
         | Place::Fields(pointer, _)
         | Place::BanReasons(pointer)

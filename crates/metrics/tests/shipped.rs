@@ -1,6 +1,11 @@
 //! The alert rules and the board that are shipped ask for metrics and labels that there are, and every alert is tried by
 //! `promtool test rules`.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

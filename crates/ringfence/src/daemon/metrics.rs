@@ -63,13 +63,15 @@ impl Exposition {
             return Ok(Next::Same);
         }
         let listener = listen(wanted.listen).map_err(|error| {
-            let help = match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    ": another program has this port; write another one as `listen` in `[metrics]`"
-                }
-                io::ErrorKind::AddrNotAvailable => ": this host has no such address",
-                io::ErrorKind::PermissionDenied => ": ports below 1024 are not for the daemon",
-                _ => "",
+            let is = |kind: io::ErrorKind| error.kind() == kind;
+            let help = if is(io::ErrorKind::AddrInUse) {
+                ": another program has this port; write another one as `listen` in `[metrics]`"
+            } else if is(io::ErrorKind::AddrNotAvailable) {
+                ": this host has no such address"
+            } else if is(io::ErrorKind::PermissionDenied) {
+                ": ports below 1024 are not for the daemon"
+            } else {
+                ""
             };
             Exit::System(format!("cannot serve metrics at {}: {error}{help}", wanted.listen))
         })?;

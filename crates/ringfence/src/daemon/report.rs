@@ -59,14 +59,18 @@ impl Reporter {
             let matters =
                 matches!(command, Command::Ban { .. } | Command::Limit { .. } | Command::Alert { .. });
             if matters && let Some(line) = told::log(command) {
-                self.syslog.line(NOTICE, &line, host::machine::monotonic());
+                let fields = told::fields(command);
+                let fields: Vec<(&str, &str)> =
+                    fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                self.syslog.record(NOTICE, &line, &fields, host::machine::monotonic());
             }
         }
     }
 
     /// Says in the system's log that something is not enforced.
     pub(crate) fn alarm(&mut self, fault: &str) {
-        self.syslog.line(2, &format!("not enforced: {fault}"), host::machine::monotonic());
+        let fields = [("RINGFENCE_EVENT", "fault"), ("RINGFENCE_REASON", fault)];
+        self.syslog.record(2, &format!("not enforced: {fault}"), &fields, host::machine::monotonic());
     }
 
     /// Writes what is buffered, and says how many log lines were left out.
