@@ -102,6 +102,8 @@ fn pack(program: &Path, architecture: Architecture, version: &str) -> Result<Pat
         ("usr/lib/systemd/system/ringfence.service", "packaging/systemd/ringfence.service"),
         ("etc/ringfence/policy.toml", "packaging/policy.toml"),
         ("etc/fail2ban/action.d/ringfence.conf", "packaging/fail2ban/action.d/ringfence.conf"),
+        ("usr/share/ringfence/prometheus/ringfence.rules.yml", "packaging/prometheus/ringfence.rules.yml"),
+        ("usr/share/ringfence/grafana/ringfence.json", "packaging/grafana/ringfence.json"),
         ("usr/share/doc/ringfence/README.md", "README.md"),
         ("usr/share/doc/ringfence/CHANGELOG.md", "CHANGELOG.md"),
         ("usr/share/doc/ringfence/copyright", "LICENSE-MIT"),

@@ -115,6 +115,13 @@ impl Follower {
         Some(open.place)
     }
 
+    /// Bytes that are there and were not read yet.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        let of = |open: &Open| open.file.metadata().map_or(0, |file| file.len().saturating_sub(open.offset));
+        self.left.iter().chain(&self.open).map(of).sum()
+    }
+
     /// What happened to the file since the last call, for people.
     pub fn news(&mut self) -> Vec<String> {
         std::mem::take(&mut self.news)

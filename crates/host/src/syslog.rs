@@ -1,5 +1,8 @@
 //! Lines for the system's log, through the socket that journald and every syslog daemon serve, at a bounded rate.
 
+/// systemd's journal.
+mod native;
+
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -7,6 +10,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
+
+use self::native::Native;
 
 /// `LOG_DAEMON` of RFC 5424 section 6.2.1.
 const FACILITY: u8 = 3;
@@ -28,6 +33,8 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 pub struct Syslog {
     socket: Option<UnixDatagram>,
     path: PathBuf,
+    /// Takes records with fields, where there is one.
+    journal: Option<Native>,
     fallback: Fallback,
     tokens: u32,
     /// Nanoseconds up to which tokens were given.
@@ -36,9 +43,11 @@ pub struct Syslog {
 }
 
 impl Syslog {
-    /// A writer to `/dev/log`.
+    /// A writer to `/dev/log`, and to systemd's journal for what has fields, if stderr is that.
     pub fn new(now: u64) -> Self {
-        Self::at(Path::new("/dev/log"), now)
+        let mut syslog = Self::at(Path::new("/dev/log"), now);
+        syslog.journal = Native::found();
+        syslog
     }
 
     /// A writer to the socket at `path`.
@@ -47,19 +56,40 @@ impl Syslog {
     }
 
     fn with_fallback(path: &Path, fallback: Fallback, now: u64) -> Self {
-        Self { socket: None, path: path.to_owned(), fallback, tokens: BURST, refilled: now, suppressed: 0 }
+        Self {
+            socket: None,
+            path: path.to_owned(),
+            journal: None,
+            fallback,
+            tokens: BURST,
+            refilled: now,
+            suppressed: 0,
+        }
+    }
+
+    /// The same with systemd's journal at another place.
+    #[must_use]
+    pub fn with_journal(mut self, path: &Path) -> Self {
+        self.journal = Some(Native::at(path));
+        self
     }
 
     /// Writes one line at `level` (0-7), or counts it. `now` is in nanoseconds of a clock that does not jump.
     ///
     /// Returns whether it was written. The first line after a pause says how many were left out.
     pub fn line(&mut self, level: u8, text: &str, now: u64) -> bool {
+        self.record(level, text, &[], now)
+    }
+
+    /// As [`Syslog::line`]; systemd's journal gets the fields, too.
+    pub fn record(&mut self, level: u8, text: &str, fields: &[(&str, &str)], now: u64) -> bool {
         if !self.take_token(now) {
             self.suppressed += 1;
             return false;
         }
         self.tell_suppressed();
-        let sent = self.send(level, text);
+        let journal = self.journal.as_mut().filter(|_| !fields.is_empty());
+        let sent = journal.is_some_and(|journal| journal.send(level, text, fields)) || self.send(level, text);
         if !sent {
             self.suppressed += 1;
         }
@@ -290,6 +320,24 @@ mod tests {
         assert!(told[0].ends_with("150 lines about dropped packets were suppressed"), "{told:?}");
         syslog.flush(2 * SECOND);
         assert_eq!(daemon.read(), [""; 0], "it is told once");
+    }
+
+    #[test]
+    fn what_has_fields_goes_to_the_journal_and_without_one_to_the_log() {
+        let (daemon, journal) = (Daemon::new("plain"), Daemon::new("journal"));
+        let mut syslog = Syslog::at(&daemon.path(), 0).with_journal(&journal.path());
+        syslog.record(5, "ban", &[("RINGFENCE_SOURCE", "203.0.113.66")], 1);
+        syslog.line(6, "drop", 1);
+        let [record] = journal.read().try_into().unwrap();
+        for field in
+            ["MESSAGE=ban", "PRIORITY=5", "SYSLOG_IDENTIFIER=ringfence", "RINGFENCE_SOURCE=203.0.113.66"]
+        {
+            assert!(record.lines().any(|line| line == field), "{field}: {record}");
+        }
+        assert!(matches!(daemon.read().as_slice(), [line] if line.ends_with(": drop")));
+        drop(journal);
+        syslog.record(5, "ban", &[("RINGFENCE_SOURCE", "203.0.113.66")], 1);
+        assert!(matches!(daemon.read().as_slice(), [line] if line.ends_with(": ban")));
     }
 
     #[test]

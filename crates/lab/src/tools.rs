@@ -18,6 +18,7 @@ pub struct Tool {
 pub const TOOLS: &[Tool] = &[
     Tool { program: "bpftool", package: "bpftool" },
     Tool { program: "conntrack", package: "conntrack" },
+    Tool { program: "curl", package: "curl" },
     Tool { program: "debootstrap", package: "debootstrap" },
     Tool { program: "ethtool", package: "ethtool" },
     Tool { program: "fail2ban-server", package: "fail2ban" },
@@ -32,6 +33,8 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "nft", package: "nftables" },
     Tool { program: "nmap", package: "nmap" },
     Tool { program: "ps", package: "procps" },
+    Tool { program: "prometheus", package: "prometheus" },
+    Tool { program: "promtool", package: "prometheus" },
     Tool { program: "scapy", package: "python3-scapy" },
     Tool { program: "sipp", package: "sip-tester" },
     Tool { program: "sipsak", package: "sipsak" },

@@ -19,5 +19,6 @@ pub mod ruleset;
 pub mod sensor;
 pub mod signature;
 pub mod toml;
+pub mod watch;
 
 pub use policy::{Language, Policy, is_dns_name};

@@ -10,6 +10,7 @@ use crate::jail::Jail;
 use crate::ruleset::{Family, Networks, RuleSet, Unproven};
 use crate::sensor::{Hep, Manager};
 use crate::toml::{self, Action, Service};
+use crate::watch::{EventFiles, Metrics};
 
 /// The language of a policy file, told by its content.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,6 +45,8 @@ pub struct Policy {
     jails: Vec<Jail>,
     managers: Vec<Manager>,
     hep: Option<Hep>,
+    metrics: Option<Metrics>,
+    events: EventFiles,
     warnings: Vec<Diagnostic>,
 }
 
@@ -74,6 +77,8 @@ impl Policy {
                     jails: Vec::new(),
                     managers: Vec::new(),
                     hep: None,
+                    metrics: None,
+                    events: EventFiles::SHIPPED,
                     warnings: file.warnings,
                 })
             }
@@ -93,6 +98,8 @@ impl Policy {
                     jails: toml.jails,
                     managers: toml.managers,
                     hep: toml.hep,
+                    metrics: toml.metrics,
+                    events: toml.events,
                     warnings: toml.warnings,
                 })
             }
@@ -166,6 +173,16 @@ impl Policy {
     /// Copies of SIP messages, if the policy has any to do with them.
     pub fn hep(&self) -> Option<&Hep> {
         self.hep.as_ref()
+    }
+
+    /// Where metrics are served; a file of iptables-save serves none.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_ref()
+    }
+
+    /// How large the file of events may become.
+    pub fn event_files(&self) -> EventFiles {
+        self.events
     }
 
     /// Places where the policy stands but hardly does what its author meant.

@@ -26,6 +26,7 @@ use crate::feed::Feed;
 use crate::jail::Jail;
 use crate::ruleset::{Networks, RuleSet, Unproven};
 use crate::sensor::{Hep, Manager};
+use crate::watch::{EventFiles, Metrics};
 
 /// A policy in TOML, checked and compiled.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct TomlPolicy {
     pub jails: Vec<Jail>,
     pub managers: Vec<Manager>,
     pub hep: Option<Hep>,
+    pub metrics: Option<Metrics>,
+    pub events: EventFiles,
     /// Places where the policy stands but hardly does what its author meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -63,6 +66,8 @@ pub fn parse(source: &Arc<Source>) -> Result<TomlPolicy, Vec<Diagnostic>> {
         jails: config.jails,
         managers: config.managers,
         hep: config.hep,
+        metrics: config.metrics,
+        events: config.events,
         warnings,
     })
 }

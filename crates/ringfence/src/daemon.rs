@@ -30,6 +30,8 @@ mod live;
 pub(crate) mod lockout;
 /// Logs that jails search.
 pub(crate) mod logs;
+/// Metrics for Prometheus.
+mod metrics;
 /// Who talks in the clear.
 mod privacy;
 /// What happened lately.
@@ -76,6 +78,7 @@ use self::instance::Lock;
 use self::kept::{Kept, Standing};
 use self::live::Live;
 use self::logs::Logs;
+use self::metrics::Exposition;
 use self::privacy::Visitors;
 use self::recent::Recent;
 use self::report::Reporter;
@@ -106,6 +109,10 @@ pub(crate) struct Daemon {
     witnesses: Witnesses,
     /// What is needed to listen to them, before the daemon serves.
     to_hear: Option<(witnesses::Ready, Ears)>,
+    exposition: Exposition,
+    /// What is served from when the daemon serves.
+    to_serve: metrics::Next,
+    started: SystemTime,
     recent: Recent,
     talkers: Talkers,
     visitors: Visitors,
@@ -132,6 +139,7 @@ impl Daemon {
         let mut events = watch(self.force.take_events()?).map_err(failed)?;
         let mut news = watch(LinkNews::listen().map_err(failed)?).map_err(failed)?;
         let (sender, mut requests) = mpsc::channel(16);
+        self.exposition.follow(std::mem::take(&mut self.to_serve), &sender).await;
         tokio::spawn(server::serve(self.listener.try_clone().map_err(failed)?, sender));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

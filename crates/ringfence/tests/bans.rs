@@ -16,6 +16,8 @@ mod drift;
 mod durability;
 #[path = "bans/lockout.rs"]
 mod lockout;
+#[path = "bans/prometheus.rs"]
+mod prometheus;
 #[path = "bans/scene.rs"]
 mod scene;
 #[path = "bans/screen.rs"]

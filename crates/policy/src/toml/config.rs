@@ -5,6 +5,7 @@ mod jails;
 mod sensors;
 mod services;
 mod signatures;
+mod watch;
 
 use std::ops::RangeInclusive;
 
@@ -23,6 +24,7 @@ use crate::ruleset::{
     Family, HeaderText, InterfaceName, Limit, Line, Network, Networks, Rate, RejectWith, Text, Unproven,
 };
 use crate::sensor::{Hep, Manager};
+use crate::watch::{EventFiles, Metrics};
 
 /// Names in `[trust]`.
 const MAX_NAMES: usize = 1024;
@@ -47,6 +49,8 @@ pub struct Config {
     pub jails: Vec<Jail>,
     pub managers: Vec<Manager>,
     pub hep: Option<Hep>,
+    pub metrics: Option<Metrics>,
+    pub events: EventFiles,
 }
 
 impl Config {
@@ -198,6 +202,8 @@ pub(super) fn check(file: File, reader: &mut Reader<'_>) -> Config {
         jails: jails::check(file.jails, reader),
         managers: sensors::managers(file.managers, reader),
         hep: file.hep.and_then(|written| sensors::hep(&written, reader)),
+        metrics: watch::metrics(file.metrics, reader),
+        events: watch::events(&file.events, reader),
     }
 }
 

@@ -4,6 +4,7 @@ mod detect;
 mod feeds;
 mod jails;
 mod sensors;
+mod watch;
 
 use std::ops::RangeInclusive;
 
@@ -12,6 +13,7 @@ use toml_edit::{Document, Item, TableLike};
 pub(super) use self::feeds::Feed;
 pub(super) use self::jails::Jail;
 pub(super) use self::sensors::{Hep, Manager};
+pub(super) use self::watch::{Events, Metrics};
 use super::reader::{List, Reader, Span, Spanned, key_span, span_of};
 use super::values;
 use crate::ruleset::{InterfaceName, Network};
@@ -40,6 +42,8 @@ pub(super) struct File {
     /// With the place of the whole.
     pub(super) managers: Option<(Vec<Manager>, Span)>,
     pub(super) hep: Option<Hep>,
+    pub(super) metrics: Option<Metrics>,
+    pub(super) events: Events,
 }
 
 /// Networks of both families.
@@ -96,7 +100,7 @@ pub(super) struct Unproven {
     pub(super) all: Option<Spanned<String>>,
 }
 
-const TOP: [&str; 16] = [
+const TOP: [&str; 18] = [
     "default",
     "refuse-with",
     "forward",
@@ -113,6 +117,8 @@ const TOP: [&str; 16] = [
     "jails",
     "managers",
     "hep",
+    "metrics",
+    "events",
 ];
 const SERVICE: [&str; 5] = ["tcp", "udp", "from", "interface", "inspect"];
 const SIGNATURE: [&str; 7] = ["name", "header", "text", "hex", "regex", "ignore-case", "log-prefix"];
@@ -150,6 +156,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<File> {
         jails: table.get("jails").map(|item| jails::read(item, reader)),
         managers: table.get("managers").map(|item| sensors::managers(item, reader)),
         hep: table.get("hep").and_then(|item| sensors::hep(item, reader)),
+        metrics: table.get("metrics").and_then(|item| watch::metrics(item, reader)),
+        events: table.get("events").map(|item| watch::events(item, reader)).unwrap_or_default(),
     })
 }
 

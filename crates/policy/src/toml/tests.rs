@@ -9,6 +9,7 @@ use crate::plan::nft::{Mode, Tag};
 use crate::policy::{Language, Policy};
 use crate::ruleset::{ChainId, Family, Match, RejectWith, Rule, RuleSet, Target};
 use crate::sensor::{Secret, Server};
+use crate::watch::EventFiles;
 
 fn policy(text: &str) -> Policy {
     Policy::parse("policy.toml", text.as_bytes().to_vec())
@@ -370,6 +371,22 @@ fn managers_are_read_with_their_defaults() {
         ),
         ["whoever is on the way can say anything in the manager's name"]
     );
+}
+
+#[test]
+fn how_it_is_watched_is_read_with_its_defaults() {
+    let shipped = policy("");
+    assert_eq!((shipped.metrics(), shipped.event_files()), (None, EventFiles::SHIPPED));
+    let here = policy("[metrics]\nlisten = \"127.0.0.1\"\n[events]\nmax-size = \"1 GiB\"\nkeep = 9\n");
+    assert_eq!(here.warnings(), []);
+    let metrics = here.metrics().unwrap();
+    assert_eq!(metrics.listen, "127.0.0.1:9560".parse().unwrap());
+    assert!(metrics.allow.iter().any(|network| network.contains("127.0.0.1".parse().unwrap())));
+    assert_eq!(here.event_files(), EventFiles { max_bytes: 1 << 30, keep: 9 });
+    let out = policy("[metrics]\nlisten = \"0.0.0.0:9100\"\nallow = [\"192.0.2.10\"]\n");
+    assert_eq!(out.warnings(), []);
+    let metrics = out.metrics().unwrap();
+    assert!(!metrics.allow.iter().any(|network| network.contains("127.0.0.1".parse().unwrap())));
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod trust;
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gate::Reason;
 use ledger::{Ban, By, Change, Cursor, Kind, MAX_PAGE, Net, Reader, Scope, Time, Unban, Which};
@@ -19,6 +19,7 @@ use super::drift::Look;
 use super::feeds::Step;
 use super::force::Events;
 use super::logs::Batch;
+use super::report::timestamp;
 use super::server::Waiting;
 use super::{Daemon, book, clock, confirm, privacy, status};
 use crate::exit::Exit;
@@ -40,10 +41,21 @@ pub(crate) enum Task {
     Resolved { name: String, nets: Vec<Net>, waiting: Option<Waiting> },
     /// Kernel and ledger were compared. `settled` says that whatever was in the kernel then has reached the ledger since.
     Looked { look: Result<Look, Exit>, settled: bool, waiting: Option<Waiting> },
+    /// The nftables table was read, as it was to be when that began.
+    Read { table: status::Table, expected: (SystemTime, Option<[u8; 32]>), wanted: Wanted, waiting: Waiting },
     /// Something about a block list.
     Feed(Step),
     /// What was found in a log.
     Log(Batch),
+}
+
+/// What is to be told when the nftables table was read.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    Status,
+    Top,
+    /// The status, with what a comparison found.
+    Verified(Look),
 }
 
 /// The ban that is left on a source when one was lifted: until when, and on which ports.
@@ -77,9 +89,9 @@ impl Daemon {
         events: &mut AsyncFd<Events>,
     ) -> Result<bool, Exit> {
         match request {
-            Request::Status { verify: false } => waiting.reply(self.status()),
+            Request::Status { verify: false } => self.tell(Wanted::Status, waiting),
             Request::Status { verify: true } => self.compare(Some(waiting)),
-            Request::Top {} => waiting.reply(self.top()),
+            Request::Top {} => self.tell(Wanted::Top, waiting),
             Request::Reload { confirm } => waiting.reply(self.reload(confirm, events).await?),
             Request::RollBack {} => waiting.reply(self.roll_back(events).await?),
             Request::Stop { clean } => {
@@ -105,10 +117,26 @@ impl Daemon {
         Ok(false)
     }
 
-    pub(super) fn status(&mut self) -> Value {
+    /// Answers when the nftables table was read, which takes a while.
+    pub(super) fn tell(&self, wanted: Wanted, waiting: Waiting) {
+        let (tasks, expected) = (self.tasks.clone(), self.force.table());
+        tokio::task::spawn_blocking(move || {
+            let table = status::Table::read();
+            drop(tasks.blocking_send(Task::Read { table, expected, wanted, waiting }));
+        });
+    }
+
+    fn status(&mut self, table: status::Table) -> Value {
         let drifts = status::Drifts { found: self.drifts, compared: self.compared };
-        let mut status =
-            status::status(&mut self.force, &self.live, &self.reporter, &self.book, drifts, &self.args);
+        let mut status = status::status(
+            table,
+            &mut self.force,
+            &self.live,
+            &self.reporter,
+            &self.book,
+            drifts,
+            &self.args,
+        );
         if let Some(object) = status.as_object_mut() {
             if let Some(policy) = object.get_mut("policy").and_then(Value::as_object_mut) {
                 policy.insert("standing".to_owned(), json!(self.standing.as_str()));
@@ -118,13 +146,15 @@ impl Daemon {
             object.insert("witnesses".to_owned(), self.witnesses.json());
             object.insert("privacy".to_owned(), privacy::json(&self.live.privacy(), &self.visitors));
             object.insert("silent".to_owned(), json!(self.witnesses.silent()));
+            object.insert("by_detector".to_owned(), self.recent.by_detector());
+            object.insert("started_at".to_owned(), json!(timestamp(self.started)));
         }
         status
     }
 
-    pub(super) fn top(&mut self) -> Value {
+    fn top(&mut self, table: status::Table) -> Value {
         const SHOWN: usize = 50;
-        let mut status = self.status();
+        let mut status = self.status(table);
         let (decisions, detectors) = self.recent.json();
         let talkers: Vec<Value> = self
             .talkers
@@ -325,9 +355,32 @@ impl Daemon {
             Task::Lifted { left, note, waiting } => self.lifted(left, note, waiting),
             Task::Resolved { name, nets, waiting } => self.resolved(name, nets, waiting),
             Task::Looked { look, settled, waiting } => self.looked(look, settled, waiting),
+            Task::Read { expected, wanted, waiting, .. } if expected != self.force.table() => {
+                // A reload came between.
+                self.tell(wanted, waiting);
+                Ok(())
+            }
+            Task::Read { table, wanted, waiting, .. } => {
+                waiting.reply(match wanted {
+                    Wanted::Status => self.status(table),
+                    Wanted::Top => self.top(table),
+                    Wanted::Verified(look) => self.verified(table, &look),
+                });
+                Ok(())
+            }
             Task::Feed(step) => self.feed(step),
             Task::Log(batch) => self.read_log(batch),
         }
+    }
+
+    fn verified(&mut self, table: status::Table, look: &Look) -> Value {
+        let mut status = self.status(table);
+        if let Some(object) = status.as_object_mut() {
+            object.insert("repaired".to_owned(), json!(look.told));
+            object.insert("repairs".to_owned(), json!(look.repaired));
+            object.insert("agree".to_owned(), json!(look.agree));
+        }
+        status
     }
 
     fn lifted(

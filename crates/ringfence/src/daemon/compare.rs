@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use ledger::{Net, Time};
 use serde_json::json;
 
-use super::answers::Task;
+use super::answers::{Task, Wanted};
 use super::drift::{Drift, Look};
 use super::server::Waiting;
 use super::{Daemon, book, clock, drift, say};
@@ -84,13 +84,7 @@ impl Daemon {
         }
         self.compared = Some(SystemTime::now());
         if let Some(waiting) = waiting {
-            let mut status = self.status();
-            if let Some(object) = status.as_object_mut() {
-                object.insert("repaired".to_owned(), json!(look.told));
-                object.insert("repairs".to_owned(), json!(look.repaired));
-                object.insert("agree".to_owned(), json!(look.agree));
-            }
-            waiting.reply(status);
+            self.tell(Wanted::Verified(look), waiting);
         }
         Ok(())
     }

@@ -157,14 +157,24 @@ impl InForce {
 
     /// Reads the kernel back and says what is not as it should be.
     pub(crate) fn faults(&self) -> Vec<String> {
+        self.faults_with(host::nft::fingerprint())
+    }
+
+    /// The same, where the nftables table was read already.
+    pub(crate) fn faults_with(&self, table: Result<Option<[u8; 32]>, host::Error>) -> Vec<String> {
         let mut faults: Vec<String> = self.gate.faults().iter().map(ToString::to_string).collect();
-        match host::nft::fingerprint() {
+        match table {
             Ok(found) if found == self.nft => {}
             Ok(Some(_)) => faults.push("the nftables table was changed by somebody else".to_owned()),
             Ok(None) => faults.push("the nftables table is gone".to_owned()),
             Err(error) => faults.push(format!("the nftables table cannot be read: {error}")),
         }
         faults
+    }
+
+    /// What the nftables table has to be, and since when: both are others after a reload, also one that failed.
+    pub(crate) fn table(&self) -> (SystemTime, Option<[u8; 32]>) {
+        (self.loaded_at, self.nft)
     }
 
     /// The line that `run` prints when enforcement is in force.

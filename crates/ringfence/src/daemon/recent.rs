@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
 
-use engine::Command;
+use engine::{Command, Kind};
 use serde_json::{Value, json};
 
 use super::report::timestamp;
@@ -16,8 +16,17 @@ const KEPT: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     decisions: VecDeque<(SystemTime, String)>,
-    /// Pieces of evidence by detector since the daemon started.
-    detectors: BTreeMap<&'static str, u64>,
+    /// Since the daemon started, by detector.
+    detectors: BTreeMap<&'static str, Tally>,
+}
+
+/// What a detector brought.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    evidence: u64,
+    alerts: u64,
+    limits: u64,
+    bans: u64,
 }
 
 impl Recent {
@@ -33,23 +42,37 @@ impl Recent {
     pub(crate) fn decided(&mut self, commands: &[Command]) {
         for command in commands {
             match command {
-                Command::Evidence { detector, .. } => {
-                    *self.detectors.entry(detector.as_str()).or_default() += 1
-                }
+                Command::Evidence { detector, .. } => self.tally(*detector).evidence += 1,
                 Command::Alert { source, detector, detail, .. } => {
-                    *self.detectors.entry(detector.as_str()).or_default() += 1;
+                    self.tally(*detector).alerts += 1;
                     self.note(format!("alert {source}: {detail}"));
                 }
                 Command::Ban { source, reason, jail, .. } => {
+                    self.tally(*reason).bans += 1;
                     self.note(format!("ban {source} for {}", reason_of(*reason, jail.as_deref())));
                 }
                 Command::Limit { source, reason, .. } => {
+                    self.tally(*reason).limits += 1;
                     self.note(format!("limit {source} for {}", reason.as_str()));
                 }
                 Command::Unlimit { source, .. } => self.note(format!("limit of {source} lifted")),
                 Command::Trust { .. } => {}
             }
         }
+    }
+
+    fn tally(&mut self, detector: Kind) -> &mut Tally {
+        self.detectors.entry(detector.as_str()).or_default()
+    }
+
+    /// For `status`: what each detector brought.
+    pub(crate) fn by_detector(&self) -> Value {
+        let row = |(name, tally): (&&str, &Tally)| {
+            let Tally { evidence, alerts, limits, bans } = tally;
+            let row = json!({ "evidence": evidence, "alert": alerts, "limit": limits, "ban": bans });
+            ((*name).to_owned(), row)
+        };
+        Value::Object(self.detectors.iter().map(row).collect())
     }
 
     /// For `top`.
@@ -59,6 +82,8 @@ impl Recent {
             .iter()
             .map(|(time, text)| json!({ "time": timestamp(*time), "text": text }))
             .collect();
-        (json!(decisions), json!(self.detectors))
+        let spoke =
+            |(name, tally): (&&str, &Tally)| ((*name).to_owned(), json!(tally.evidence + tally.alerts));
+        (json!(decisions), Value::Object(self.detectors.iter().map(spoke).collect()))
     }
 }

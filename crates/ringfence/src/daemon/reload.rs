@@ -10,7 +10,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::force::Events;
 use super::kept::Standing;
-use super::{Daemon, confirm, force, lockout, logs, say, watch, witnesses};
+use super::metrics::Exposition;
+use super::{Daemon, confirm, force, lockout, logs, metrics, say, watch, witnesses};
 use crate::cli::RunArgs;
 use crate::command::read_policy;
 use crate::exit::{Exit, draw};
@@ -22,10 +23,17 @@ pub(super) struct Prepared {
     pub(super) selection: Selection,
     pub(super) jails: Vec<logs::Ready>,
     pub(super) witnesses: witnesses::Ready,
+    /// What the policy says of metrics may be impossible without anything being wrong with the gate.
+    pub(super) exposition: Result<metrics::Next, Exit>,
 }
 
 impl Prepared {
-    pub(super) fn new(policy: Policy, args: &RunArgs) -> Result<Self, Exit> {
+    /// `served` is where metrics are served already.
+    pub(super) fn new(
+        policy: Policy,
+        args: &RunArgs,
+        served: Option<&policy::watch::Metrics>,
+    ) -> Result<Self, Exit> {
         let plan = force::plan(&policy, args.observe)?;
         let (jails, witnesses) = (logs::prepare(&policy)?, witnesses::prepare(&policy)?);
         host::machine::check()?;
@@ -33,7 +41,8 @@ impl Prepared {
         if !selection.refused.is_empty() {
             return Err(selection.refused.remove(0).into());
         }
-        Ok(Self { policy, plan, selection, jails, witnesses })
+        let exposition = Exposition::prepare(policy.metrics(), served);
+        Ok(Self { policy, plan, selection, jails, witnesses, exposition })
     }
 }
 
@@ -79,7 +88,8 @@ impl Daemon {
 
     /// Nobody has confirmed: the policy before is put back.
     pub(super) async fn roll_back(&mut self, events: &mut AsyncFd<Events>) -> Result<Value, Exit> {
-        let earlier = self.kept.read().and_then(|policy| Prepared::new(policy, &self.args));
+        let earlier =
+            self.kept.read().and_then(|policy| Prepared::new(policy, &self.args, self.exposition.config()));
         let done = match earlier {
             Ok(prepared) => self.switch(prepared, events).await,
             Err(reason) => Err(reason),
@@ -121,7 +131,7 @@ impl Daemon {
         let policy = read_policy(&self.args.policy)?;
         let run_dir = &self.args.daemon.run_dir;
         if self.args.observe {
-            return Prepared::new(policy, &self.args);
+            return Prepared::new(policy, &self.args, self.exposition.config());
         }
         if trial.is_none() && self.kept.is_unconfirmed(&policy) {
             return Err(Exit::No(format!(
@@ -129,7 +139,7 @@ impl Daemon {
                 self.args.policy.display()
             )));
         }
-        let prepared = Prepared::new(policy, &self.args)?;
+        let prepared = Prepared::new(policy, &self.args, self.exposition.config())?;
         match trial {
             None => {
                 lockout::check(&prepared.policy)?;
@@ -147,11 +157,13 @@ impl Daemon {
 
     /// Puts another policy in force.
     async fn switch(&mut self, prepared: Prepared, events: &mut AsyncFd<Events>) -> Result<(), Exit> {
-        let Prepared { policy, plan, selection, jails, witnesses } = prepared;
+        let Prepared { policy, plan, selection, jails, witnesses, exposition } = prepared;
+        let exposition = exposition?;
         let next = self.force.next(&policy, plan, selection, &self.args)?;
         // What the old generation dropped is told in its own words.
         self.drain(events.get_mut(), usize::MAX)?;
         self.force = next;
+        self.reporter.follow(policy.event_files());
         self.feeds.follow(policy.feeds());
         self.book.severer.guard(&policy.detection().ports);
         if self.live.follow(&policy)? {
@@ -167,6 +179,7 @@ impl Daemon {
             self.reporter.alarm(&message);
         }
         self.listen_to(witnesses).await;
+        self.exposition.change(exposition).await;
         *events = watch(self.force.take_events()?)
             .map_err(|error| Exit::System(format!("cannot watch the gate: {error}")))?;
         Ok(())

@@ -7,9 +7,10 @@ use std::time::SystemTime;
 use engine::Command;
 use gate::layout::{Event, NONE};
 use gate::{Family, Reason, Verdict};
-use host::event_log::{self, EventLog};
+use host::event_log::EventLog;
 use host::syslog::Syslog;
 use policy::plan::gate::Note;
+use policy::watch::EventFiles;
 use serde_json::{Map, Value, json};
 
 use super::force::InForce;
@@ -26,12 +27,17 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// Events go to `events.jsonl` in the state directory.
-    pub(crate) fn open(state_dir: &Path) -> Result<Self, Exit> {
+    pub(crate) fn open(state_dir: &Path, files: EventFiles) -> Result<Self, Exit> {
         Ok(Self {
             syslog: Syslog::new(host::machine::monotonic()),
-            events: EventLog::open(state_dir, event_log::MAX_BYTES)?,
+            events: EventLog::open(state_dir, files)?,
             delivered: 0,
         })
+    }
+
+    /// The files of events have other bounds now.
+    pub(crate) fn follow(&mut self, files: EventFiles) {
+        self.events.follow(files);
     }
 
     /// Takes one event. Tells of those that are dropped or logged; the rest is for the engine alone.
@@ -53,14 +59,18 @@ impl Reporter {
             let matters =
                 matches!(command, Command::Ban { .. } | Command::Limit { .. } | Command::Alert { .. });
             if matters && let Some(line) = told::log(command) {
-                self.syslog.line(NOTICE, &line, host::machine::monotonic());
+                let fields = told::fields(command);
+                let fields: Vec<(&str, &str)> =
+                    fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                self.syslog.record(NOTICE, &line, &fields, host::machine::monotonic());
             }
         }
     }
 
     /// Says in the system's log that something is not enforced.
     pub(crate) fn alarm(&mut self, fault: &str) {
-        self.syslog.line(2, &format!("not enforced: {fault}"), host::machine::monotonic());
+        let fields = [("RINGFENCE_EVENT", "fault"), ("RINGFENCE_REASON", fault)];
+        self.syslog.record(2, &format!("not enforced: {fault}"), &fields, host::machine::monotonic());
     }
 
     /// Writes what is buffered, and says how many log lines were left out.

@@ -101,7 +101,8 @@ async fn connection(mut stream: UnixStream, requests: mpsc::Sender<(Request, Wai
     }
 }
 
-async fn ask(
+/// Asks the daemon, from within; what is to be told when the answer is on its way, if anybody waits for that.
+pub(super) async fn ask(
     request: Request,
     requests: &mpsc::Sender<(Request, Waiting)>,
 ) -> (Value, Option<oneshot::Sender<()>>) {

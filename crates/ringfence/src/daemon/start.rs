@@ -1,7 +1,7 @@
 //! From arguments to a policy in force.
 
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use host::machine::Selection;
 use ledger::{Net, Time};
@@ -17,6 +17,7 @@ use super::instance::{Instance, Lock};
 use super::kept::{Kept, Standing};
 use super::live::Live;
 use super::logs::Logs;
+use super::metrics::Exposition;
 use super::privacy::Visitors;
 use super::recent::Recent;
 use super::reload::Prepared;
@@ -37,7 +38,7 @@ impl Daemon {
     /// Puts the policy in force. If anything fails, the machine is left as it was.
     pub(crate) fn start(args: &RunArgs) -> Result<Self, Exit> {
         let mut args = args.clone();
-        let mut prepared = Prepared::new(read_policy(&args.policy)?, &args)?;
+        let mut prepared = Prepared::new(read_policy(&args.policy)?, &args, None)?;
         // What we write is for root alone.
         rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
         args.pin_dir = std::path::absolute(&args.pin_dir).map_err(Exit::io("find", &args.pin_dir))?;
@@ -52,7 +53,9 @@ impl Daemon {
         }
         let mut standing = Standing::new(&args);
         if standing == Standing::Kept && kept.is_unconfirmed(&prepared.policy) {
-            prepared = Prepared::new(kept.read()?, &args)?;
+            // It holds the port of the metrics.
+            drop(prepared);
+            prepared = Prepared::new(kept.read()?, &args, None)?;
             standing = Standing::RolledBack;
         } else if standing == Standing::Kept {
             // What stands is left as it is, and so are traces of ours that nobody needs.
@@ -62,7 +65,12 @@ impl Daemon {
         }
         let waiting = warn_of_missing(&prepared.selection);
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
-        let Prepared { policy, plan, selection, jails, witnesses: to_hear } = prepared;
+        let Prepared { policy, plan, selection, jails, witnesses: to_hear, exposition } = prepared;
+        // A port that somebody else has is no reason to leave the host unguarded.
+        let exposition = exposition.unwrap_or_else(|reason| {
+            say(&format!("warning: {}\n", reason.text()));
+            super::metrics::Next::Nowhere
+        });
         match Self::enforce(&args, &policy, plan, selection) {
             Ok(Enforced { force, live, reporter, book, restored, listener, pins }) => {
                 say(&draw(policy.warnings()));
@@ -101,6 +109,9 @@ impl Daemon {
                     logs,
                     witnesses,
                     to_hear: Some((to_hear, ears)),
+                    exposition: Exposition::default(),
+                    to_serve: exposition,
+                    started: SystemTime::now(),
                     recent: Recent::default(),
                     talkers: Talkers::default(),
                     visitors: Visitors::default(),
@@ -134,7 +145,7 @@ impl Daemon {
         // A ledger that cannot be read is told before anything is in the kernel.
         let mut book = Book::open(&args.state_dir)?;
         clock::begin(&args.state_dir);
-        let reporter = Reporter::open(&args.state_dir)?;
+        let reporter = Reporter::open(&args.state_dir, policy.event_files())?;
         if let Some(group) = group {
             instance::open_to(run_dir, group)?;
         }

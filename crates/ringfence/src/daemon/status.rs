@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use gate::layout::{MAX_BANS, MAX_GROUPS, MAX_RULES};
 use gate::{Reason, Verdict};
-use host::nft::CounterVerdict;
+use host::nft::{Counter, CounterVerdict};
 use ledger::Time;
 use policy::plan::automaton::MAX_STATES;
 use serde_json::{Map, Value, json};
@@ -23,12 +23,26 @@ pub(super) struct Drifts {
     pub(super) compared: Option<SystemTime>,
 }
 
+/// The nftables table as the kernel had it. Reading it takes two runs of `nft`: not for the daemon's own thread.
+#[derive(Debug)]
+pub(crate) struct Table {
+    fingerprint: Result<Option<[u8; 32]>, host::Error>,
+    counters: Result<Vec<Counter>, host::Error>,
+}
+
+impl Table {
+    pub(super) fn read() -> Self {
+        Self { fingerprint: host::nft::fingerprint(), counters: host::nft::counters() }
+    }
+}
+
 fn wall(time: Time) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_micros(time.0.unsigned_abs())
 }
 
 /// The whole status. `enforced` is true only if the kernel was read back just now and agrees.
 pub(super) fn status(
+    table: Table,
     force: &mut InForce,
     live: &Live,
     reporter: &Reporter,
@@ -36,7 +50,7 @@ pub(super) fn status(
     drifts: Drifts,
     args: &RunArgs,
 ) -> Value {
-    let mut faults = force.faults();
+    let mut faults = force.faults_with(table.fingerprint);
     let interfaces: Vec<Value> = force
         .guarded()
         .map(|one| {
@@ -49,7 +63,7 @@ pub(super) fn status(
             })
         })
         .collect();
-    let packets = packets(force).unwrap_or_else(|error| {
+    let packets = packets(force, table.counters).unwrap_or_else(|error| {
         faults.push(error);
         Value::Null
     });
@@ -74,6 +88,7 @@ pub(super) fn status(
         engine.insert(name.to_owned(), json!({ "used": used, "limit": limit }));
     }
     for (name, used, limit) in [
+        ("bans", usize::try_from(counts.total).unwrap_or(usize::MAX), MAX_BANS as usize),
         ("automaton-states", tables.states, MAX_STATES),
         ("gate-rules", tables.rules.len(), MAX_RULES as usize),
         ("signatures", force.plan.gate.signatures.len(), usize::from(u16::MAX)),
@@ -134,7 +149,7 @@ fn groups(force: &InForce) -> usize {
 }
 
 /// What the gate and nftables counted. The counters of the gate go on over restarts.
-fn packets(force: &InForce) -> Result<Value, String> {
+fn packets(force: &InForce, counters: Result<Vec<Counter>, host::Error>) -> Result<Value, String> {
     let counts = force.gate().counts().map_err(|error| error.to_string())?;
     let sum = |verdict: Verdict| -> u64 {
         counts.iter().filter(|(reason, _)| reason.verdict() == verdict).map(|(_, count)| count.packets).sum()
@@ -143,7 +158,7 @@ fn packets(force: &InForce) -> Result<Value, String> {
         .iter()
         .map(|(reason, count): &(Reason, _)| (reason.as_str().to_owned(), json!(count.packets)))
         .collect();
-    let counters = host::nft::counters().map_err(|error| error.to_string())?;
+    let counters = counters.map_err(|error| error.to_string())?;
     let nft = |verdict: CounterVerdict| -> u64 {
         counters.iter().filter(|counter| counter.verdict == verdict).map(|counter| counter.packets).sum()
     };

@@ -67,6 +67,35 @@ pub(crate) fn text(command: &Command) -> Option<String> {
     })
 }
 
+/// The fields that systemd's journal gets beside the line; none where there is no line.
+pub(crate) fn fields(command: &Command) -> Vec<(&'static str, String)> {
+    let of = |event: &str, source: String, detector: Kind, reason: String| {
+        vec![
+            ("RINGFENCE_EVENT", event.to_owned()),
+            ("RINGFENCE_SOURCE", source),
+            ("RINGFENCE_DETECTOR", detector.as_str().to_owned()),
+            ("RINGFENCE_REASON", reason),
+        ]
+    };
+    match command {
+        Command::Ban { source, reason, until, jail, .. } => {
+            let why = reason_of(*reason, jail.as_deref());
+            let mut fields = of("ban", source.to_string(), *reason, why);
+            fields.push(("RINGFENCE_UNTIL", rfc3339(*until)));
+            fields
+        }
+        Command::Limit { source, reason, until, .. } => {
+            let mut fields = of("limit", source.to_string(), *reason, reason.as_str().to_owned());
+            fields.push(("RINGFENCE_UNTIL", rfc3339(*until)));
+            fields
+        }
+        Command::Alert { source, detector, detail, .. } => {
+            of("alert", source.to_string(), *detector, detail.clone())
+        }
+        Command::Evidence { .. } | Command::Unlimit { .. } | Command::Trust { .. } => Vec::new(),
+    }
+}
+
 /// A line for the system's log, which has its own time.
 pub(crate) fn log(command: &Command) -> Option<String> {
     Some(match command {

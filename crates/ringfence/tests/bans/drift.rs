@@ -10,7 +10,7 @@ use lab::Node;
 use crate::scene::{ATTACKER, SIP, Scene, json, says, until, verify};
 
 /// The kernel's maps through `bpftool`.
-struct Maps<'a>(&'a Scene);
+pub(crate) struct Maps<'a>(pub(crate) &'a Scene);
 
 impl Maps<'_> {
     fn tool(&self, map: &str, what: &[&str]) -> String {
@@ -48,7 +48,7 @@ impl Maps<'_> {
         );
     }
 
-    fn unban(&mut self, address: IpAddr) {
+    pub(crate) fn unban(&mut self, address: IpAddr) {
         let key = self.key();
         assert!(bans::remove(self, &address.into(), Family::Ipv4, key).unwrap());
     }

@@ -129,7 +129,8 @@ impl Reading {
             }
             self.failed.clone_from(&failed);
         }
-        states.see(self.jail, self.follower.path(), self.follower.is_open(), failed);
+        let unread = self.follower.unread();
+        states.see(self.jail, self.follower.path(), self.follower.is_open().then_some(unread), failed);
         let place = self.follower.place().filter(|place| self.told != Some(*place));
         let is_time = self.told_at.elapsed() >= OFTEN;
         let position = place.filter(|_| is_time || !found.is_empty());

@@ -38,7 +38,8 @@ struct State {
 
 #[derive(Debug, Default)]
 struct File {
-    is_open: bool,
+    /// Bytes that are there and were not read yet; `None` if it is not open.
+    unread: Option<u64>,
     error: Option<String>,
 }
 
@@ -73,13 +74,13 @@ impl States {
         }
     }
 
-    /// A file was looked at.
-    pub(super) fn see(&self, jail: usize, path: &Path, is_open: bool, error: Option<String>) {
+    /// A file was looked at; `unread` as in [`File`].
+    pub(super) fn see(&self, jail: usize, path: &Path, unread: Option<u64>, error: Option<String>) {
         let mut states = self.lock();
         let Some(state) = states.get_mut(jail) else { return };
         match state.files.get_mut(path) {
-            Some(file) => (file.is_open, file.error) = (is_open, error),
-            None => drop(state.files.insert(path.to_owned(), File { is_open, error })),
+            Some(file) => (file.unread, file.error) = (unread, error),
+            None => drop(state.files.insert(path.to_owned(), File { unread, error })),
         }
     }
 
@@ -103,7 +104,7 @@ impl States {
                 .files
                 .iter()
                 .map(|(path, file)| {
-                    json!({ "path": path.display().to_string(), "open": file.is_open, "error": file.error })
+                    json!({ "path": path.display().to_string(), "open": file.unread.is_some(), "error": file.error })
                 })
                 .collect();
             json!({
@@ -111,6 +112,7 @@ impl States {
                 "filter": state.filter,
                 "journal": state.is_journal,
                 "files": files,
+                "unread": state.files.values().filter_map(|file| file.unread).sum::<u64>(),
                 "lines": state.lines,
                 "failures": state.failures,
                 "cut": state.cut,

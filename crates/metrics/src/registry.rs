@@ -1,0 +1,590 @@
+//! Every metric, once. Names follow Prometheus: base units, `_total` for what only grows.
+
+use gate::Reason;
+
+/// A metric, with all that is said of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// Of the values, in words.
+    pub unit: &'static str,
+    /// One line.
+    pub help: &'static str,
+    pub labels: &'static [Label],
+    /// Where in the status it stands.
+    pub from: Place,
+}
+
+/// How values change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Only grows, and begins anew with the daemon (or with the policy, where its help says so).
+    Counter,
+    Gauge,
+}
+
+/// A label, and what it may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Label {
+    pub name: &'static str,
+    pub values: Values,
+}
+
+/// What a label may be.
+#[derive(Clone, Copy, Debug)]
+pub enum Values {
+    /// The registry of detectors (`docs/detectors.md`).
+    Detectors,
+    /// The gate's reasons.
+    Reasons,
+    /// The gate's verdicts.
+    Verdicts,
+    /// One of these.
+    Words(&'static [&'static str]),
+    /// Whatever the machine, the policy or the operator calls it: this.
+    Names(&'static str),
+}
+
+/// Where in the status a metric comes from. Places are JSON pointers (RFC 6901).
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// One value.
+    One(&'static str, Read),
+    /// Of each member of an object, whose name is the label, what stands at a place in it (`""`: itself).
+    Members(&'static str, &'static str, Read),
+    /// Of each member of an object, several fields; labels are the member's name and the field's.
+    MemberFields(&'static str, &'static [&'static str]),
+    /// Of each object in a list, what stands at a place in it; labels are read at other places in it.
+    Rows(&'static str, &'static [&'static str], &'static str, Read),
+    /// Of each object in a list, several fields; labels are read at a place in it, and the field's name.
+    RowFields(&'static str, &'static str, &'static [&'static str]),
+    /// Several fields of an object, whose names are the label.
+    Fields(&'static str, &'static [&'static str]),
+    /// Bans by reason: what detectors and jails say is kept apart, the words of operators and lists are one.
+    BanReasons(&'static str),
+    /// Packets by the gate's reason, with the verdict that belongs to it.
+    GateReasons(&'static str),
+    /// The program itself: its version.
+    Version,
+}
+
+/// How a value becomes a number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Read {
+    Number,
+    /// 1 if it is `true`, or any text; 0 if not, or nothing.
+    Flag,
+    /// 1 if it is this text, else 0.
+    Is(&'static str),
+    /// How many elements a list has.
+    Length,
+    /// Elements of a list of objects in which this field is not `true`.
+    Without(&'static str),
+    /// A time in RFC 3339, as seconds since 1970.
+    Time,
+    /// Always 1: its labels say it.
+    Labels,
+}
+
+use Kind::{Counter, Gauge};
+use Place::{BanReasons, Fields, GateReasons, MemberFields, Members, One, RowFields, Rows, Version};
+use Read::{Flag, Is, Labels, Length, Number, Time, Without};
+
+const VERDICT: Label = Label { name: "verdict", values: Values::Verdicts };
+const REASON: Label = Label { name: "reason", values: Values::Reasons };
+const FEED: Label = Label { name: "feed", values: Values::Names("the list's name in `[feeds]`") };
+const JAIL: Label = Label { name: "jail", values: Values::Names("the jail's name in `[jails]`") };
+const MANAGER: Label = Label { name: "manager", values: Values::Names("the PBX's name in `[managers]`") };
+const TABLE: Label = Label {
+    name: "table",
+    values: Values::Names("`bans` in the kernel, or a table of the engine or the gate"),
+};
+
+const NONE: &[Label] = &[];
+const ZERO_OR_ONE: &str = "0 or 1";
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    from: Place,
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, unit, help, labels: NONE, from }
+}
+
+const fn labelled(metric: Metric, labels: &'static [Label]) -> Metric {
+    Metric { labels, ..metric }
+}
+
+/// All of them, in the order in which they are told.
+pub const REGISTRY: &[Metric] = &[
+    labelled(
+        metric("ringfence_build_info", Gauge, "1", Version, "The version that runs."),
+        &[Label { name: "version", values: Values::Names("as `ringfence --version` has it") }],
+    ),
+    metric(
+        "ringfence_enforced",
+        Gauge,
+        ZERO_OR_ONE,
+        One("/enforced", Flag),
+        "Whether the kernel was read back for this very answer (at most a second ago) and enforces the policy: links, programs, tables, nftables, and a packet from a banned address tried out.",
+    ),
+    metric(
+        "ringfence_observing",
+        Gauge,
+        ZERO_OR_ONE,
+        One("/observe", Flag),
+        "Whether nothing is dropped because of `run --observe`; `ringfence_enforced` is 0 then.",
+    ),
+    metric(
+        "ringfence_faults",
+        Gauge,
+        "faults",
+        One("/faults", Length),
+        "What keeps the policy from being enforced; `ringfence status` has the words.",
+    ),
+    metric(
+        "ringfence_start_time_seconds",
+        Gauge,
+        "seconds since 1970",
+        One("/started_at", Time),
+        "When the daemon started.",
+    ),
+    metric(
+        "ringfence_policy_loaded_timestamp_seconds",
+        Gauge,
+        "seconds since 1970",
+        One("/policy/loaded_at", Time),
+        "When the policy in force was loaded.",
+    ),
+    metric(
+        "ringfence_collection_seconds",
+        Gauge,
+        "seconds",
+        One("/collected_in", Number),
+        "How long it took to collect all this.",
+    ),
+    labelled(
+        metric(
+            "ringfence_interface_guarded",
+            Gauge,
+            "1",
+            Rows("/interfaces", &["/name", "/mode"], "", Labels),
+            "An interface with the gate before it.",
+        ),
+        &[
+            Label { name: "interface", values: Values::Names("its name") },
+            Label { name: "mode", values: Values::Names("how, as in docs/interfaces.md") },
+        ],
+    ),
+    metric(
+        "ringfence_interfaces_waiting",
+        Gauge,
+        "interfaces",
+        One("/waiting", Length),
+        "Named interfaces that are not there.",
+    ),
+    labelled(
+        metric(
+            "ringfence_packets_total",
+            Counter,
+            "packets",
+            GateReasons("/packets/by_reason"),
+            "Packets that the gate judged. It goes on over restarts of the daemon.",
+        ),
+        &[VERDICT, REASON],
+    ),
+    labelled(
+        metric(
+            "ringfence_nftables_packets_total",
+            Counter,
+            "packets",
+            Fields("/packets/nftables", &["accept", "drop", "reject"]),
+            "Packets that rules of the nftables table decided about. It begins anew with each policy.",
+        ),
+        &[Label { name: "verdict", values: Values::Words(&["accept", "drop", "reject"]) }],
+    ),
+    labelled(
+        metric(
+            "ringfence_nftables_rule_packets_total",
+            Counter,
+            "packets",
+            Rows("/packets/nftables/by_rule", &["/rule"], "/packets", Number),
+            "Packets that a rule of the nftables table counted. It begins anew with each policy.",
+        ),
+        &[Label { name: "rule", values: Values::Names("the rule's line in the policy") }],
+    ),
+    labelled(
+        metric("ringfence_bans", Gauge, "bans", Members("/bans/by", "", Number), "Bans in force."),
+        &[Label { name: "by", values: Values::Names("`operator`, `detector`, or `feed:NAME`") }],
+    ),
+    labelled(
+        metric("ringfence_bans_by_reason", Gauge, "bans", BanReasons("/bans/by_reason"), "Bans in force."),
+        &[Label {
+            name: "reason",
+            values: Values::Names("a detector, `jail:NAME`, or `other` for the words of operators and lists"),
+        }],
+    ),
+    labelled(
+        metric(
+            "ringfence_decisions_total",
+            Counter,
+            "decisions",
+            MemberFields("/by_detector", DECISIONS),
+            "What the engine decided, by the detector that was the reason.",
+        ),
+        &[
+            Label { name: "detector", values: Values::Detectors },
+            Label { name: "decision", values: Values::Words(DECISIONS) },
+        ],
+    ),
+    metric(
+        "ringfence_bans_refused_total",
+        Counter,
+        "bans and limits",
+        One("/bans/refused", Number),
+        "Bans and limits for which the kernel had no room. It begins anew with a policy that detects otherwise.",
+    ),
+    labelled(
+        metric(
+            "ringfence_connections_ended_total",
+            Counter,
+            "connections",
+            Fields("/bans/ended", &["sockets", "tracked", "missed"]),
+            "What was open when its source was banned.",
+        ),
+        &[Label { name: "how", values: Values::Words(&["sockets", "tracked", "missed"]) }],
+    ),
+    labelled(
+        metric(
+            "ringfence_table_entries",
+            Gauge,
+            "entries",
+            Members("/engine", "/used", Number),
+            "How full a table is.",
+        ),
+        &[TABLE],
+    ),
+    labelled(
+        metric(
+            "ringfence_table_limit",
+            Gauge,
+            "entries",
+            Members("/engine", "/limit", Number),
+            "How many entries a table has room for.",
+        ),
+        &[TABLE],
+    ),
+    metric(
+        "ringfence_drift_repaired_total",
+        Counter,
+        "differences",
+        One("/ledger/repaired", Number),
+        "Differences between the kernel's bans and the ledger that were found and repaired: somebody changed the kernel's maps, or the daemon was interrupted.",
+    ),
+    metric(
+        "ringfence_drift_compared_timestamp_seconds",
+        Gauge,
+        "seconds since 1970",
+        One("/ledger/compared", Time),
+        "When kernel and ledger were last compared; not there before the first time.",
+    ),
+    metric(
+        "ringfence_ledger_queued",
+        Gauge,
+        "changes",
+        One("/ledger/queued", Number),
+        "Changes that wait for the disk.",
+    ),
+    metric(
+        "ringfence_ledger_lost_total",
+        Counter,
+        "changes",
+        One("/ledger/lost", Number),
+        "Changes that never reached the disk.",
+    ),
+    metric(
+        "ringfence_ledger_failing",
+        Gauge,
+        ZERO_OR_ONE,
+        One("/ledger/failing_since", Flag),
+        "Whether the ledger cannot be written. Bans hold in the kernel, and would not outlive a restart of the machine.",
+    ),
+    metric(
+        "ringfence_events_delivered_total",
+        Counter,
+        "events",
+        One("/events/delivered", Number),
+        "Packets that the gate told the daemon of.",
+    ),
+    metric(
+        "ringfence_events_lost_total",
+        Counter,
+        "events",
+        One("/events/lost", Number),
+        "Packets that the daemon was too slow to hear of; they were judged, but no detector saw them. It goes on over restarts of the daemon.",
+    ),
+    metric(
+        "ringfence_events_unwritten_total",
+        Counter,
+        "lines",
+        One("/events/unwritten", Number),
+        "Lines of events.jsonl that could not be written.",
+    ),
+    metric(
+        "ringfence_log_lines_suppressed",
+        Gauge,
+        "lines",
+        One("/events/suppressed", Number),
+        "Log lines that the rate limit left out since the last line that said so.",
+    ),
+    labelled(
+        metric(
+            "ringfence_feed_entries",
+            Gauge,
+            "entries",
+            Rows("/feeds", &["/name"], "/entries", Number),
+            "Entries of a block list.",
+        ),
+        &[FEED],
+    ),
+    labelled(
+        metric(
+            "ringfence_feed_banned",
+            Gauge,
+            "entries",
+            Rows("/feeds", &["/name"], "/banned", Number),
+            "Entries of a block list that are banned.",
+        ),
+        &[FEED],
+    ),
+    labelled(
+        metric(
+            "ringfence_feed_left_out",
+            Gauge,
+            "entries",
+            RowFields("/feeds", "/name", LEFT_OUT),
+            "Entries of a block list that are not banned, and why: not readable, refused as nonsense, beyond `most`, spared (trusted and own addresses), banned by the operator already, no room in the kernel.",
+        ),
+        &[FEED, Label { name: "why", values: Values::Words(LEFT_OUT) }],
+    ),
+    labelled(
+        metric(
+            "ringfence_feed_last_success_timestamp_seconds",
+            Gauge,
+            "seconds since 1970",
+            Rows("/feeds", &["/name"], "/last_success", Time),
+            "When a block list was last seen; not there before the first time.",
+        ),
+        &[FEED],
+    ),
+    labelled(
+        metric(
+            "ringfence_feed_failures",
+            Gauge,
+            "looks",
+            Rows("/feeds", &["/name"], "/failures", Number),
+            "Looks at a block list in a row that failed.",
+        ),
+        &[FEED],
+    ),
+    labelled(
+        metric(
+            "ringfence_jail_lines_total",
+            Counter,
+            "lines",
+            Rows("/jails", &["/name"], "/lines", Number),
+            "Lines of a jail's log. It begins anew with each policy, as do the others about jails.",
+        ),
+        &[JAIL],
+    ),
+    labelled(
+        metric(
+            "ringfence_jail_failures_total",
+            Counter,
+            "failures",
+            Rows("/jails", &["/name"], "/failures", Number),
+            "Failures that a jail's filter found.",
+        ),
+        &[JAIL],
+    ),
+    labelled(
+        metric(
+            "ringfence_jail_doubts_total",
+            Counter,
+            "lines or failures",
+            RowFields("/jails", "/name", DOUBTS),
+            "What is not quite right: lines that were cut, expressions that gave up, failures of what is not one address, failures that may be about somebody else.",
+        ),
+        &[JAIL, Label { name: "what", values: Values::Words(DOUBTS) }],
+    ),
+    labelled(
+        metric(
+            "ringfence_jail_unread_bytes",
+            Gauge,
+            "bytes",
+            Rows("/jails", &["/name"], "/unread", Number),
+            "How far the reading of a jail's files is behind.",
+        ),
+        &[JAIL],
+    ),
+    labelled(
+        metric(
+            "ringfence_jail_last_line_age_seconds",
+            Gauge,
+            "seconds",
+            Rows("/jails", &["/name"], "/seconds_since_last_line", Number),
+            "How long ago a jail's log had a line; not there before the first.",
+        ),
+        &[JAIL],
+    ),
+    labelled(
+        metric(
+            "ringfence_jail_files_missing",
+            Gauge,
+            "files",
+            Rows("/jails", &["/name"], "/files", Without("open")),
+            "Files of a jail that are not there or cannot be read.",
+        ),
+        &[JAIL],
+    ),
+    labelled(
+        metric(
+            "ringfence_jail_failing",
+            Gauge,
+            ZERO_OR_ONE,
+            Rows("/jails", &["/name"], "/error", Flag),
+            "Whether a jail's journal cannot be read.",
+        ),
+        &[JAIL],
+    ),
+    labelled(
+        metric(
+            "ringfence_manager_connected",
+            Gauge,
+            ZERO_OR_ONE,
+            Rows("/witnesses/managers", &["/name"], "/state", Is("connected")),
+            "Whether a PBX's manager interface is listened to.",
+        ),
+        &[MANAGER],
+    ),
+    labelled(
+        metric(
+            "ringfence_manager_events_total",
+            Counter,
+            "events",
+            Rows("/witnesses/managers", &["/name"], "/events", Number),
+            "Events of a PBX.",
+        ),
+        &[MANAGER],
+    ),
+    labelled(
+        metric(
+            "ringfence_manager_lost_total",
+            Counter,
+            "events",
+            Rows("/witnesses/managers", &["/name"], "/lost", Number),
+            "Events of a PBX that the daemon was too slow for.",
+        ),
+        &[MANAGER],
+    ),
+    labelled(
+        metric(
+            "ringfence_manager_doubtful_total",
+            Counter,
+            "events",
+            Rows("/witnesses/managers", &["/name"], "/doubtful", Number),
+            "Events of a PBX whose fields a stranger may have written.",
+        ),
+        &[MANAGER],
+    ),
+    labelled(
+        metric(
+            "ringfence_manager_logins_total",
+            Counter,
+            "logins",
+            Rows("/witnesses/managers", &["/name"], "/logins", Number),
+            "How often a PBX let us in.",
+        ),
+        &[MANAGER],
+    ),
+    labelled(
+        metric(
+            "ringfence_hep_packets_total",
+            Counter,
+            "packets",
+            Fields("/witnesses/hep", HEP),
+            "Copies of SIP messages that came by HEP, by what became of them; not there unless `[hep]` listens.",
+        ),
+        &[Label { name: "outcome", values: Values::Words(HEP) }],
+    ),
+    labelled(
+        metric(
+            "ringfence_hep_exported_total",
+            Counter,
+            "packets",
+            Fields("/witnesses/hep/exported", &["sent", "lost"]),
+            "Copies of SIP messages that were sent on by HEP; not there unless `[hep]` exports.",
+        ),
+        &[Label { name: "outcome", values: Values::Words(&["sent", "lost"]) }],
+    ),
+    metric(
+        "ringfence_witnesses_silent",
+        Gauge,
+        "witnesses and ports",
+        One("/silent", Length),
+        "Witnesses that say nothing while the wire is busy, and ports with TLS that nobody sees into; `ringfence status` has the words.",
+    ),
+];
+
+const DECISIONS: &[&str] = &["evidence", "alert", "limit", "ban"];
+const LEFT_OUT: &[&str] = &["unread", "refused", "beyond", "spared", "by_operator", "no_room"];
+const DOUBTS: &[&str] = &["cut", "gave_up", "names", "ambiguous"];
+/// As `host::hep` has them.
+const HEP: &[&str] =
+    &["taken", "lost", "foreign", "wrong-key", "broken", "other", "turned-away", "unknown-direction"];
+
+/// A metric by its name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Metric> {
+    REGISTRY.iter().find(|metric| metric.name == name)
+}
+
+impl Values {
+    /// The only values there are; `None` for names.
+    #[must_use]
+    pub fn known(self) -> Option<Vec<&'static str>> {
+        match self {
+            Self::Detectors => Some(engine::Kind::ALL.iter().map(|kind| kind.as_str()).collect()),
+            Self::Reasons => Some(Reason::ALL.iter().map(|reason| reason.as_str()).collect()),
+            Self::Verdicts => Some(vec!["pass", "drop"]),
+            Self::Words(words) => Some(words.to_vec()),
+            Self::Names(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_as_prometheus_wants_them() {
+        let names: BTreeSet<&str> = REGISTRY.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), REGISTRY.len(), "none is twice");
+        for metric in REGISTRY {
+            let name = metric.name;
+            let is_plain = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            assert!(name.starts_with("ringfence_") && is_plain(name), "{name}");
+            assert_eq!(name.ends_with("_total"), metric.kind == Counter, "{name}");
+            assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{name}");
+            assert!(metric.labels.iter().all(|label| is_plain(label.name)), "{name}");
+            assert!(!name.contains("seconds") || metric.unit.starts_with("seconds"), "{name}");
+            assert!(!metric.unit.is_empty(), "{name}");
+        }
+    }
+}
