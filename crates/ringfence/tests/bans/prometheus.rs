@@ -117,12 +117,12 @@ fn the_server_follows_the_policy_and_a_port_that_is_taken_changes_nothing() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_before_anything_is_in_the_kernel() {
+fn a_port_that_is_taken_leaves_the_host_guarded() {
     let Some(scene) = scene("taken", &[], METRICS) else { return };
     let _other = probe::Listener::tcp(&scene.lab, Node::Pbx, 9560).unwrap();
-    let output = scene.run("run", "ringfence", &[]);
-    assert_eq!(output.status.code(), Some(3), "{}", output.text());
-    assert!(output.text().contains("cannot serve metrics at 127.0.0.1:9560"), "{}", output.text());
-    assert!(output.text().contains("another program has this port"), "{}", output.text());
-    assert!(lab::guard::remains(&scene.lab).unwrap().is_empty());
+    let mut guard = scene.guard();
+    let said = guard.process().stderr();
+    assert!(said.contains("warning: cannot serve metrics at 127.0.0.1:9560"), "{said}");
+    assert!(said.contains("another program has this port"), "{said}");
+    assert_eq!(json(&guard, &["status"])[0]["enforced"], true);
 }
