@@ -3,6 +3,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::Forms;
+use super::civil::Calendar;
+use super::screen::{Possible, Screen};
 use super::template::Template;
 use crate::pattern::Found;
 
@@ -14,6 +16,8 @@ const FAR: usize = 0x7fff_ffff;
 #[derive(Clone, Debug)]
 pub(crate) struct Detector {
     forms: Forms,
+    screen: Screen,
+    calendar: Calendar,
     /// Most likely first.
     slots: Vec<Slot>,
     /// Where the last date began and what stood there, where it ended and what stood there.
@@ -65,6 +69,8 @@ impl Detector {
             .collect();
         Self {
             forms: forms.clone(),
+            screen: Screen::new(&forms.templates),
+            calendar: Calendar::default(),
             slots,
             last_start: (1, None, None),
             last_end: (FAR, None, None),
@@ -88,9 +94,6 @@ impl Detector {
         if let Some(won) = self.try_last(line, &mut spare, &mut skipped) {
             return Some(self.won(line, self.last_slot, won, now));
         }
-        if spare.is_none() && self.forms.cannot_be_in(line) {
-            return None;
-        }
         let (slot, won) = self.search(line, spare, skipped)?;
         Some(self.won(line, slot, won, now))
     }
@@ -104,7 +107,12 @@ impl Detector {
         zone: &TimeZone,
     ) -> Option<Duration> {
         if self.found_form == Some(seen.form) {
-            return self.forms.templates.get(seen.form)?.time(line, &self.found, now, zone);
+            return self.forms.templates.get(seen.form)?.time(
+                line,
+                &self.found,
+                (now, zone),
+                &mut self.calendar,
+            );
         }
         self.time_again(line, seen, now, zone)
     }
@@ -122,7 +130,7 @@ impl Detector {
         let from = if template.anchored { 0 } else { seen.from };
         let mut found = std::mem::take(&mut self.found);
         let again = template.pattern.search_from(line, from, &mut found).unwrap_or(false);
-        let time = if again { template.time(line, &found, now, zone) } else { None };
+        let time = if again { template.time(line, &found, (now, zone), &mut self.calendar) } else { None };
         self.found = found;
         time
     }
@@ -174,7 +182,11 @@ impl Detector {
         mut spare: Option<(usize, Match)>,
         skipped: usize,
     ) -> Option<(usize, Match)> {
-        for slot in (0..self.slots.len()).filter(|slot| *slot != skipped) {
+        let mut possible = Possible::default();
+        for slot in 0..self.slots.len() {
+            if slot == skipped || !self.may_match(slot, line, &mut possible) {
+                continue;
+            }
             let Some(found) = self.matches(slot, line, 0) else { continue };
             let Some(current) = self.slots.get(slot) else { continue };
             let next_is_fresh = self.slots.get(slot + 1).is_none_or(|next| next.matches == 0);
@@ -195,6 +207,11 @@ impl Detector {
 
     fn template(&self, slot: usize) -> Option<&Template> {
         self.slots.get(slot).and_then(|slot| self.forms.templates.get(slot.template))
+    }
+
+    fn may_match(&mut self, slot: usize, line: &str, possible: &mut Possible) -> bool {
+        let Some(slot) = self.slots.get(slot) else { return false };
+        self.screen.may_match(slot.template, line, possible)
     }
 
     fn matches(&mut self, slot: usize, line: &str, from: usize) -> Option<Match> {
