@@ -131,7 +131,8 @@ impl Matcher {
         &self.filter
     }
 
-    /// A line of a file, with or without its line end. A date without a zone is in `zone`.
+    /// A line of a file, with or without its line end. A date without a zone is in `zone`, which
+    /// is the same for all lines.
     pub fn line(&mut self, line: &[u8], now: Duration, zone: &TimeZone) -> Outcome {
         let (line, cut) = readable(line);
         let seen = self.detector.find(&line, now);
@@ -238,7 +239,8 @@ impl Matcher {
 
     /// Where there are few `ignoreregex`es, they are asked before the others.
     fn is_ignored_first(&mut self, text: &str, outcome: &mut Outcome) -> bool {
-        let few = !self.filter.ignored.is_empty() && self.filter.ignored.len() + 2 < self.filter.failures.len();
+        let few =
+            !self.filter.ignored.is_empty() && self.filter.ignored.len() + 2 < self.filter.failures.len();
         let prefixed = self.filter.prefix.is_some();
         few && self.screen.may_begin(text)
             && (prefixed || !self.screen.candidates(text, Care::Full).is_none())
@@ -264,8 +266,8 @@ impl Matcher {
         if let Some(prefix) = &self.filter.prefix {
             // Where the last line had the prefix, this one may be expected to.
             let asked = keep && self.prefixed;
-            let matched = (asked || self.screen.may_begin(text))
-                && matches(prefix, text, &mut self.found, outcome);
+            let matched =
+                (asked || self.screen.may_begin(text)) && matches(prefix, text, &mut self.found, outcome);
             if keep {
                 self.prefixed = matched;
             }

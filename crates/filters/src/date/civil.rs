@@ -111,7 +111,8 @@ impl Calendar {
         }
         let instant =
             |when: DateTime| Some(zone.to_ambiguous_zoned(when).compatible().ok()?.timestamp().as_second());
-        let at = |minute, second| Some(when.date().to_datetime(Time::new(when.hour(), minute, second, 0).ok()?));
+        let at =
+            |minute, second| Some(when.date().to_datetime(Time::new(when.hour(), minute, second, 0).ok()?));
         if let (Some(first), Some(last)) = (at(0, 0).and_then(instant), at(59, 59).and_then(instant))
             && last - first == 3599
         {
@@ -151,7 +152,12 @@ impl Parts {
 
     /// The time since the epoch. Who leaves out the year means the last time it was so, but for a day's grace; who leaves out the
     /// day means today, or yesterday if that is not yet.
-    pub(super) fn time(mut self, now: Duration, zone: &TimeZone, calendar: &mut Calendar) -> Option<Duration> {
+    pub(super) fn time(
+        mut self,
+        now: Duration,
+        zone: &TimeZone,
+        calendar: &mut Calendar,
+    ) -> Option<Duration> {
         let (today, tomorrow) = calendar.today(now, zone)?;
         let year = self.year.unwrap_or(today.year());
         self.day_from_others(year)?;
@@ -160,8 +166,7 @@ impl Parts {
             (self.month, self.day) = (Some(today.month()), Some(today.day()));
         }
         let date = Date::new(year, self.month?, self.day?).ok()?;
-        let mut when =
-            DateTime::from_parts(date, Time::new(self.hour(), self.minute, self.second, 0).ok()?);
+        let mut when = DateTime::from_parts(date, Time::new(self.hour(), self.minute, self.second, 0).ok()?);
         if let Some(minutes) = self.offset {
             when = when.checked_sub(SignedDuration::from_mins(i64::from(minutes))).ok()?;
         }

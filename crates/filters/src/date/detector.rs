@@ -28,6 +28,10 @@ pub(crate) struct Detector {
     found: Found,
     /// Which form matched in it last.
     found_form: Option<usize>,
+    /// How a line began in which that form matched at the beginning: as far as it looked. The next often begins in the same way.
+    begin: String,
+    /// What that date said at some time.
+    said: Option<(Duration, Option<Duration>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +82,8 @@ impl Detector {
             first_unused: 0,
             found: Found::default(),
             found_form: None,
+            begin: String::new(),
+            said: None,
         }
     }
 
@@ -107,12 +113,15 @@ impl Detector {
         zone: &TimeZone,
     ) -> Option<Duration> {
         if self.found_form == Some(seen.form) {
-            return self.forms.templates.get(seen.form)?.time(
-                line,
-                &self.found,
-                (now, zone),
-                &mut self.calendar,
-            );
+            if let Some((then, time)) = self.said
+                && then == now
+            {
+                return time;
+            }
+            let template = self.forms.templates.get(seen.form)?;
+            let time = template.time(line, &self.found, (now, zone), &mut self.calendar);
+            self.said = Some((now, time));
+            return time;
         }
         self.time_again(line, seen, now, zone)
     }
@@ -125,7 +134,7 @@ impl Detector {
         now: Duration,
         zone: &TimeZone,
     ) -> Option<Duration> {
-        self.found_form = None;
+        (self.found_form, self.said) = (None, None);
         let template = self.forms.templates.get(seen.form)?;
         let from = if template.anchored { 0 } else { seen.from };
         let mut found = std::mem::take(&mut self.found);
@@ -217,7 +226,17 @@ impl Detector {
     fn matches(&mut self, slot: usize, line: &str, from: usize) -> Option<Match> {
         let slot = self.slots.get_mut(slot)?;
         let template = self.forms.templates.get(slot.template)?;
-        self.found_form = None;
+        let again = self.found_form == Some(slot.template)
+            && from == 0
+            && !self.begin.is_empty()
+            && line.as_bytes().starts_with(self.begin.as_bytes());
+        if again {
+            let (start, end) = self.found.span(0)?;
+            slot.matches += 1;
+            return Some(Match { start, end, cut: self.found.span(1).unwrap_or((start, end)) });
+        }
+        (self.found_form, self.said) = (None, None);
+        self.begin.clear();
         if !template.pattern.search_from(line, from, &mut self.found).unwrap_or(false) {
             return None;
         }
@@ -225,6 +244,8 @@ impl Detector {
         let (start, end) = self.found.span(0)?;
         let found = Match { start, end, cut: self.found.span(1).unwrap_or((start, end)) };
         slot.matches += 1;
+        let reach = template.pattern.reach(&self.found);
+        self.begin.push_str(line.get(..reach).filter(|_| from == 0).unwrap_or_default());
         Some(found)
     }
 

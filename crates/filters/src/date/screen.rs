@@ -32,12 +32,18 @@ impl Screen {
             *count += 1;
             (at_start, *count - 1)
         };
-        Self { places: templates.iter().map(&mut place).collect(), at_start: sieve(true), anywhere: sieve(false) }
+        Self {
+            places: templates.iter().map(&mut place).collect(),
+            at_start: sieve(true),
+            anywhere: sieve(false),
+        }
     }
 
     /// Whether a form can be in a line, as far as that is known.
     pub(super) fn may_match(&mut self, template: usize, line: &str, possible: &mut Possible) -> bool {
-        let Some(&(at_start, bit)) = self.places.get(template).filter(|(_, bit)| *bit < MOST) else { return true };
+        let Some(&(at_start, bit)) = self.places.get(template).filter(|(_, bit)| *bit < MOST) else {
+            return true;
+        };
         let (sieve, known) = if at_start {
             (&mut self.at_start, &mut possible.at_start)
         } else {

@@ -135,7 +135,8 @@ impl Template {
         let regex = format!("{flags}{}", without_stars(&regex));
         let tree = python::parse(&regex, Flags::default()).map_err(|error| error.regex(&regex))?;
         let pattern = Pattern::of(tree, Haystack::Line).map_err(|error| error.regex(&regex))?;
-        let parts = pattern.names().iter().filter_map(|(name, group)| Some((Part::named(name)?, *group))).collect();
+        let parts =
+            pattern.names().iter().filter_map(|(name, group)| Some((Part::named(name)?, *group))).collect();
         let weight = 1.0;
         Ok(Self { name: name.to_owned(), pattern, anchored, weight, kind, parts })
     }

@@ -1,6 +1,6 @@
 use super::{Matcher, Outcome};
-use crate::pattern::Care;
 use crate::Host;
+use crate::pattern::Care;
 
 /// So many places are masked before it is given up.
 const MAX_MASKED: usize = 8;
@@ -38,7 +38,10 @@ impl Matcher {
     ) -> Option<Host> {
         for round in 0..MAX_MASKED {
             let from = before_mapped(masked, host.0);
-            masked.replace_range(from..host.1, MASKS.get(..host.1 - from).unwrap_or(&MASK.repeat(host.1 - from)));
+            masked.replace_range(
+                from..host.1,
+                MASKS.get(..host.1 - from).unwrap_or(&MASK.repeat(host.1 - from)),
+            );
             // The prefix saw nothing of the host: it would leave the same, in which perhaps nothing can match.
             let same_prefix = round == 0 && reach <= from && self.filter.max_lines() == 1;
             if same_prefix && self.screen.candidates(masked.get(start..)?, Care::Full).is_none() {

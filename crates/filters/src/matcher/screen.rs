@@ -44,7 +44,8 @@ impl Candidates {
 
 impl Screen {
     pub(super) fn new(filter: &Filter) -> Self {
-        let sieve = |patterns: &[Pattern]| if filter.max_lines() == 1 { Sieve::new(patterns.iter()) } else { None };
+        let sieve =
+            |patterns: &[Pattern]| if filter.max_lines() == 1 { Sieve::new(patterns.iter()) } else { None };
         Self {
             prefix: filter.prefix.as_ref().and_then(|prefix| sieve(std::slice::from_ref(prefix))),
             failures: sieve(&filter.failures),

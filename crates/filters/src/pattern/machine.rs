@@ -1,7 +1,10 @@
 use super::next::Next;
 use super::program::{Program, Step};
-use super::set::{Set, is_word};
-use crate::python::{Greed, Look};
+use super::set::Set;
+use crate::python::Greed;
+
+/// What stands between two letters.
+mod look;
 
 /// Runs programs; what it needs is kept from one run to the next.
 #[derive(Clone, Debug, Default)]
@@ -391,43 +394,5 @@ impl Run<'_> {
         let there = self.bytes.get(at..at + wanted.len())?;
         let same = if fold { there.eq_ignore_ascii_case(wanted) } else { there == wanted };
         same.then_some(at + wanted.len())
-    }
-
-    fn looks(self, look: Look, at: usize) -> bool {
-        let rest = self.bytes.get(at..).unwrap_or_default();
-        match look {
-            Look::Start => at == 0,
-            Look::StartOfLine => at == 0 || self.bytes.get(at - 1) == Some(&b'\n'),
-            Look::End => rest.is_empty() || rest == b"\n",
-            Look::EndOfLine => rest.first().is_none_or(|byte| *byte == b'\n'),
-            Look::VeryEnd => rest.is_empty(),
-            Look::Edge { ascii } => self.word_before(at, ascii) != self.word_after(at, ascii),
-            Look::NoEdge { ascii } => self.word_before(at, ascii) == self.word_after(at, ascii),
-            Look::Bound => !(self.word_before(at, false) && self.word_after(at, false)),
-        }
-    }
-
-    fn word_before(self, at: usize, ascii: bool) -> bool {
-        match at.checked_sub(1).and_then(|at| self.bytes.get(at)) {
-            Some(byte) if byte.is_ascii() => is_word(char::from(*byte), true),
-            Some(_) => self
-                .text
-                .get(..at)
-                .and_then(|text| text.chars().next_back())
-                .is_some_and(|letter| is_word(letter, ascii)),
-            None => false,
-        }
-    }
-
-    fn word_after(self, at: usize, ascii: bool) -> bool {
-        match self.bytes.get(at) {
-            Some(byte) if byte.is_ascii() => is_word(char::from(*byte), true),
-            Some(_) => self
-                .text
-                .get(at..)
-                .and_then(|text| text.chars().next())
-                .is_some_and(|letter| is_word(letter, ascii)),
-            None => false,
-        }
     }
 }

@@ -1,7 +1,12 @@
+/// What a tree is like.
+mod shape;
+
 use super::next::{self, Next};
 use super::set::Set;
 use crate::Error;
 use crate::python::{Class, Greed, Item, Look, Node, Tree};
+use shape::width;
+pub(super) use shape::{begins_at_start, may_be_empty};
 
 /// Steps of a program. An expression that repeats something large often is refused.
 const MAX_STEPS: usize = 50_000;
@@ -312,8 +317,11 @@ impl Writer {
 /// `(?! from ).`: a letter of a set, but not where a text begins.
 fn tempered(node: &Node) -> Option<(Set, Box<[u8]>)> {
     let Node::Concat(nodes) = node else { return None };
-    let [Node::Around { behind: false, negated: true, node: text }, letter] = nodes.as_slice() else { return None };
-    let letters = if let Node::Concat(nodes) = &**text { nodes.as_slice() } else { std::slice::from_ref(&**text) };
+    let [Node::Around { behind: false, negated: true, node: text }, letter] = nodes.as_slice() else {
+        return None;
+    };
+    let letters =
+        if let Node::Concat(nodes) = &**text { nodes.as_slice() } else { std::slice::from_ref(&**text) };
     let mut until = String::new();
     for node in letters {
         let (letter, _) = node.letter().filter(|(letter, fold)| !*fold || !letter.is_alphabetic())?;
@@ -368,52 +376,4 @@ fn single(node: &Node) -> Option<Set> {
 fn single_literal(node: &Node) -> Option<Set> {
     let (letter, _) = node.letter()?;
     Some(Set::of(Class { negated: false, items: vec![Item::Letter(letter)], fold: false }))
-}
-
-pub(super) fn may_be_empty(node: &Node) -> bool {
-    match node {
-        Node::Empty | Node::Look(_) | Node::Around { .. } | Node::Back { .. } => true,
-        Node::Literal { .. } | Node::Any { .. } | Node::Class(_) => false,
-        Node::Group { node, .. } | Node::Atomic(node) => may_be_empty(node),
-        Node::If { yes, no, .. } => may_be_empty(yes) || may_be_empty(no),
-        Node::Repeat { node, min, .. } => *min == 0 || may_be_empty(node),
-        Node::Concat(nodes) => nodes.iter().all(may_be_empty),
-        Node::Either(nodes) => nodes.iter().any(may_be_empty),
-    }
-}
-
-/// How many letters a node has, if it always has as many.
-fn width(node: &Node) -> Option<usize> {
-    match node {
-        Node::Empty | Node::Look(_) | Node::Around { .. } => Some(0),
-        Node::Literal { .. } | Node::Any { .. } | Node::Class(_) => Some(1),
-        Node::Group { node, .. } | Node::Atomic(node) => width(node),
-        Node::Back { .. } => None,
-        Node::If { yes, no, .. } => width(yes).filter(|yes| Some(*yes) == width(no)),
-        Node::Repeat { node, min, max, .. } if Some(*min) == *max => Some(width(node)? * *min as usize),
-        Node::Repeat { .. } => None,
-        Node::Concat(nodes) => nodes.iter().map(width).sum(),
-        Node::Either(nodes) => {
-            let mut widths = nodes.iter().map(width);
-            let first = widths.next()??;
-            widths.all(|width| width == Some(first)).then_some(first)
-        }
-    }
-}
-
-pub(in crate::pattern) fn begins_at_start(node: &Node) -> bool {
-    match node {
-        Node::Look(look) => *look == Look::Start,
-        Node::Group { node, .. } | Node::Atomic(node) => begins_at_start(node),
-        Node::Concat(nodes) => nodes.first().is_some_and(begins_at_start),
-        Node::Either(nodes) => nodes.iter().all(begins_at_start),
-        Node::Empty
-        | Node::Literal { .. }
-        | Node::Any { .. }
-        | Node::Class(_)
-        | Node::Around { .. }
-        | Node::Back { .. }
-        | Node::If { .. }
-        | Node::Repeat { .. } => false,
-    }
 }

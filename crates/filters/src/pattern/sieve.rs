@@ -200,7 +200,9 @@ impl Sieve {
                 *seen = false;
             }
         }
-        reached.retain(|at| !matches!(self.steps.steps.get(*at as usize), Some(Step::Either(..) | Step::Jump(_))));
+        reached.retain(|at| {
+            !matches!(self.steps.steps.get(*at as usize), Some(Step::Either(..) | Step::Jump(_)))
+        });
         reached.sort_unstable();
         self.state(reached.into())
     }

@@ -25,7 +25,10 @@ pub(super) struct Steps {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     /// A letter of a set.
-    Set { set: usize, next: u32 },
+    Set {
+        set: usize,
+        next: u32,
+    },
     Either(u32, u32),
     Jump(u32),
     /// This expression matches.
