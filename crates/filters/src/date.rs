@@ -1,8 +1,8 @@
 //! When a line was written, found as fail2ban finds it.
 //!
 //! Its search has a memory: which form matched how often, where, and when last. It decides which form is tried first and which of two
-//! dates in a line is taken, so it is kept here in the same way. What is shorter is that a line without anything like a time of
-//! day is not searched by thirty expressions.
+//! dates in a line is taken, so it is kept here in the same way. What is shorter is that thirty expressions are not tried one by one: one
+//! look at the line says which of them can match.
 
 /// From parts to seconds.
 mod civil;
@@ -12,6 +12,8 @@ mod defaults;
 mod detector;
 /// `%Y` and its kin.
 mod fields;
+/// Which forms can be in a line.
+mod screen;
 /// One form.
 mod template;
 /// Names of time zones.
@@ -26,8 +28,6 @@ use crate::Error;
 #[derive(Clone, Debug)]
 pub(crate) struct Forms {
     templates: Vec<Template>,
-    /// All are fail2ban's own, which need a time of day, eight digits or a TAI64N label.
-    default: bool,
 }
 
 impl Forms {
@@ -36,9 +36,9 @@ impl Forms {
         let lines: Vec<&str> =
             pattern.unwrap_or_default().split('\n').map(str::trim).filter(|line| !line.is_empty()).collect();
         if lines.is_empty() {
-            return Ok(Self { templates: defaults::all()?, default: true });
+            return Ok(Self { templates: defaults::all()? });
         }
-        let mut forms = Self { templates: Vec::new(), default: true };
+        let mut forms = Self { templates: Vec::new() };
         for line in lines {
             forms.add(line)?;
         }
@@ -51,10 +51,7 @@ impl Forms {
             "{DEFAULT}" => defaults::all()?,
             "{^LN-BEG}" => defaults::all()?.into_iter().filter(|template| template.anchored).collect(),
             _ if key.contains("{DATE}") => defaults::within(line)?,
-            _ => {
-                self.default = false;
-                vec![Template::new(line)?]
-            }
+            _ => vec![Template::new(line)?],
         };
         for template in added {
             if !self.templates.iter().any(|other| other.name == template.name) {
@@ -63,28 +60,6 @@ impl Forms {
         }
         Ok(())
     }
-
-    /// Whether none of them can be in a line.
-    fn cannot_be_in(&self, line: &str) -> bool {
-        self.default && line.is_ascii() && !looks_dated(line.as_bytes())
-    }
-}
-
-/// A digit, a colon and a digit; eight digits in a row; an `@` and a hexadecimal digit.
-fn looks_dated(line: &[u8]) -> bool {
-    let mut digits = 0_u32;
-    let mut colon_after_digit = false;
-    let mut at = false;
-    for byte in line {
-        let digit = byte.is_ascii_digit();
-        if digit && (colon_after_digit || digits == 7) || at && byte.is_ascii_hexdigit() {
-            return true;
-        }
-        colon_after_digit = *byte == b':' && digits > 0;
-        at = *byte == b'@';
-        digits = if digit { digits + 1 } else { 0 };
-    }
-    false
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! filter.d/*.conf ─► ini ─► config ─► tags ─► Filter (regexes as Python's) ─► python ─► pattern ┐
-//! line ─► date: found, cut out ─► literals that every match needs ─► prefregex ─► failregex ◄───┘─► Failure
+//! line ─► date: found, cut out ─► who can match at all ─► prefregex ─► failregex ◄──────────────┘─► Failure
 //! ```
 
 #![forbid(unsafe_code)]

@@ -20,12 +20,12 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::date::{Detector, Seen};
-use crate::pattern::{Found, GaveUp, Pattern};
+use crate::pattern::{Care, Found, GaveUp, Pattern};
 use crate::{Filter, Host, MAX_LINE};
-use connections::Connections;
-use groups::{Fields, Groups, Key};
+use connections::{Connections, Merged, Told};
+use groups::{Fields, Groups};
 use lines::{Lines, Matched};
-use screen::{Candidates, Screen};
+use screen::Screen;
 
 /// How old the last date may be and still count for a line without one, in seconds.
 const LAST_DATE_COUNTS: u64 = 60;
@@ -77,8 +77,14 @@ pub struct Matcher {
     lines: Lines,
     last: Last,
     found: Found,
+    /// The last line had the prefix.
+    prefixed: bool,
     /// The line without its date, and a line end.
     text: String,
+    /// The same without its host.
+    masked: String,
+    /// What the prefix leaves of the text, if that is not all behind a place.
+    content: String,
 }
 
 /// The last date, of which the value may not be wanted yet.
@@ -92,11 +98,13 @@ struct Last {
 
 /// What the expressions said about a text.
 #[derive(Debug)]
-struct Hit {
+struct Hit<'t> {
     regex: usize,
-    fields: Fields,
+    fields: Fields<'t>,
     /// Where the host is in the text, if the text says it.
     host: Option<(usize, usize)>,
+    /// Where the content begins that the prefix leaves, and how far it looked to see that.
+    content: (usize, usize),
     matched: Matched,
 }
 
@@ -111,7 +119,10 @@ impl Matcher {
             lines: Lines::new(filter.max_lines()),
             last: Last::default(),
             found: Found::default(),
+            prefixed: false,
             text: String::new(),
+            masked: String::new(),
+            content: String::new(),
             filter: filter.clone(),
         }
     }
@@ -120,7 +131,8 @@ impl Matcher {
         &self.filter
     }
 
-    /// A line of a file, with or without its line end. A date without a zone is in `zone`.
+    /// A line of a file, with or without its line end. A date without a zone is in `zone`, which
+    /// is the same for all lines.
     pub fn line(&mut self, line: &[u8], now: Duration, zone: &TimeZone) -> Outcome {
         let (line, cut) = readable(line);
         let seen = self.detector.find(&line, now);
@@ -131,24 +143,23 @@ impl Matcher {
         self.text.push_str(line.get(end..).unwrap_or_default());
         self.text.push('\n');
         // Written but empty: the date may be left out.
-        let empty = start == end;
-        let candidates = self.screen.candidates(&self.text);
-        if candidates.is_none() && self.filter.max_lines() == 1 {
-            if let Some(seen) = seen.filter(|_| !empty) {
-                self.last.keep(&line, seen, now);
+        let seen = seen.filter(|_| start != end);
+        match self.judge(&line, now, &mut outcome) {
+            Some(failure) => {
+                let time = seen.and_then(|seen| self.detector.time(&line, seen, now, zone));
+                outcome.dated = time.is_some();
+                if time.is_some() {
+                    self.last.set(time);
+                }
+                let time = time.unwrap_or_else(|| self.last.or_now(&mut self.detector, now, zone));
+                outcome.failures.push(Failure { time, ..failure });
             }
-            return outcome;
+            None => {
+                if let Some(seen) = seen {
+                    self.last.keep(&line, seen, now);
+                }
+            }
         }
-        let time = match seen.filter(|_| !empty) {
-            Some(seen) => self.detector.time(&line, seen, now, zone),
-            None => None,
-        };
-        outcome.dated = time.is_some();
-        if time.is_some() {
-            self.last.set(time);
-        }
-        let time = time.unwrap_or_else(|| self.last.or_now(&mut self.detector, now, zone));
-        self.judge(&line, candidates, time, now, &mut outcome);
         outcome
     }
 
@@ -160,11 +171,9 @@ impl Matcher {
         self.text.clear();
         self.text.push_str(&line);
         self.text.push('\n');
-        let candidates = self.screen.candidates(&self.text);
-        if candidates.is_none() && self.filter.max_lines() == 1 {
-            return outcome;
+        if let Some(failure) = self.judge(&line, now, &mut outcome) {
+            outcome.failures.push(Failure { time, ..failure });
         }
-        self.judge(&line, candidates, time, now, &mut outcome);
         outcome
     }
 
@@ -173,62 +182,69 @@ impl Matcher {
         self.detector.forms()
     }
 
-    fn judge(
-        &mut self,
-        line: &str,
-        candidates: Candidates,
-        time: Duration,
-        now: Duration,
-        outcome: &mut Outcome,
-    ) {
+    /// Searches the text for a failure, of which the time is not told.
+    fn judge(&mut self, line: &str, now: Duration, outcome: &mut Outcome) -> Option<Failure> {
         let mut text = std::mem::take(&mut self.text);
         if self.filter.max_lines() > 1 {
             self.lines.push(line, &text);
             self.lines.write(&mut text);
         }
-        let several = self.filter.max_lines() > 1;
-        let candidates = if several { self.screen.candidates(&text) } else { candidates };
-        if !candidates.is_none() {
-            self.search(line, &text, candidates, (time, now), outcome);
-        }
+        let failure = self.search(line, &text, now, outcome);
         self.text = text;
+        failure
     }
 
-    fn search(
+    fn search(&mut self, line: &str, text: &str, now: Duration, outcome: &mut Outcome) -> Option<Failure> {
+        if self.is_ignored_first(text, outcome) {
+            outcome.ignored = true;
+            return None;
+        }
+        let mut content = std::mem::take(&mut self.content);
+        let failure = self.failure(line, (text, &mut content), now, outcome);
+        self.content = content;
+        failure
+    }
+
+    fn failure(
         &mut self,
         line: &str,
-        text: &str,
-        candidates: Candidates,
-        (time, now): (Duration, Duration),
+        (text, content): (&str, &mut String),
+        now: Duration,
         outcome: &mut Outcome,
-    ) {
-        let few_ignored = self.filter.ignored.len() + 2 < self.filter.failures.len();
-        if few_ignored && self.is_ignored(text, outcome) {
-            outcome.ignored = true;
-            return;
-        }
-        let Some(hit) = self.first_hit(text, candidates, outcome, true) else { return };
+    ) -> Option<Failure> {
+        let hit = self.first_hit((text, content), outcome, true)?;
         let told = self.lines.told(line, &hit.matched);
         if !self.filter.ignored.is_empty() && self.is_ignored(&self.lines.text(&hit.matched), outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);
-            return;
+            return None;
         }
         self.lines.keep_unmatched(&hit.matched);
-        let own_host = hit.host;
-        let other = own_host.and_then(|span| self.other(text, span, &hit.fields, candidates));
-        let Some(merged) = self.connections.merge(hit.fields, told, now) else {
-            outcome.ignored = true;
-            return;
+        let host = hit.fields.host();
+        let other = match (&host, hit.host) {
+            (Some((host, _)), Some(span)) => self.other(text, span, hit.content, host),
+            _ => None,
         };
-        if merged.fields.has(Key::NoFail) {
-            outcome.ignored = true;
-            return;
+        match self.connections.merge(hit.fields, host, told, now) {
+            Merged::Quiet => {
+                outcome.ignored = true;
+                None
+            }
+            Merged::Nobody => None,
+            Merged::Failure(Told { host, id, user, users, lines }) => {
+                Some(Failure { host, time: Duration::ZERO, user, users, id, regex: hit.regex, lines, other })
+            }
         }
-        let Some((host, id)) = merged.fields.host() else { return };
-        let user = merged.fields.get(Key::User).map(str::to_owned);
-        let (users, lines) = (merged.users.into_iter().collect(), merged.lines);
-        outcome.failures.push(Failure { host, time, user, users, id, regex: hit.regex, lines, other });
+    }
+
+    /// Where there are few `ignoreregex`es, they are asked before the others.
+    fn is_ignored_first(&mut self, text: &str, outcome: &mut Outcome) -> bool {
+        let few =
+            !self.filter.ignored.is_empty() && self.filter.ignored.len() + 2 < self.filter.failures.len();
+        let prefixed = self.filter.prefix.is_some();
+        few && self.screen.may_begin(text)
+            && (prefixed || !self.screen.candidates(text, Care::Full).is_none())
+            && self.is_ignored(text, outcome)
     }
 
     fn is_ignored(&mut self, text: &str, outcome: &mut Outcome) -> bool {
@@ -237,48 +253,61 @@ impl Matcher {
     }
 
     /// The first expression that matches, after the prefix.
-    fn first_hit(
+    fn first_hit<'t>(
         &mut self,
-        text: &str,
-        candidates: Candidates,
+        (text, content): (&'t str, &'t mut String),
         outcome: &mut Outcome,
         keep: bool,
-    ) -> Option<Hit> {
+    ) -> Option<Hit<'t>> {
         let mut base = Fields::default();
         let mut host_before = None;
-        let mut start = 0;
-        let mut searched = Cow::Borrowed(text);
+        let (mut start, mut reach) = (0, 0);
+        let mut searched = text;
         if let Some(prefix) = &self.filter.prefix {
-            if !matches(prefix, text, &mut self.found, outcome) {
+            // Where the last line had the prefix, this one may be expected to.
+            let asked = keep && self.prefixed;
+            let matched =
+                (asked || self.screen.may_begin(text)) && matches(prefix, text, &mut self.found, outcome);
+            if keep {
+                self.prefixed = matched;
+            }
+            if !matched {
                 return None;
             }
             base = self.prefix_groups.fields(text, &self.found);
             host_before = self.prefix_groups.host(&self.found);
+            reach = prefix.reach(&self.found);
             if let Some((from, to)) = prefix.content(text, &self.found).filter(|(from, to)| from < to) {
                 start = from;
                 let is_rest = to + 1 == text.len();
                 searched = if is_rest {
-                    Cow::Borrowed(text.get(from..)?)
+                    text.get(from..)?
                 } else {
-                    Cow::Owned(format!("{}\n", text.get(from..to)?))
+                    content.clear();
+                    content.push_str(text.get(from..to)?);
+                    content.push('\n');
+                    content
                 };
                 if keep {
                     self.lines.replace(searched.trim_end_matches('\n'));
                 }
             }
         }
-        for (regex, pattern) in
-            self.filter.failures.iter().enumerate().filter(|(regex, _)| candidates.has(*regex))
-        {
-            if !matches(pattern, &searched, &mut self.found, outcome) {
+        let candidates = self.screen.candidates(searched, if keep { Care::Few } else { Care::Full });
+        let count = self.filter.failures.len();
+        let mut from = 0;
+        while let Some(regex) = candidates.from(from, count) {
+            from = regex + 1;
+            let pattern = self.filter.failures.get(regex)?;
+            if !matches(pattern, searched, &mut self.found, outcome) {
                 continue;
             }
             let groups = self.groups.get(regex)?;
             let mut fields = base;
-            fields.update(groups.fields(&searched, &self.found));
+            fields.update(groups.fields(searched, &self.found));
             let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
-            let matched = self.lines.matched(&searched, &self.found, groups, !self.filter.ignored.is_empty());
-            return Some(Hit { regex, fields, host, matched });
+            let matched = self.lines.matched(searched, &self.found, groups, !self.filter.ignored.is_empty());
+            return Some(Hit { regex, fields, host, content: (start, reach), matched });
         }
         None
     }

@@ -12,6 +12,8 @@ mod next;
 mod program;
 /// Sets of letters.
 mod set;
+/// Which of many can match at all.
+mod sieve;
 
 use std::sync::OnceLock;
 
@@ -23,6 +25,7 @@ use crate::python::{self, Flags, Needed, Tree};
 use crate::{Error, MAX_COMPILED, MAX_STEPS};
 use machine::Machine;
 use program::Program;
+pub(crate) use sieve::{Bits, Care, MOST, Sieve};
 
 /// Steps after which the linear engine is asked.
 const FEW_STEPS: usize = 4000;
@@ -105,6 +108,16 @@ impl Pattern {
 
     pub(crate) fn group(&self, name: &str) -> Option<usize> {
         self.names().iter().find(|(other, _)| other == name).map(|(_, group)| *group)
+    }
+
+    /// Behind this place the text could be another, and it would have matched in the same way.
+    pub(crate) fn reach(&self, found: &Found) -> usize {
+        found.machine.reach(&self.program)
+    }
+
+    /// Whether it matches at the beginning of a text or nowhere.
+    pub(crate) const fn is_at_start(&self) -> bool {
+        self.program.at_start
     }
 
     pub(crate) const fn needed(&self) -> Option<&Needed> {

@@ -20,17 +20,44 @@ const THEIR_LINES: u32 = LINES / 10;
 struct Case {
     name: &'static str,
     filter: &'static str,
-    /// Of a hundred lines so many are failures.
-    failures: u32,
-    line: fn(u32, bool) -> String,
+    log: Log,
 }
 
-const CASES: [Case; 4] = [
-    Case { name: "auth.log, 5 % failures", filter: "sshd", failures: 5, line: auth },
-    Case { name: "auth.log, all failures", filter: "sshd", failures: 100, line: auth },
-    Case { name: "Asterisk's full, 2 % failures", filter: "asterisk", failures: 2, line: full },
-    Case { name: "Asterisk's security, all failures", filter: "asterisk", failures: 100, line: full },
+enum Log {
+    /// Of a hundred lines so many are failures.
+    Made { failures: u32, line: fn(u32, bool) -> String },
+    /// fail2ban's own, again and again, without what is annotated: nearly all failures, and each line in another form.
+    Annotated,
+}
+
+const CASES: [Case; 11] = [
+    Case { name: "auth.log, 5 % failures", filter: "sshd", log: Log::Made { failures: 5, line: auth } },
+    Case { name: "auth.log, all failures", filter: "sshd", log: Log::Made { failures: 100, line: auth } },
+    Case {
+        name: "Asterisk's full, 2 % failures",
+        filter: "asterisk",
+        log: Log::Made { failures: 2, line: full },
+    },
+    Case {
+        name: "Asterisk's security, all failures",
+        filter: "asterisk",
+        log: Log::Made { failures: 100, line: full },
+    },
+    annotated("annotated: asterisk", "asterisk"),
+    annotated("annotated: sshd", "sshd"),
+    annotated("annotated: apache-auth", "apache-auth"),
+    annotated("annotated: postfix", "postfix"),
+    annotated("annotated: dovecot", "dovecot"),
+    annotated("annotated: nginx-http-auth", "nginx-http-auth"),
+    annotated("annotated: freeswitch", "freeswitch"),
 ];
+
+/// Where Debian's package has the annotated logs.
+const ANNOTATED: &str = "/usr/lib/python3/dist-packages/fail2ban/tests/files/logs";
+
+const fn annotated(name: &'static str, filter: &'static str) -> Case {
+    Case { name, filter, log: Log::Annotated }
+}
 
 pub(super) fn run_all() -> Result<()> {
     run(cargo(["build", "--quiet", "--release", "-p", "ringfence"]))?;
@@ -39,6 +66,10 @@ pub(super) fn run_all() -> Result<()> {
         "lines a second of one processor", "fail2ban-regex", "ringfence", "times"
     );
     for case in CASES {
+        if matches!(case.log, Log::Annotated) && !Path::new(ANNOTATED).join(case.filter).exists() {
+            println!("{:<36} skipped: `{ANNOTATED}` has no such log", case.name);
+            continue;
+        }
         let (short, long) = (write(&case, THEIR_LINES)?, write(&case, LINES)?);
         let empty = target_dir().join("bench-empty.log");
         File::create(&empty)?;
@@ -93,13 +124,29 @@ fn children_time() -> Result<Duration> {
 }
 
 fn write(case: &Case, lines: u32) -> Result<PathBuf> {
-    let path = target_dir().join(format!("bench-{}-{}-{lines}.log", case.filter, case.failures));
+    let path = target_dir().join(format!("bench-{}-{lines}.log", case.filter));
     let file = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
     let mut out = BufWriter::new(file);
-    for number in 0..lines {
-        // 37 and 100 have no divisor in common: failures lie among the others.
-        let failure = number * 37 % 100 < case.failures;
-        writeln!(out, "{}", (case.line)(number, failure))?;
+    match case.log {
+        Log::Made { failures, line } => {
+            for number in 0..lines {
+                // 37 and 100 have no divisor in common: failures lie among the others.
+                let failure = number * 37 % 100 < failures;
+                writeln!(out, "{}", line(number, failure))?;
+            }
+        }
+        Log::Annotated => {
+            let log = Path::new(ANNOTATED).join(case.filter);
+            let text = std::fs::read(&log).with_context(|| format!("cannot read `{}`", log.display()))?;
+            let kept: Vec<&[u8]> = text
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+                .collect();
+            for line in kept.iter().cycle().take(lines as usize) {
+                out.write_all(line)?;
+                out.write_all(b"\n")?;
+            }
+        }
     }
     out.flush()?;
     Ok(path)

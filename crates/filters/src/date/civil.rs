@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
@@ -32,38 +32,133 @@ pub(super) struct Parts {
     offset: Option<i32>,
 }
 
+/// What a group of a form says, by the names of Python's `strptime`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    ShortYear,
+    Year,
+    Month,
+    MonthName,
+    Day,
+    Hour,
+    HourOfTwelve,
+    HalfOfDay,
+    Minute,
+    Second,
+    DayName,
+    Weekday,
+    DayOfYear,
+    WeekFromSunday,
+    WeekFromMonday,
+    Zone,
+}
+
+impl Part {
+    /// `None` for what tells nothing of the time, such as fractions of a second.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "y" => Self::ShortYear,
+            "Y" => Self::Year,
+            "m" => Self::Month,
+            "b" | "B" => Self::MonthName,
+            "d" => Self::Day,
+            "H" => Self::Hour,
+            "I" => Self::HourOfTwelve,
+            "p" => Self::HalfOfDay,
+            "M" => Self::Minute,
+            "S" => Self::Second,
+            "a" | "A" => Self::DayName,
+            "w" => Self::Weekday,
+            "j" => Self::DayOfYear,
+            "U" => Self::WeekFromSunday,
+            "W" => Self::WeekFromMonday,
+            "z" | "Z" => Self::Zone,
+            _ => return None,
+        })
+    }
+}
+
+/// What was found out for the last date, and often holds for the next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Calendar {
+    /// What a clock on the wall shows now, and in a day.
+    today: Option<(Duration, DateTime, DateTime)>,
+    /// When an hour began, if it is one of 3600 seconds.
+    hour: Option<(Date, i8, i64)>,
+}
+
+impl Calendar {
+    fn today(&mut self, now: Duration, zone: &TimeZone) -> Option<(DateTime, DateTime)> {
+        match self.today {
+            Some((then, today, tomorrow)) if then == now => Some((today, tomorrow)),
+            _ => {
+                let today = local(now, zone)?;
+                let tomorrow = today.checked_add(1.day()).ok()?;
+                self.today = Some((now, today, tomorrow));
+                Some((today, tomorrow))
+            }
+        }
+    }
+
+    /// Seconds since the epoch of what a clock in the zone shows.
+    fn seconds(&mut self, when: DateTime, zone: &TimeZone) -> Option<i64> {
+        let in_hour = i64::from(when.minute()) * 60 + i64::from(when.second());
+        if let Some((date, hour, began)) = self.hour
+            && date == when.date()
+            && hour == when.hour()
+        {
+            return Some(began + in_hour);
+        }
+        let instant =
+            |when: DateTime| Some(zone.to_ambiguous_zoned(when).compatible().ok()?.timestamp().as_second());
+        let at =
+            |minute, second| Some(when.date().to_datetime(Time::new(when.hour(), minute, second, 0).ok()?));
+        if let (Some(first), Some(last)) = (at(0, 0).and_then(instant), at(59, 59).and_then(instant))
+            && last - first == 3599
+        {
+            self.hour = Some((when.date(), when.hour(), first));
+            return Some(first + in_hour);
+        }
+        instant(when)
+    }
+}
+
 impl Parts {
     /// Takes what a group found; `None` if it cannot be.
-    pub(super) fn set(&mut self, name: &str, text: &str) -> Option<()> {
-        match name {
+    pub(super) fn set(&mut self, part: Part, text: &str) -> Option<()> {
+        match part {
             // All of this century.
-            "y" => {
+            Part::ShortYear => {
                 self.year = Some(number(text)?).map(|year: i16| if year <= 2000 { year + 2000 } else { year })
             }
-            "Y" => self.year = Some(number(text)?),
-            "m" => self.month = Some(number(text)?),
-            "b" | "B" => self.month = Some(word(&MONTHS, text)? + 1),
-            "d" => self.day = Some(number(text)?),
-            "H" => self.hour = number(text)?,
-            "I" => (self.hour, self.of_twelve) = (number(text)?, true),
-            "p" => self.afternoon = Some(text.eq_ignore_ascii_case("pm")),
-            "M" => self.minute = number(text)?,
-            "S" => self.second = number(text)?,
-            "a" | "A" => self.weekday = Some(i32::from(word(&DAYS, text)?)),
-            "w" => self.weekday = Some(number(text)?).map(|day: i32| (day + 6) % 7),
-            "j" => self.day_of_year = Some(number(text)?),
-            "U" => self.week = Some((number(text)?, false)),
-            "W" => self.week = Some((number(text)?, true)),
-            "z" | "Z" => self.offset = Some(zones::minutes(text)?),
-            _ => {}
+            Part::Year => self.year = Some(number(text)?),
+            Part::Month => self.month = Some(number(text)?),
+            Part::MonthName => self.month = Some(word(&MONTHS, text)? + 1),
+            Part::Day => self.day = Some(number(text)?),
+            Part::Hour => self.hour = number(text)?,
+            Part::HourOfTwelve => (self.hour, self.of_twelve) = (number(text)?, true),
+            Part::HalfOfDay => self.afternoon = Some(text.eq_ignore_ascii_case("pm")),
+            Part::Minute => self.minute = number(text)?,
+            Part::Second => self.second = number(text)?,
+            Part::DayName => self.weekday = Some(i32::from(word(&DAYS, text)?)),
+            Part::Weekday => self.weekday = Some(number(text)?).map(|day: i32| (day + 6) % 7),
+            Part::DayOfYear => self.day_of_year = Some(number(text)?),
+            Part::WeekFromSunday => self.week = Some((number(text)?, false)),
+            Part::WeekFromMonday => self.week = Some((number(text)?, true)),
+            Part::Zone => self.offset = Some(zones::minutes(text)?),
         }
         Some(())
     }
 
     /// The time since the epoch. Who leaves out the year means the last time it was so, but for a day's grace; who leaves out the
     /// day means today, or yesterday if that is not yet.
-    pub(super) fn time(mut self, now: Duration, zone: &TimeZone) -> Option<Duration> {
-        let today = local(now, zone)?;
+    pub(super) fn time(
+        mut self,
+        now: Duration,
+        zone: &TimeZone,
+        calendar: &mut Calendar,
+    ) -> Option<Duration> {
+        let (today, tomorrow) = calendar.today(now, zone)?;
         let year = self.year.unwrap_or(today.year());
         self.day_from_others(year)?;
         let no_day = self.month.is_none() && self.day.is_none();
@@ -71,23 +166,23 @@ impl Parts {
             (self.month, self.day) = (Some(today.month()), Some(today.day()));
         }
         let date = Date::new(year, self.month?, self.day?).ok()?;
-        let mut when = DateTime::from_parts(
-            date,
-            jiff::civil::Time::new(self.hour(), self.minute, self.second, 0).ok()?,
-        );
+        let mut when = DateTime::from_parts(date, Time::new(self.hour(), self.minute, self.second, 0).ok()?);
         if let Some(minutes) = self.offset {
             when = when.checked_sub(SignedDuration::from_mins(i64::from(minutes))).ok()?;
         }
         if no_day && when > today {
             when = when.checked_sub(1.day()).ok()?;
         }
-        if self.year.is_none() && when > today.checked_add(1.day()).ok()? {
+        if self.year.is_none() && when > tomorrow {
             let date = Date::new(year.checked_sub(1)?, self.month?, self.day?).ok()?;
             when = DateTime::from_parts(date, when.time());
         }
-        let zone = if self.offset.is_some() { &TimeZone::UTC } else { zone };
-        let instant = zone.to_ambiguous_zoned(when).compatible().ok()?.timestamp();
-        Some(Duration::from_secs(u64::try_from(instant.as_second()).unwrap_or(0)))
+        let seconds = if self.offset.is_some() {
+            TimeZone::UTC.to_ambiguous_zoned(when).compatible().ok()?.timestamp().as_second()
+        } else {
+            calendar.seconds(when, zone)?
+        };
+        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
     }
 
     fn hour(&self) -> i8 {
@@ -126,8 +221,13 @@ fn local(now: Duration, zone: &TimeZone) -> Option<DateTime> {
     Some(zone.to_datetime(now))
 }
 
-fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
-    text.trim().parse().ok()
+fn number<T: std::str::FromStr + TryFrom<i32>>(text: &str) -> Option<T> {
+    match text.as_bytes() {
+        digits if (1..=4).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
+            T::try_from(digits.iter().fold(0, |number, digit| number * 10 + i32::from(digit - b'0'))).ok()
+        }
+        _ => text.trim().parse().ok(),
+    }
 }
 
 /// The place of a word of which the first three letters count.

@@ -3,6 +3,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::Forms;
+use super::civil::Calendar;
+use super::screen::{Possible, Screen};
 use super::template::Template;
 use crate::pattern::Found;
 
@@ -14,6 +16,8 @@ const FAR: usize = 0x7fff_ffff;
 #[derive(Clone, Debug)]
 pub(crate) struct Detector {
     forms: Forms,
+    screen: Screen,
+    calendar: Calendar,
     /// Most likely first.
     slots: Vec<Slot>,
     /// Where the last date began and what stood there, where it ended and what stood there.
@@ -24,6 +28,10 @@ pub(crate) struct Detector {
     found: Found,
     /// Which form matched in it last.
     found_form: Option<usize>,
+    /// How a line began in which that form matched at the beginning: as far as it looked. The next often begins in the same way.
+    begin: String,
+    /// What that date said at some time.
+    said: Option<(Duration, Option<Duration>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +73,8 @@ impl Detector {
             .collect();
         Self {
             forms: forms.clone(),
+            screen: Screen::new(&forms.templates),
+            calendar: Calendar::default(),
             slots,
             last_start: (1, None, None),
             last_end: (FAR, None, None),
@@ -72,6 +82,8 @@ impl Detector {
             first_unused: 0,
             found: Found::default(),
             found_form: None,
+            begin: String::new(),
+            said: None,
         }
     }
 
@@ -88,9 +100,6 @@ impl Detector {
         if let Some(won) = self.try_last(line, &mut spare, &mut skipped) {
             return Some(self.won(line, self.last_slot, won, now));
         }
-        if spare.is_none() && self.forms.cannot_be_in(line) {
-            return None;
-        }
         let (slot, won) = self.search(line, spare, skipped)?;
         Some(self.won(line, slot, won, now))
     }
@@ -104,7 +113,15 @@ impl Detector {
         zone: &TimeZone,
     ) -> Option<Duration> {
         if self.found_form == Some(seen.form) {
-            return self.forms.templates.get(seen.form)?.time(line, &self.found, now, zone);
+            if let Some((then, time)) = self.said
+                && then == now
+            {
+                return time;
+            }
+            let template = self.forms.templates.get(seen.form)?;
+            let time = template.time(line, &self.found, (now, zone), &mut self.calendar);
+            self.said = Some((now, time));
+            return time;
         }
         self.time_again(line, seen, now, zone)
     }
@@ -117,12 +134,12 @@ impl Detector {
         now: Duration,
         zone: &TimeZone,
     ) -> Option<Duration> {
-        self.found_form = None;
+        (self.found_form, self.said) = (None, None);
         let template = self.forms.templates.get(seen.form)?;
         let from = if template.anchored { 0 } else { seen.from };
         let mut found = std::mem::take(&mut self.found);
         let again = template.pattern.search_from(line, from, &mut found).unwrap_or(false);
-        let time = if again { template.time(line, &found, now, zone) } else { None };
+        let time = if again { template.time(line, &found, (now, zone), &mut self.calendar) } else { None };
         self.found = found;
         time
     }
@@ -174,7 +191,11 @@ impl Detector {
         mut spare: Option<(usize, Match)>,
         skipped: usize,
     ) -> Option<(usize, Match)> {
-        for slot in (0..self.slots.len()).filter(|slot| *slot != skipped) {
+        let mut possible = Possible::default();
+        for slot in 0..self.slots.len() {
+            if slot == skipped || !self.may_match(slot, line, &mut possible) {
+                continue;
+            }
             let Some(found) = self.matches(slot, line, 0) else { continue };
             let Some(current) = self.slots.get(slot) else { continue };
             let next_is_fresh = self.slots.get(slot + 1).is_none_or(|next| next.matches == 0);
@@ -197,10 +218,25 @@ impl Detector {
         self.slots.get(slot).and_then(|slot| self.forms.templates.get(slot.template))
     }
 
+    fn may_match(&mut self, slot: usize, line: &str, possible: &mut Possible) -> bool {
+        let Some(slot) = self.slots.get(slot) else { return false };
+        self.screen.may_match(slot.template, line, possible)
+    }
+
     fn matches(&mut self, slot: usize, line: &str, from: usize) -> Option<Match> {
         let slot = self.slots.get_mut(slot)?;
         let template = self.forms.templates.get(slot.template)?;
-        self.found_form = None;
+        let again = self.found_form == Some(slot.template)
+            && from == 0
+            && !self.begin.is_empty()
+            && line.as_bytes().starts_with(self.begin.as_bytes());
+        if again {
+            let (start, end) = self.found.span(0)?;
+            slot.matches += 1;
+            return Some(Match { start, end, cut: self.found.span(1).unwrap_or((start, end)) });
+        }
+        (self.found_form, self.said) = (None, None);
+        self.begin.clear();
         if !template.pattern.search_from(line, from, &mut self.found).unwrap_or(false) {
             return None;
         }
@@ -208,6 +244,8 @@ impl Detector {
         let (start, end) = self.found.span(0)?;
         let found = Match { start, end, cut: self.found.span(1).unwrap_or((start, end)) };
         slot.matches += 1;
+        let reach = template.pattern.reach(&self.found);
+        self.begin.push_str(line.get(..reach).filter(|_| from == 0).unwrap_or_default());
         Some(found)
     }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::civil::Parts;
+use super::civil::{Calendar, Part, Parts};
 use super::fields;
 use crate::Error;
 use crate::pattern::{Found, Haystack, Pattern};
@@ -20,7 +20,7 @@ pub(super) struct Template {
     pub(super) weight: f64,
     kind: Kind,
     /// What groups say, by their number.
-    parts: Vec<(String, usize)>,
+    parts: Vec<(Part, usize)>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,22 +135,29 @@ impl Template {
         let regex = format!("{flags}{}", without_stars(&regex));
         let tree = python::parse(&regex, Flags::default()).map_err(|error| error.regex(&regex))?;
         let pattern = Pattern::of(tree, Haystack::Line).map_err(|error| error.regex(&regex))?;
-        let parts = pattern.names().to_vec();
+        let parts =
+            pattern.names().iter().filter_map(|(name, group)| Some((Part::named(name)?, *group))).collect();
         let weight = 1.0;
         Ok(Self { name: name.to_owned(), pattern, anchored, weight, kind, parts })
     }
 
     /// The time that a match says; `None` if there is no such time.
-    pub(super) fn time(&self, text: &str, found: &Found, now: Duration, zone: &TimeZone) -> Option<Duration> {
+    pub(super) fn time(
+        &self,
+        text: &str,
+        found: &Found,
+        (now, zone): (Duration, &TimeZone),
+        calendar: &mut Calendar,
+    ) -> Option<Duration> {
         match self.kind {
             Kind::Parts => {
                 let mut parts = Parts::default();
-                for (name, group) in &self.parts {
+                for (part, group) in &self.parts {
                     if let Some(text) = found.text(text, *group) {
-                        parts.set(name, text)?;
+                        parts.set(*part, text)?;
                     }
                 }
-                parts.time(now, zone)
+                parts.time(now, zone, calendar)
             }
             Kind::Epoch { group, long } => epoch_time(found.text(text, group)?, long),
             Kind::Tai64n => {

@@ -2,7 +2,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::groups::{Fields, Key};
-use crate::{MAX_CONNECTION_AGE, MAX_CONNECTIONS, MAX_TOLD};
+use crate::{Host, MAX_CONNECTION_AGE, MAX_CONNECTIONS, MAX_TOLD};
 
 /// Bytes of a name, of a user or of a line that are remembered.
 const MAX_KEPT: usize = 512;
@@ -17,7 +17,7 @@ pub(super) struct Connections {
 
 #[derive(Clone, Debug, Default)]
 struct Connection {
-    fields: Fields,
+    fields: Fields<'static>,
     users: BTreeSet<String>,
     /// A failure of which the host is not known yet.
     pending: bool,
@@ -27,93 +27,134 @@ struct Connection {
     until: Duration,
 }
 
-/// All that is known of a failure.
-#[derive(Clone, Debug)]
-pub(super) struct Merged {
-    pub(super) fields: Fields,
-    pub(super) lines: Vec<String>,
-    pub(super) users: BTreeSet<String>,
+/// What a line leads to.
+#[derive(Debug)]
+pub(super) enum Merged {
+    /// No failure, or not yet.
+    Quiet,
+    /// A failure of which nobody is known.
+    Nobody,
+    Failure(Told),
 }
 
-impl Connection {
-    fn merged(&self) -> Merged {
-        Merged { fields: self.fields.clone(), lines: self.lines.clone(), users: self.users.clone() }
-    }
+/// All that is known of a failure.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) host: Host,
+    pub(super) id: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) users: Vec<String>,
+    pub(super) lines: Vec<String>,
 }
 
 impl Connections {
-    /// Adds what a line says to what its connection said before: all fields, and the lines. `None` if it is no failure (yet).
-    pub(super) fn merge(&mut self, mut fields: Fields, told: Vec<String>, now: Duration) -> Option<Merged> {
-        let Some(id) = fields.get(Key::Connection).map(|id| shortened(id).to_owned()) else {
-            return Some(Merged { fields, lines: told, users: BTreeSet::new() });
+    /// Adds what a line says to what its connection said before: all fields, and the lines. `host` is who the line says it was.
+    pub(super) fn merge(
+        &mut self,
+        mut fields: Fields<'_>,
+        host: Option<(Host, Option<String>)>,
+        told: Vec<String>,
+        now: Duration,
+    ) -> Merged {
+        let Some(id) = fields.take(Key::Connection) else {
+            return match host {
+                _ if fields.has(Key::NoFail) => Merged::Quiet,
+                None => Merged::Nobody,
+                Some((host, id)) => {
+                    let user = fields.get(Key::User).map(str::to_owned);
+                    Merged::Failure(Told { host, id, user, users: Vec::new(), lines: told })
+                }
+            };
         };
+        let id = shortened(&id);
+        let forget = fields.take(Key::Forget).is_some_and(|text| !text.is_empty());
+        if self.known.get(id).is_some_and(|connection| connection.until <= now) {
+            self.known.remove(id);
+        }
+        if let Some(connection) = self.known.get_mut(id) {
+            let merged = connection.add(fields, told, (true, forget));
+            if forget {
+                self.known.remove(id);
+            }
+            return merged;
+        }
+        let until = now.saturating_add(Duration::from_secs(MAX_CONNECTION_AGE));
+        let mut connection = Connection { until, ..Connection::default() };
+        let merged = connection.add(fields, told, (false, forget));
+        if !forget {
+            self.put(id.to_owned(), connection);
+        }
+        merged
+    }
+
+    fn put(&mut self, id: String, connection: Connection) {
+        self.order.push_back(id.clone());
+        while self.known.len() >= MAX_CONNECTIONS || self.order.len() > 2 * MAX_CONNECTIONS {
+            let Some(first) = self.order.pop_front() else { break };
+            self.known.remove(&first);
+        }
+        self.known.insert(id, connection);
+    }
+}
+
+impl Connection {
+    /// Adds a line, to a connection that is known, or that is to be forgotten with it.
+    fn add(&mut self, mut fields: Fields<'_>, told: Vec<String>, (is_known, forget): (bool, bool)) -> Merged {
         let mut gained = fields.has(Key::Gained);
         if gained && !fields.has(Key::NoFail) {
-            let text = fields.get(Key::Gained).map(str::to_owned);
-            fields.set(Key::NoFail, text.as_deref());
+            let text = fields.get(Key::Gained).map(|text| text.to_owned().into());
+            fields.set(Key::NoFail, text);
         }
         let mut quiet = gained || fields.has(Key::NoFail);
-        let forget = fields.take(Key::Forget).is_some_and(|text| !text.is_empty());
-        let user =
-            fields.get(Key::User).filter(|user| !user.is_empty()).map(|user| shortened(user).to_owned());
-        let known = self.take(&id, now);
-        let is_known = known.is_some();
-        let until = now.saturating_add(Duration::from_secs(MAX_CONNECTION_AGE));
-        let mut connection = known.unwrap_or_else(|| Connection { until, ..Connection::default() });
-        if (is_known || !forget) && connection.users.len() < MAX_TOLD {
-            connection.users.extend(user);
+        let user = fields.get(Key::User).filter(|user| !user.is_empty()).map(shortened);
+        if let Some(user) = user.filter(|user| !self.users.contains(*user))
+            && (is_known || !forget)
+            && self.users.len() < MAX_TOLD
+        {
+            self.users.insert(user.to_owned());
         }
         if is_known {
-            let was_quiet = connection.fields.take(Key::NoFail).is_some_and(|text| !text.is_empty());
-            let was_gained = connection.fields.take(Key::Gained).is_some_and(|text| !text.is_empty());
-            connection.pending &= !gained;
+            let was_quiet = self.fields.take(Key::NoFail).is_some_and(|text| !text.is_empty());
+            let was_gained = self.fields.take(Key::Gained).is_some_and(|text| !text.is_empty());
+            self.pending &= !gained;
             // Those were told already.
-            if !was_quiet && !was_gained && !connection.pending {
-                connection.lines.clear();
+            if !was_quiet && !was_gained && !self.pending {
+                self.lines.clear();
             }
         }
-        connection.fields.update(fields);
+        self.fields.keep(&fields);
         // Who failed before, or tried several names, has not logged in by what comes last.
-        if std::mem::take(&mut connection.pending) || connection.users.len() > 1 {
-            connection.fields.take(Key::NoFail);
-            connection.fields.take(Key::Gained);
+        if std::mem::take(&mut self.pending) || self.users.len() > 1 {
+            self.fields.take(Key::NoFail);
+            self.fields.take(Key::Gained);
             (gained, quiet) = (false, false);
         }
-        let told = told.iter().map(|line| shortened(line).to_owned());
+        let told = told.into_iter().map(|line| {
+            let short = shortened(&line);
+            if short.len() == line.len() { line } else { short.to_owned() }
+        });
         if !quiet {
-            let mut lines = std::mem::take(&mut connection.quiet);
-            lines.append(&mut connection.lines);
+            let mut lines = std::mem::take(&mut self.quiet);
+            lines.append(&mut self.lines);
             if !gained {
                 lines.extend(told);
             }
             lines.truncate(MAX_TOLD);
-            connection.lines = lines;
+            self.lines = lines;
         } else if !forget {
-            connection.quiet.extend(told);
-            connection.quiet.truncate(MAX_TOLD);
+            self.quiet.extend(told);
+            self.quiet.truncate(MAX_TOLD);
         }
-        let is_quiet = connection.fields.has(Key::NoFail);
-        connection.pending = !is_quiet && connection.fields.host().is_none();
-        let result = (!is_quiet && !connection.pending).then(|| connection.merged());
-        if !forget {
-            self.put(id, connection, !is_known);
+        if self.fields.has(Key::NoFail) {
+            return Merged::Quiet;
         }
-        result
-    }
-
-    fn take(&mut self, id: &str, now: Duration) -> Option<Connection> {
-        self.known.remove(id).filter(|connection| connection.until > now)
-    }
-
-    fn put(&mut self, id: String, connection: Connection, new: bool) {
-        if new {
-            self.order.push_back(id.clone());
-            while self.known.len() >= MAX_CONNECTIONS || self.order.len() > 2 * MAX_CONNECTIONS {
-                let Some(first) = self.order.pop_front() else { break };
-                self.known.remove(&first);
-            }
-        }
-        self.known.insert(id, connection);
+        let Some((host, id)) = self.fields.host() else {
+            self.pending = true;
+            return Merged::Quiet;
+        };
+        let user = self.fields.get(Key::User).map(str::to_owned);
+        let users = self.users.iter().cloned().collect();
+        Merged::Failure(Told { host, id, user, users, lines: self.lines.clone() })
     }
 }
 

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::Host;
@@ -64,14 +65,15 @@ impl Groups {
         groups
     }
 
-    pub(super) fn fields(&self, text: &str, found: &Found) -> Fields {
+    pub(super) fn fields<'t>(&self, text: &'t str, found: &Found) -> Fields<'t> {
         let mut fields = Fields::default();
         for (key, group) in &self.named {
-            fields.set(*key, found.text(text, *group));
+            fields.set(*key, found.text(text, *group).map(Cow::Borrowed));
         }
         for (key, group) in &self.instead {
             if fields.get(*key).is_none_or(str::is_empty) {
-                fields.set(*key, found.text(text, *group).filter(|text| !text.is_empty()));
+                let text = found.text(text, *group).filter(|text| !text.is_empty());
+                fields.set(*key, text.map(Cow::Borrowed));
             }
         }
         for (key, group) in &self.parts {
@@ -80,7 +82,7 @@ impl Groups {
                 .flatten()
                 .collect::<Vec<_>>()
                 .join(", ");
-            fields.set(*key, Some(&joined));
+            fields.set(*key, Some(joined.into()));
         }
         fields
     }
@@ -108,9 +110,9 @@ fn numbered(name: &str) -> Option<Key> {
 
 /// What the groups of a match hold.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Fields([Option<String>; NAMES.len()]);
+pub(super) struct Fields<'t>([Option<Cow<'t, str>>; NAMES.len()]);
 
-impl Fields {
+impl<'t> Fields<'t> {
     pub(super) fn get(&self, key: Key) -> Option<&str> {
         self.0.get(key as usize).and_then(Option::as_deref)
     }
@@ -120,13 +122,13 @@ impl Fields {
         self.get(key).is_some_and(|text| !text.is_empty())
     }
 
-    pub(super) fn set(&mut self, key: Key, text: Option<&str>) {
+    pub(super) fn set(&mut self, key: Key, text: Option<Cow<'t, str>>) {
         if let Some(place) = self.0.get_mut(key as usize) {
-            *place = text.map(str::to_owned);
+            *place = text;
         }
     }
 
-    pub(super) fn take(&mut self, key: Key) -> Option<String> {
+    pub(super) fn take(&mut self, key: Key) -> Option<Cow<'t, str>> {
         self.0.get_mut(key as usize).and_then(Option::take)
     }
 
@@ -135,6 +137,20 @@ impl Fields {
         for (place, text) in self.0.iter_mut().zip(other.0) {
             if text.is_some() {
                 *place = text;
+            }
+        }
+    }
+
+    /// The same, of texts that do not last.
+    pub(super) fn keep(&mut self, other: &Fields<'_>) {
+        for (place, text) in self.0.iter_mut().zip(&other.0) {
+            match (place, text) {
+                (_, None) => {}
+                (Some(Cow::Owned(kept)), Some(text)) => {
+                    kept.clear();
+                    kept.push_str(text);
+                }
+                (place, Some(text)) => *place = Some(Cow::Owned(text.as_ref().to_owned())),
             }
         }
     }

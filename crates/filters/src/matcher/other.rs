@@ -1,11 +1,12 @@
-use super::groups::Fields;
-use super::{Candidates, Matcher, Outcome};
+use super::{Matcher, Outcome};
 use crate::Host;
+use crate::pattern::Care;
 
 /// So many places are masked before it is given up.
 const MAX_MASKED: usize = 8;
 /// Takes the place of a letter of the host: no letter, no digit, no space, nothing that stands in a name or an address.
 const MASK: &str = "\u{1}";
+const MASKS: &str = "\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}";
 
 impl Matcher {
     /// Whom the filter would find in a text if the host that it found did not stand there.
@@ -13,25 +14,47 @@ impl Matcher {
         &mut self,
         text: &str,
         host: (usize, usize),
-        fields: &Fields,
-        candidates: Candidates,
+        content: (usize, usize),
+        found: &Host,
     ) -> Option<Host> {
-        let (found, _) = fields.host()?;
         let named = matches!(found, Host::Id(_));
         if !named && !may_hold_host(text.as_bytes(), host) {
             return None;
         }
-        let mut masked = text.to_owned();
-        let mut span = host;
-        for _ in 0..MAX_MASKED {
-            let start = before_mapped(&masked, span.0);
-            masked.replace_range(start..span.1, &MASK.repeat(span.1 - start));
-            let hit = self.first_hit(&masked, candidates, &mut Outcome::default(), false)?;
+        let mut masked = std::mem::take(&mut self.masked);
+        masked.clear();
+        masked.push_str(text);
+        let other = self.other_in(&mut masked, host, content, (found, named));
+        self.masked = masked;
+        other
+    }
+
+    fn other_in(
+        &mut self,
+        masked: &mut String,
+        mut host: (usize, usize),
+        (start, reach): (usize, usize),
+        (found, named): (&Host, bool),
+    ) -> Option<Host> {
+        for round in 0..MAX_MASKED {
+            let from = before_mapped(masked, host.0);
+            masked.replace_range(
+                from..host.1,
+                MASKS.get(..host.1 - from).unwrap_or(&MASK.repeat(host.1 - from)),
+            );
+            // The prefix saw nothing of the host: it would leave the same, in which perhaps nothing can match.
+            let same_prefix = round == 0 && reach <= from && self.filter.max_lines() == 1;
+            if same_prefix && self.screen.candidates(masked.get(start..)?, Care::Full).is_none() {
+                return None;
+            }
+            let mut searched = String::new();
+            let hit = self.first_hit((masked, &mut searched), &mut Outcome::default(), false)?;
             let (other, _) = hit.fields.host()?;
-            if other != found && is_somebody(&other, named) {
+            let next = hit.host;
+            if other != *found && is_somebody(&other, named) {
                 return Some(other);
             }
-            span = hit.host?;
+            host = next?;
         }
         None
     }
@@ -46,17 +69,18 @@ fn before_mapped(text: &str, start: usize) -> usize {
 /// Whether anything outside of the place could be an address or a name with a point.
 fn may_hold_host(text: &[u8], (start, end): (usize, usize)) -> bool {
     let mut colons = 0;
-    let mut before = b' ';
-    for (at, window) in text.windows(2).enumerate() {
-        let [byte, after] = *window else { continue };
-        let outside = at + 1 < start || at >= end;
-        let point = byte == b'.' && !before.is_ascii_whitespace() && !after.is_ascii_whitespace();
+    for at in memchr::memchr2_iter(b'.', b':', text) {
+        let before = at.checked_sub(1).and_then(|at| text.get(at)).copied().unwrap_or(b' ');
+        let (Some(byte), Some(after)) = (text.get(at).copied(), text.get(at + 1).copied()) else { continue };
+        if at + 1 >= start && at < end {
+            continue;
+        }
         let colon = |byte: u8| byte == b':' || byte.is_ascii_hexdigit();
-        colons += usize::from(outside && byte == b':' && (colon(before) || colon(after)));
-        if outside && (point || colons >= 2) {
+        let point = byte == b'.' && !before.is_ascii_whitespace() && !after.is_ascii_whitespace();
+        colons += usize::from(byte == b':' && (colon(before) || colon(after)));
+        if point || colons >= 2 {
             return true;
         }
-        before = byte;
     }
     false
 }

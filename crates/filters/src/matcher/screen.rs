@@ -1,39 +1,40 @@
-use aho_corasick::{AhoCorasick, Input, MatchKind};
+/// Texts that a match must contain.
+mod texts;
 
 use crate::Filter;
-use crate::pattern::Pattern;
+use crate::pattern::{Care, MOST, Pattern, Sieve};
+use texts::Texts;
 
-/// Finds out which expressions cannot match a text, because a text that they need is not in it.
+/// Finds out which expressions cannot match, before any is tried.
 #[derive(Clone, Debug)]
 pub(super) struct Screen {
-    /// Finds, at each place, the longest of the needed texts.
-    any: Option<AhoCorasick>,
-    /// For each text, who needs it, or one that it begins with.
-    needed_by: Vec<Candidates>,
-    /// Who needs nothing that is known.
-    always: Candidates,
-    /// Finds one of those that the prefix needs.
-    prefix: Option<AhoCorasick>,
-    /// Case was left out of account, which holds for ASCII only.
-    fold: bool,
+    /// The prefix in a weaker form, and the expressions; not where they span lines.
+    prefix: Option<Sieve>,
+    failures: Option<Sieve>,
+    /// Asked where those cannot tell.
+    texts: Texts,
 }
 
 /// Some of the expressions: a bit each.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Candidates(u128);
 
-/// So many are told apart.
-const MOST: usize = 128;
-
 impl Candidates {
-    pub(super) const ALL: Self = Self(u128::MAX);
+    const ALL: Self = Self(u128::MAX);
 
     pub(super) const fn is_none(self) -> bool {
         self.0 == 0
     }
 
-    pub(super) const fn has(self, regex: usize) -> bool {
-        regex >= MOST || self.0 & (1 << regex) != 0
+    /// The first of them at this place or behind it, of so many.
+    pub(super) fn from(self, regex: usize, count: usize) -> Option<usize> {
+        if regex >= MOST {
+            return Some(regex).filter(|regex| *regex < count);
+        }
+        let rest = self.0 >> regex;
+        let next = if rest == 0 { MOST } else { regex + rest.trailing_zeros() as usize };
+        // Those beyond are always among them.
+        Some(next).filter(|next| *next < count)
     }
 
     const fn and(self, other: Self) -> Self {
@@ -43,86 +44,28 @@ impl Candidates {
 
 impl Screen {
     pub(super) fn new(filter: &Filter) -> Self {
-        let mut texts: Vec<String> = Vec::new();
-        let mut screen = Self {
-            any: None,
-            needed_by: Vec::new(),
-            always: Candidates::default(),
-            prefix: None,
-            fold: false,
-        };
-        for (regex, pattern) in filter.failures.iter().enumerate() {
-            screen.add(Candidates(1 << regex.min(MOST - 1)), pattern, &mut texts);
-        }
-        let in_prefix = filter.prefix.as_ref().and_then(Pattern::needed);
-        screen.fold |= in_prefix.is_some_and(|needed| needed.fold);
-        if filter.failures.len() > MOST {
-            screen.always = Candidates::ALL;
-        }
-        screen.needed_by = with_beginnings(&texts, &screen.needed_by, screen.fold);
-        let build = |texts: &[String]| {
-            let mut builder = AhoCorasick::builder();
-            // With this kind it looks at many bytes at once.
-            builder.ascii_case_insensitive(screen.fold).match_kind(MatchKind::LeftmostLongest);
-            builder.build(texts).ok()
-        };
-        let (prefix, any) = (in_prefix.and_then(|needed| build(&needed.texts)), build(&texts));
-        Self { prefix, any, ..screen }
-    }
-
-    fn add(&mut self, bit: Candidates, pattern: &Pattern, texts: &mut Vec<String>) {
-        let Some(needed) = pattern.needed() else {
-            self.always = self.always.and(bit);
-            return;
-        };
-        self.fold |= needed.fold;
-        for text in &needed.texts {
-            let place = texts.iter().position(|other| other == text).unwrap_or_else(|| {
-                texts.push(text.clone());
-                self.needed_by.push(Candidates::default());
-                texts.len() - 1
-            });
-            if let Some(needed_by) = self.needed_by.get_mut(place) {
-                *needed_by = needed_by.and(bit);
-            }
+        let sieve =
+            |patterns: &[Pattern]| if filter.max_lines() == 1 { Sieve::new(patterns.iter()) } else { None };
+        Self {
+            prefix: filter.prefix.as_ref().and_then(|prefix| sieve(std::slice::from_ref(prefix))),
+            failures: sieve(&filter.failures),
+            texts: Texts::new(filter),
         }
     }
 
-    /// Who may match.
-    pub(super) fn candidates(&self, text: &str) -> Candidates {
-        let Some(any) = &self.any else { return Candidates::ALL };
-        if self.fold && !text.is_ascii() {
-            return Candidates::ALL;
+    /// Whether the prefix may match.
+    pub(super) fn may_begin(&mut self, text: &str) -> bool {
+        match self.prefix.as_mut().and_then(|prefix| prefix.which(text, Care::Full)) {
+            Some(which) => which != 0,
+            None => self.texts.may_begin(text),
         }
-        if self.prefix.as_ref().is_some_and(|prefix| !prefix.is_match(text)) {
-            return Candidates::default();
-        }
-        let mut candidates = self.always;
-        let mut from = 0;
-        while from <= text.len()
-            && let Some(found) = any.find(Input::new(text).range(from..))
-        {
-            if let Some(bits) = self.needed_by.get(found.pattern().as_usize()) {
-                candidates = candidates.and(*bits);
-            }
-            // One may begin within another.
-            from = found.start() + 1;
-        }
-        candidates
     }
-}
 
-/// What stands at a place as well when the longest text does: those that it begins with.
-fn with_beginnings(texts: &[String], needed_by: &[Candidates], fold: bool) -> Vec<Candidates> {
-    let begins = |text: &str, other: &str| {
-        let start = text.as_bytes().get(..other.len());
-        start.is_some_and(|start| {
-            if fold { start.eq_ignore_ascii_case(other.as_bytes()) } else { start == other.as_bytes() }
-        })
-    };
-    let of = |text: &String| {
-        let shorter = texts.iter().zip(needed_by).filter(|(other, _)| begins(text, other));
-        shorter.fold(Candidates::default(), |all, (_, bits)| all.and(*bits))
-    };
-    texts.iter().map(of).collect()
+    /// Which expressions may match what the prefix leaves.
+    pub(super) fn candidates(&mut self, text: &str, care: Care) -> Candidates {
+        match self.failures.as_mut().and_then(|failures| failures.which(text, care)) {
+            Some(which) => Candidates(which),
+            None => self.texts.candidates(text),
+        }
+    }
 }

@@ -1,7 +1,10 @@
 use super::next::Next;
 use super::program::{Program, Step};
-use super::set::{Set, is_word};
-use crate::python::{Greed, Look};
+use super::set::Set;
+use crate::python::Greed;
+
+/// What stands between two letters.
+mod look;
 
 /// Runs programs; what it needs is kept from one run to the next.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +12,8 @@ pub(super) struct Machine {
     slots: Vec<usize>,
     back: Vec<Way>,
     left: usize,
+    /// No step and no run went further into the text; but for the letters of one step.
+    reach: usize,
     /// It looks round, and may have to take all of that back.
     nested: bool,
 }
@@ -55,6 +60,7 @@ impl Machine {
     ) -> Result<bool, Exhausted> {
         self.left = steps;
         self.nested = false;
+        self.reach = if program.at_start { 0 } else { NOWHERE };
         let bytes = text.as_bytes();
         let mut start = from;
         loop {
@@ -93,8 +99,14 @@ impl Machine {
         at(group * 2).zip(at(group * 2 + 1))
     }
 
+    /// Behind this place the text could be another, and the same would have been found.
+    pub(super) fn reach(&self, program: &Program) -> usize {
+        self.reach.saturating_add(program.longest)
+    }
+
     /// Takes over what another engine found: beginning and end of each group.
     pub(super) fn take(&mut self, places: impl Iterator<Item = Option<usize>>) {
+        self.reach = NOWHERE;
         self.slots.clear();
         self.slots.extend(places.map(|at| at.unwrap_or(NOWHERE)));
     }
@@ -146,6 +158,7 @@ impl Run<'_> {
         let (mut step, mut at) = (step, at);
         loop {
             machine.left = machine.left.checked_sub(1).ok_or(Exhausted)?;
+            machine.reach = machine.reach.max(at);
             let next = match self.program.steps.get(step) {
                 None | Some(Step::Match) => return Ok(Some(at)),
                 Some(Step::Byte(byte)) => (self.bytes.get(at) == Some(byte)).then_some((step + 1, at + 1)),
@@ -180,8 +193,8 @@ impl Run<'_> {
                     machine.set(*slot, at);
                     Some((step + 1, at))
                 }
-                Some(Step::Run { set, min, max, greed, next }) => {
-                    self.run(machine, step, at, (*set, *min, *max, *greed, next))
+                Some(Step::Run { set, until, min, max, greed, next }) => {
+                    self.run(machine, step, at, (*set, until.as_deref()), (*min, *max, *greed, next))
                 }
                 Some(Step::Progress { slot, out }) => {
                     Some((if machine.get(*slot) == at { *out } else { step + 1 }, at))
@@ -256,12 +269,13 @@ impl Run<'_> {
         machine: &mut Machine,
         step: usize,
         at: usize,
-        (set, min, max, greed, next): (usize, u32, u32, Greed, &Next),
+        (set, until): (usize, Option<&[u8]>),
+        (min, max, greed, next): (u32, u32, Greed, &Next),
     ) -> Option<(usize, usize)> {
         let set = self.set(set)?;
         let mut low = at;
         for _ in 0..min {
-            low += set.take(self.text, low)?;
+            low += self.letter(set, until, low)?;
         }
         if greed == Greed::Lazy {
             if next.may_be(self.bytes.get(low)) {
@@ -273,7 +287,8 @@ impl Run<'_> {
             return self.longer(machine, step, low, max - min).map(|at| (step + 1, at));
         }
         let end = if max == u32::MAX { set.all(self.text, low) } else { set.most(self.text, low, max - min) };
-        let mut end = end;
+        let mut end = until.map_or(end, |until| self.first(until, low, end));
+        machine.reach = machine.reach.max(end);
         machine.left = machine.left.saturating_sub((end - at) / 16);
         if greed == Greed::Possessive {
             return Some((step + 1, end));
@@ -287,6 +302,22 @@ impl Run<'_> {
         Some((step + 1, end))
     }
 
+    /// How many bytes the letter at a place has, if a run may take it.
+    #[inline]
+    fn letter(self, set: &Set, until: Option<&[u8]>, at: usize) -> Option<usize> {
+        if until.is_some_and(|until| self.bytes.get(at..).is_some_and(|rest| rest.starts_with(until))) {
+            return None;
+        }
+        set.take(self.text, at)
+    }
+
+    /// The first place of the two and between them where a text begins; the last if none is.
+    fn first(self, text: &[u8], from: usize, to: usize) -> usize {
+        let end = (to + text.len() - 1).min(self.bytes.len());
+        let there = self.bytes.get(from..end).and_then(|bytes| memchr::memmem::find(bytes, text));
+        there.map_or(to, |place| from + place)
+    }
+
     /// The next place before that a run may end at.
     fn shorter(self, step: usize, low: usize, at: usize) -> Option<usize> {
         let Some(Step::Run { next, .. }) = self.program.steps.get(step) else { return None };
@@ -297,20 +328,25 @@ impl Run<'_> {
 
     /// The next place behind that a run may end at.
     fn longer(self, machine: &mut Machine, step: usize, at: usize, more: u32) -> Option<usize> {
-        let Some(Step::Run { set, next, .. }) = self.program.steps.get(step) else { return None };
-        let set = self.set(*set)?;
+        let Some(Step::Run { set, until, next, .. }) = self.program.steps.get(step) else { return None };
+        let (set, until) = (self.set(*set)?, until.as_deref());
         // No text has so many letters: they need not be counted.
         if more as usize > self.bytes.len()
+            && until.is_none()
             && let Some(found) = next.only().and_then(|wanted| set.up_to(wanted, self.text, at))
         {
-            let found = found?;
+            let Some(found) = found else {
+                machine.reach = NOWHERE;
+                return None;
+            };
             machine.left = machine.left.saturating_sub((found - at) / 16);
             machine.back.push(Way::Longer { step, at: found, more });
             return Some(found);
         }
         let (mut end, mut more) = (at, more);
         while more > 0 {
-            end += set.take(self.text, end)?;
+            machine.reach = machine.reach.max(end);
+            end += self.letter(set, until, end)?;
             more -= 1;
             if next.may_be(self.bytes.get(end)) {
                 machine.left = machine.left.saturating_sub((end - at) / 16);
@@ -358,43 +394,5 @@ impl Run<'_> {
         let there = self.bytes.get(at..at + wanted.len())?;
         let same = if fold { there.eq_ignore_ascii_case(wanted) } else { there == wanted };
         same.then_some(at + wanted.len())
-    }
-
-    fn looks(self, look: Look, at: usize) -> bool {
-        let rest = self.bytes.get(at..).unwrap_or_default();
-        match look {
-            Look::Start => at == 0,
-            Look::StartOfLine => at == 0 || self.bytes.get(at - 1) == Some(&b'\n'),
-            Look::End => rest.is_empty() || rest == b"\n",
-            Look::EndOfLine => rest.first().is_none_or(|byte| *byte == b'\n'),
-            Look::VeryEnd => rest.is_empty(),
-            Look::Edge { ascii } => self.word_before(at, ascii) != self.word_after(at, ascii),
-            Look::NoEdge { ascii } => self.word_before(at, ascii) == self.word_after(at, ascii),
-            Look::Bound => !(self.word_before(at, false) && self.word_after(at, false)),
-        }
-    }
-
-    fn word_before(self, at: usize, ascii: bool) -> bool {
-        match at.checked_sub(1).and_then(|at| self.bytes.get(at)) {
-            Some(byte) if byte.is_ascii() => is_word(char::from(*byte), true),
-            Some(_) => self
-                .text
-                .get(..at)
-                .and_then(|text| text.chars().next_back())
-                .is_some_and(|letter| is_word(letter, ascii)),
-            None => false,
-        }
-    }
-
-    fn word_after(self, at: usize, ascii: bool) -> bool {
-        match self.bytes.get(at) {
-            Some(byte) if byte.is_ascii() => is_word(char::from(*byte), true),
-            Some(_) => self
-                .text
-                .get(at..)
-                .and_then(|text| text.chars().next())
-                .is_some_and(|letter| is_word(letter, ascii)),
-            None => false,
-        }
     }
 }

@@ -1,7 +1,12 @@
+/// What a tree is like.
+mod shape;
+
 use super::next::{self, Next};
 use super::set::Set;
 use crate::Error;
 use crate::python::{Class, Greed, Item, Look, Node, Tree};
+use shape::width;
+pub(super) use shape::{begins_at_start, may_be_empty};
 
 /// Steps of a program. An expression that repeats something large often is refused.
 const MAX_STEPS: usize = 50_000;
@@ -17,6 +22,8 @@ pub(super) struct Program {
     pub(super) first: Next,
     /// It matches at the beginning of the text or nowhere.
     pub(super) at_start: bool,
+    /// So many bytes one step looks at, but for runs.
+    pub(super) longest: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -29,9 +36,10 @@ pub(super) enum Step {
         fold: bool,
     },
     Set(usize),
-    /// A set as often as it can be, or as seldom.
+    /// A set as often as it can be, or as seldom; no letter is taken where the text `until` begins.
     Run {
         set: usize,
+        until: Option<Box<[u8]>>,
         min: u32,
         max: u32,
         greed: Greed,
@@ -86,7 +94,34 @@ impl Program {
         }
         next::foresee(&mut steps, &sets);
         let first = next::of(&steps, &sets, 0);
-        Ok(Self { steps, sets, slots, first, at_start: begins_at_start(&tree.root) })
+        let longest = steps.iter().map(looked_at).max().unwrap_or(0);
+        Ok(Self { steps, sets, slots, first, at_start: begins_at_start(&tree.root), longest })
+    }
+}
+
+/// How many bytes a step looks at, at most; a letter of any kind, and one more to see whether the text ends.
+fn looked_at(step: &Step) -> usize {
+    const LETTER: usize = 6;
+    match step {
+        Step::Text(text) => text.len().max(LETTER),
+        Step::Words { words, .. } => words.iter().map(|word| word.len()).max().unwrap_or(0).max(LETTER),
+        Step::Run { until, min, max, .. } => {
+            // Letters that must be there are taken one by one.
+            let letters = LETTER * (*min as usize).saturating_add(usize::from(*max > *min));
+            letters + until.as_ref().map_or(0, |until| until.len())
+        }
+        Step::Back { .. } => usize::MAX,
+        Step::Byte(_)
+        | Step::Set(_)
+        | Step::Either { .. }
+        | Step::Jump(_)
+        | Step::Save(_)
+        | Step::Progress { .. }
+        | Step::Look(_)
+        | Step::Around { .. }
+        | Step::Atomic { .. }
+        | Step::If { .. }
+        | Step::Match => LETTER,
     }
 }
 
@@ -234,7 +269,12 @@ impl Writer {
         if let Some(set) = single(node).or_else(|| single_literal(node)) {
             let set = self.set(set);
             let max = max.unwrap_or(u32::MAX);
-            self.push(Step::Run { set, min, max, greed, next: Next::ANY })?;
+            self.push(Step::Run { set, until: None, min, max, greed, next: Next::ANY })?;
+            return Ok(());
+        }
+        if let Some((set, until)) = tempered(node) {
+            let (set, max) = (self.set(set), max.unwrap_or(u32::MAX));
+            self.push(Step::Run { set, until: Some(until), min, max, greed, next: Next::ANY })?;
             return Ok(());
         }
         if greed == Greed::Possessive {
@@ -272,6 +312,23 @@ impl Writer {
         splits.into_iter().for_each(|split| self.patch(split, ways(split + 1, end)));
         Ok(())
     }
+}
+
+/// `(?! from ).`: a letter of a set, but not where a text begins.
+fn tempered(node: &Node) -> Option<(Set, Box<[u8]>)> {
+    let Node::Concat(nodes) = node else { return None };
+    let [Node::Around { behind: false, negated: true, node: text }, letter] = nodes.as_slice() else {
+        return None;
+    };
+    let letters =
+        if let Node::Concat(nodes) = &**text { nodes.as_slice() } else { std::slice::from_ref(&**text) };
+    let mut until = String::new();
+    for node in letters {
+        let (letter, _) = node.letter().filter(|(letter, fold)| !*fold || !letter.is_alphabetic())?;
+        until.push(letter);
+    }
+    let set = single(letter).or_else(|| single_literal(letter))?;
+    (!until.is_empty()).then(|| (set, until.into_bytes().into()))
 }
 
 /// Words, and whether their case does not matter.
@@ -319,52 +376,4 @@ fn single(node: &Node) -> Option<Set> {
 fn single_literal(node: &Node) -> Option<Set> {
     let (letter, _) = node.letter()?;
     Some(Set::of(Class { negated: false, items: vec![Item::Letter(letter)], fold: false }))
-}
-
-pub(super) fn may_be_empty(node: &Node) -> bool {
-    match node {
-        Node::Empty | Node::Look(_) | Node::Around { .. } | Node::Back { .. } => true,
-        Node::Literal { .. } | Node::Any { .. } | Node::Class(_) => false,
-        Node::Group { node, .. } | Node::Atomic(node) => may_be_empty(node),
-        Node::If { yes, no, .. } => may_be_empty(yes) || may_be_empty(no),
-        Node::Repeat { node, min, .. } => *min == 0 || may_be_empty(node),
-        Node::Concat(nodes) => nodes.iter().all(may_be_empty),
-        Node::Either(nodes) => nodes.iter().any(may_be_empty),
-    }
-}
-
-/// How many letters a node has, if it always has as many.
-fn width(node: &Node) -> Option<usize> {
-    match node {
-        Node::Empty | Node::Look(_) | Node::Around { .. } => Some(0),
-        Node::Literal { .. } | Node::Any { .. } | Node::Class(_) => Some(1),
-        Node::Group { node, .. } | Node::Atomic(node) => width(node),
-        Node::Back { .. } => None,
-        Node::If { yes, no, .. } => width(yes).filter(|yes| Some(*yes) == width(no)),
-        Node::Repeat { node, min, max, .. } if Some(*min) == *max => Some(width(node)? * *min as usize),
-        Node::Repeat { .. } => None,
-        Node::Concat(nodes) => nodes.iter().map(width).sum(),
-        Node::Either(nodes) => {
-            let mut widths = nodes.iter().map(width);
-            let first = widths.next()??;
-            widths.all(|width| width == Some(first)).then_some(first)
-        }
-    }
-}
-
-fn begins_at_start(node: &Node) -> bool {
-    match node {
-        Node::Look(look) => *look == Look::Start,
-        Node::Group { node, .. } | Node::Atomic(node) => begins_at_start(node),
-        Node::Concat(nodes) => nodes.first().is_some_and(begins_at_start),
-        Node::Either(nodes) => nodes.iter().all(begins_at_start),
-        Node::Empty
-        | Node::Literal { .. }
-        | Node::Any { .. }
-        | Node::Class(_)
-        | Node::Around { .. }
-        | Node::Back { .. }
-        | Node::If { .. }
-        | Node::Repeat { .. } => false,
-    }
 }

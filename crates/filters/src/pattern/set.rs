@@ -119,7 +119,7 @@ impl Set {
     }
 }
 
-fn holds(class: &Class, letter: char) -> bool {
+pub(in crate::pattern) fn holds(class: &Class, letter: char) -> bool {
     let is_in = |letter: char| class.items.iter().any(|item| item_holds(item, letter));
     let folded = || {
         letter.to_lowercase().chain(letter.to_uppercase()).any(is_in) || special(letter).is_some_and(is_in)

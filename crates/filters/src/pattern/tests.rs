@@ -49,6 +49,12 @@ fn expressions_mean_what_they_mean_in_python() {
         (r"(?<!a)b", "ab", None),
         (r"\b(?!no)\w+", "no yes", Some("yes")),
         (r"(?:(?! from ).)*? from", "a b from", Some("a b from")),
+        (r"^(?:(?! from ).)+ from b", "a from b from b", Some("a from b")),
+        (r"^(?:(?!ab)[ab]){2,3}", "aaab", Some("aa")),
+        (r"^(?:(?!ab)[ab]){2,3}?", "aaaab", Some("aa")),
+        (r"^(?:(?!ab)[ab])*", "bbaab", Some("bba")),
+        (r"^(?:(?!ab)[ab])*+b", "bbab", None),
+        (r"^(?:(?!é).)*", "aéa", Some("a")),
         (r"a*+a", "aaa", None),
         (r"(?>a|ab)c", "abc", None),
         ("(a|ab)(c|bcd)(d*)", "abcd", Some("abcd")),
@@ -109,6 +115,27 @@ fn expression() -> impl Strategy<Value = String> {
     })
 }
 
+/// The same, and such as look round, refer back and hold on.
+fn looking_expression() -> impl Strategy<Value = String> {
+    let look = prop::sample::select(vec![
+        "(?={})",
+        "(?!{})",
+        "(?<=a)",
+        "(?<!b)",
+        "(?>{})",
+        "({})\\1",
+        "(?:(?!ab).)*",
+        "{}*+",
+    ]);
+    (prop::collection::vec((expression(), look), 1..3), prop::sample::select(vec!["", "^", "^a*"]), "[$]?")
+        .prop_map(|(parts, begin, end)| {
+            let looking = |(part, look): (String, &str)| {
+                format!("(?:{part}){}", look.replace("{}", &format!("(?:{part})")))
+            };
+            format!("{begin}{}{end}", parts.into_iter().map(looking).collect::<String>())
+        })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, max_global_rejects: 100_000, ..ProptestConfig::with_cases(2000) })]
 
@@ -133,6 +160,36 @@ proptest! {
             let text = if needed.fold { text.to_lowercase() } else { text.clone() };
             let holds = |needed_text: &String| text.contains(needed_text.as_str());
             prop_assert!(needed.texts.iter().any(holds), "{:?}", needed);
+        }
+    }
+
+    /// What the machine finds, the sieve lets pass, and nothing behind its reach is looked at.
+    #[test]
+    fn the_sieve_lets_pass_what_matches(
+        regexes in prop::collection::vec(looking_expression(), 1..4),
+        text in "[abcA1 :\\x01]{0,12}",
+        other in "[abcA1 :]{0,6}",
+    ) {
+        let patterns: Vec<Pattern> = regexes
+            .iter()
+            .filter_map(|regex| Pattern::new(regex, Flags::default(), Haystack::Line).ok())
+            .collect();
+        let mut sieve = Sieve::new(patterns.iter()).unwrap();
+        let mut found = Found::default();
+        for text in [format!("{text}\n"), format!("{text}{other}\n"), text] {
+            let (full, few) = (sieve.which(&text, Care::Full).unwrap(), sieve.which(&text, Care::Few).unwrap());
+            prop_assert_eq!(full & !few, 0, "what is asked with less care is no less");
+            for (place, pattern) in patterns.iter().enumerate() {
+                if pattern.search(&text, &mut found) != Ok(true) {
+                    continue;
+                }
+                prop_assert!(full >> place & 1 == 1, "{} matches {text:?}", regexes[place]);
+                let (span, reach) = (found.span(0), pattern.reach(&found));
+                if let Some(seen) = text.get(..reach) {
+                    prop_assert_eq!(pattern.search(&format!("{seen}{other}\n"), &mut found), Ok(true));
+                    prop_assert_eq!(found.span(0), span, "{:?} behind {}", &other, reach);
+                }
+            }
         }
     }
 

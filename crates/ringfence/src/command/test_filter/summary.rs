@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
@@ -31,7 +31,7 @@ pub(super) struct Summary {
     /// How often each expression found something.
     regexes: BTreeMap<usize, u64>,
     /// How often, and when last.
-    hosts: BTreeMap<Host, (u64, Duration)>,
+    hosts: HashMap<Host, (u64, Duration)>,
     ambiguous_lines: Vec<String>,
     unmatched_lines: Vec<String>,
     gave_up_lines: Vec<String>,
@@ -49,7 +49,7 @@ impl Default for Summary {
             cut: 0,
             ambiguous: 0,
             regexes: BTreeMap::new(),
-            hosts: BTreeMap::new(),
+            hosts: HashMap::new(),
             ambiguous_lines: Vec::new(),
             unmatched_lines: Vec::new(),
             gave_up_lines: Vec::new(),
@@ -74,9 +74,10 @@ impl Summary {
         }
         for failure in &outcome.failures {
             *self.regexes.entry(failure.regex).or_default() += 1;
-            if self.hosts.len() < MAX_HOSTS || self.hosts.contains_key(&failure.host) {
-                let host = self.hosts.entry(failure.host.clone()).or_default();
+            if let Some(host) = self.hosts.get_mut(&failure.host) {
                 *host = (host.0 + 1, host.1.max(failure.time));
+            } else if self.hosts.len() < MAX_HOSTS {
+                self.hosts.insert(failure.host.clone(), (1, failure.time));
             }
             if let Some(other) = &failure.other {
                 self.ambiguous += 1;
@@ -173,7 +174,7 @@ impl Summary {
 
     fn write_hosts(&self, out: &mut impl Write) -> Result<(), Exit> {
         let mut hosts: Vec<_> = self.hosts.iter().collect();
-        hosts.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+        hosts.sort_by_key(|(host, (count, _))| (std::cmp::Reverse(*count), *host));
         if hosts.is_empty() {
             return Ok(());
         }

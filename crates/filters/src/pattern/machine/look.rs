@@ -1,0 +1,43 @@
+use super::Run;
+use crate::pattern::set::is_word;
+use crate::python::Look;
+
+impl Run<'_> {
+    pub(super) fn looks(self, look: Look, at: usize) -> bool {
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        match look {
+            Look::Start => at == 0,
+            Look::StartOfLine => at == 0 || self.bytes.get(at - 1) == Some(&b'\n'),
+            Look::End => rest.is_empty() || rest == b"\n",
+            Look::EndOfLine => rest.first().is_none_or(|byte| *byte == b'\n'),
+            Look::VeryEnd => rest.is_empty(),
+            Look::Edge { ascii } => self.word_before(at, ascii) != self.word_after(at, ascii),
+            Look::NoEdge { ascii } => self.word_before(at, ascii) == self.word_after(at, ascii),
+            Look::Bound => !(self.word_before(at, false) && self.word_after(at, false)),
+        }
+    }
+
+    fn word_before(self, at: usize, ascii: bool) -> bool {
+        match at.checked_sub(1).and_then(|at| self.bytes.get(at)) {
+            Some(byte) if byte.is_ascii() => is_word(char::from(*byte), true),
+            Some(_) => self
+                .text
+                .get(..at)
+                .and_then(|text| text.chars().next_back())
+                .is_some_and(|letter| is_word(letter, ascii)),
+            None => false,
+        }
+    }
+
+    fn word_after(self, at: usize, ascii: bool) -> bool {
+        match self.bytes.get(at) {
+            Some(byte) if byte.is_ascii() => is_word(char::from(*byte), true),
+            Some(_) => self
+                .text
+                .get(at..)
+                .and_then(|text| text.chars().next())
+                .is_some_and(|letter| is_word(letter, ascii)),
+            None => false,
+        }
+    }
+}
