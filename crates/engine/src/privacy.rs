@@ -109,6 +109,8 @@ pub(crate) struct Privacy {
     peers: BTreeMap<IpAddr, Peer>,
     /// Ports of this host on which somebody speaks SIP that can be read.
     clear_ports: BTreeSet<u16>,
+    /// What those had who made room.
+    gone: [Tally; 2],
 }
 
 impl Privacy {
@@ -175,7 +177,8 @@ impl Privacy {
     }
 
     pub(crate) fn report(&self) -> Report {
-        let mut report = Report::default();
+        let [in_clear, encrypted] = self.gone;
+        let mut report = Report { peers: Vec::new(), in_clear, encrypted };
         for (address, peer) in &self.peers {
             report.in_clear.add(&peer.in_clear);
             report.encrypted.add(&peer.encrypted);
@@ -191,7 +194,11 @@ impl Privacy {
     fn peer(&mut self, address: IpAddr, now: Tick) -> &mut Peer {
         if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&address) {
             let oldest = self.peers.iter().min_by_key(|(_, peer)| peer.last).map(|(address, _)| *address);
-            oldest.map(|oldest| self.peers.remove(&oldest));
+            if let Some(gone) = oldest.and_then(|oldest| self.peers.remove(&oldest)) {
+                let [in_clear, encrypted] = &mut self.gone;
+                in_clear.add(&gone.in_clear);
+                encrypted.add(&gone.encrypted);
+            }
         }
         let peer = self.peers.entry(address).or_default();
         peer.last = now;

@@ -537,7 +537,50 @@ pub const REGISTRY: &[Metric] = &[
         One("/silent", Length),
         "Witnesses that say nothing while the wire is busy, and ports with TLS that nobody sees into; `ringfence status` has the words.",
     ),
+    labelled(
+        metric(
+            "ringfence_in_clear_total",
+            Counter,
+            "acceptances",
+            Fields("/privacy/in_clear", PRIVACY),
+            "What was accepted and could be read on the way, by what it was (docs/encryption.md).",
+        ),
+        &[Label { name: "what", values: Values::Words(PRIVACY) }],
+    ),
+    labelled(
+        metric(
+            "ringfence_encrypted_total",
+            Counter,
+            "acceptances",
+            Fields("/privacy/encrypted", PRIVACY),
+            "What was accepted and could not be read on the way, by what it was (docs/encryption.md).",
+        ),
+        &[Label { name: "what", values: Values::Words(PRIVACY) }],
+    ),
+    metric(
+        "ringfence_peers_in_clear",
+        Gauge,
+        "peers",
+        One("/privacy/peers_in_clear", Number),
+        "Peers of which something was accepted that could be read on the way.",
+    ),
+    metric(
+        "ringfence_policy_on_trial",
+        Gauge,
+        "flag",
+        One("/policy/standing", Is("on-trial")),
+        "1 while a policy waits for `ringfence confirm`.",
+    ),
+    metric(
+        "ringfence_policy_rolled_back",
+        Gauge,
+        "flag",
+        One("/policy/standing", Is("rolled-back")),
+        "1 if the policy in force is the one before, as nobody confirmed the next.",
+    ),
 ];
+
+const PRIVACY: &[&str] = &["registrations", "calls", "streams", "logins", "accepted"];
 
 const DECISIONS: &[&str] = &["evidence", "alert", "limit", "ban"];
 const LEFT_OUT: &[&str] = &["unread", "refused", "beyond", "spared", "by_operator", "no_room"];
