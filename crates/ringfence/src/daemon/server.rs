@@ -57,7 +57,10 @@ pub(crate) fn listen(path: &Path, group: Option<u32>) -> Result<StdListener, Exi
     }
     let listener = StdListener::bind(path).map_err(Exit::io("listen on", path))?;
     let mode = if group.is_some() { 0o660 } else { 0o600 };
-    std::os::unix::fs::chown(path, None, group).map_err(Exit::io("protect", path))?;
+    if group.is_some() {
+        // A service manager may have taken the very call away.
+        std::os::unix::fs::chown(path, None, group).map_err(Exit::io("protect", path))?;
+    }
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Exit::io("protect", path))?;
     listener.set_nonblocking(true).map_err(Exit::io("listen on", path))?;
     Ok(listener)
