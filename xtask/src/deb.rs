@@ -1,5 +1,7 @@
 //! `cargo xtask deb`: a package for Debian 12 and later.
 
+/// Started by systemd in an emulated machine.
+mod boot;
 /// Installed, upgraded and purged in a Debian of its own.
 mod trial;
 
@@ -25,6 +27,9 @@ pub(crate) struct DebArgs {
     /// Install, upgrade, remove and purge it in a fresh Debian 12 (as root, with debootstrap), and look at what is left
     #[arg(long)]
     try_it: bool,
+    /// Boot a Debian 12 with systemd in an emulated machine, and install, start, try, upgrade and purge it there (as root)
+    #[arg(long)]
+    boot_it: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -64,13 +69,18 @@ pub(crate) fn run(args: &DebArgs) -> Result<()> {
     let version = args.version.clone().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
     let package = pack(&program, args.architecture, &version)?;
     println!("{}", package.display());
-    if args.try_it {
+    if args.try_it || args.boot_it {
         ensure!(
             args.architecture.is_native(),
             "only a package of this machine's architecture can be tried here"
         );
         let newer = pack(&program, args.architecture, &format!("{version}+1"))?;
-        trial::run(&package, &newer)?;
+        if args.try_it {
+            trial::run(&package, &newer)?;
+        }
+        if args.boot_it {
+            boot::run(&package, &newer)?;
+        }
     }
     Ok(())
 }

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
-use self::packages::Kernel;
+pub(crate) use self::machine::Machine;
+pub(crate) use self::packages::{Kernel, kernel};
 use crate::install::{self, is_root};
 use crate::step::{cargo, run as command};
 use crate::{target_dir, workspace};
 
-mod image;
+pub(crate) mod image;
 mod machine;
 mod packages;
 mod result;
@@ -78,7 +79,8 @@ pub(crate) fn run(args: &KernelsArgs) -> Result<()> {
     arm.unwrap_or(Ok(()))
 }
 
-fn tools() -> Result<()> {
+/// Installs what emulated machines need.
+pub(crate) fn tools() -> Result<()> {
     let lacking = TOOLS.iter().filter(|(program, _)| lab::tools::find(program).is_none());
     let packages: Vec<&str> = lacking.map(|(_, package)| *package).collect();
     if packages.is_empty() { Ok(()) } else { install::apt_install(&packages) }
@@ -166,7 +168,7 @@ fn emulate(
     let binaries: [&Path; 3] = [&tests.gate, &tests.kernel, &tests.ringfence];
     let folder = dir.join(format!("machine-{series}"));
     let initrd = image::make(kernel, &binaries, &tests.job(), &folder)?;
-    machine::boot(&kernel.image(), &initrd, log, limit)
+    Machine { init: "/init", memory_mib: 1024 }.boot(&kernel.image(), &initrd, log, limit)
 }
 
 /// The object is the same on both architectures; what can break is the loader.

@@ -75,7 +75,8 @@ pub(super) fn make(kernel: &Kernel, binaries: &[&Path], job: &str, dir: &Path) -
     pack(&root, &dir.join("initrd"))
 }
 
-fn modules(kernel: &Kernel, root: &Path) -> Result<()> {
+/// Copies the modules of a kernel that the tests want.
+pub(crate) fn modules(kernel: &Kernel, root: &Path) -> Result<()> {
     let (from, to) = (kernel.modules(), root.join("lib/modules").join(&kernel.version));
     for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
         copy(&from.join(name), &to.join(name))?;
@@ -128,7 +129,8 @@ fn inside(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-fn pack(root: &Path, initrd: &Path) -> Result<PathBuf> {
+/// Packs a folder as an initial RAM disk.
+pub(crate) fn pack(root: &Path, initrd: &Path) -> Result<PathBuf> {
     let mut list = Command::new("find").arg(".").current_dir(root).stdout(Stdio::piped()).spawn()?;
     let names = list.stdout.take().context("`find` has no output")?;
     let mut cpio = Command::new("cpio");

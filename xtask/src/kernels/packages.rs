@@ -15,27 +15,27 @@ const META: &str = "linux-image-cloud-amd64";
 
 /// An unpacked kernel.
 #[derive(Debug)]
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     /// Such as `6.1.0-50-cloud-amd64`.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// What would be installed at `/`.
     root: PathBuf,
 }
 
 impl Kernel {
-    pub(super) fn image(&self) -> PathBuf {
+    pub(crate) fn image(&self) -> PathBuf {
         self.root.join("boot").join(format!("vmlinuz-{}", self.version))
     }
 
     /// `/lib/modules/<version>` of the package: below `/usr` since Debian 13.
-    pub(super) fn modules(&self) -> PathBuf {
+    pub(crate) fn modules(&self) -> PathBuf {
         let old = self.root.join("lib/modules").join(&self.version);
         if old.is_dir() { old } else { self.root.join("usr/lib/modules").join(&self.version) }
     }
 }
 
 /// The kernel of a series such as `6.1`, downloaded once and kept below `cache`.
-pub(super) fn kernel(series: &str, cache: &Path) -> Result<Kernel> {
+pub(crate) fn kernel(series: &str, cache: &Path) -> Result<Kernel> {
     let root = cache.join(format!("linux-{series}"));
     if let Some(version) = unpacked(&root) {
         return Ok(Kernel { version, root });
