@@ -11,7 +11,7 @@ pub(crate) enum Who {
     Background,
     /// A shell on the attacker's host, whatever its status.
     Attacker,
-    /// An honest phone: `register` or `call`.
+    /// A phone: `register`, `call`, or `guess`, which is on the attacker's host and tries passwords until it is heard no more.
     Phone,
 }
 
