@@ -114,8 +114,9 @@ fn is_as_shown(name: &str) {
             Part::File { path, text } => session.write(path, text),
             Part::Console(exchanges) => {
                 for exchange in exchanges {
-                    if let Err(said) = session.exchange(exchange) {
-                        wrong.push(format!("$ {}\n{said}", exchange.command));
+                    if let Err((status, said)) = session.exchange(exchange) {
+                        wrong.push(format!("$ {}\n{said}# status {status}", exchange.command));
+                        exchange.status = status;
                         exchange.shown = said.lines().map(str::to_owned).collect();
                     }
                 }

@@ -16,7 +16,8 @@ pub(crate) fn is_like(shown: &[String], real: &str, over: bool) -> bool {
         let last = chunks.peek().is_none();
         let anchored_end = last && over && !chunk.is_empty();
         let place = (0..=rest.len().saturating_sub(chunk.len())).filter(|at| !first || *at == 0).find(|at| {
-            rest.get(*at..at + chunk.len()) == Some(chunk)
+            rest.get(*at..at + chunk.len())
+                .is_some_and(|lines| lines.iter().zip(chunk).all(|(real, shown)| is_like_line(shown, real)))
                 && (!anchored_end || at + chunk.len() == rest.len())
         });
         let Some(place) = place else { return false };
@@ -27,6 +28,19 @@ pub(crate) fn is_like(shown: &[String], real: &str, over: bool) -> bool {
         first = false;
     }
     true
+}
+
+/// Whether two plain lines are the same; `…` in what is shown stands for anything.
+fn is_like_line(shown: &str, real: &str) -> bool {
+    let mut pieces = shown.split(LEFT_OUT);
+    let Some(mut rest) = pieces.next().and_then(|begin| real.strip_prefix(begin)) else { return false };
+    let mut last = None;
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = rest.get(at + piece.len()..).unwrap_or_default();
+        last = Some(piece);
+    }
+    rest.is_empty() || last.is_some_and(|end| rest.ends_with(end))
 }
 
 /// A line without what differs from one time to the next.
@@ -89,6 +103,7 @@ fn what_is_left_out_may_be_anything() {
     let shown = |lines: &[&str]| -> Vec<String> { lines.iter().map(|line| (*line).to_owned()).collect() };
     assert!(is_like(&shown(&["a", "…", "d"]), "a\nb\nc\nd\n", true));
     assert!(is_like(&shown(&["…", "c", "…"]), "a\nb\nc\nd\n", true));
+    assert!(is_like(&shown(&["a … d", "b …", "… c"]), "a b c d\nb x\nx c\n", true));
     assert!(is_like(&shown(&[]), "", true));
     assert!(is_like(&shown(&["a"]), "a\nb\n", false));
     assert!(is_like(&shown(&["a", "…", "a"]), "a\na\na\n", true));
@@ -98,6 +113,7 @@ fn what_is_left_out_may_be_anything() {
         (&["a", "…", "c"], "a\nb\nc\nd\n"),
         (&["b", "…", "a", "…"], "a\nb\n"),
         (&[], "a\n"),
+        (&["a … d"], "a b c\n"),
     ] {
         assert!(!is_like(&shown(lines), real, true), "{lines:?} {real:?}");
     }

@@ -19,7 +19,7 @@ pub(crate) enum Who {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Exchange {
     pub(crate) command: String,
-    /// `…` alone stands for any number of lines, `^C` for the key.
+    /// `…` alone stands for any number of lines, in a line for any part of it, `^C` for the key.
     pub(crate) shown: Vec<String>,
     pub(crate) status: i32,
 }

@@ -44,12 +44,13 @@ mount --bind "$base/log" /var/log
 mount --rbind "$base/root" /root
 mount --bind "$base/etc" /etc
 if test -n "$asterisk"; then
-    mkdir /etc/asterisk /var/log/asterisk
+    mkdir /etc/asterisk /var/log/asterisk "$base/run/asterisk"
+    mount --bind "$asterisk/run" "$base/run/asterisk"
     mount --bind "$asterisk/etc" /etc/asterisk
     mount --bind "$asterisk/log" /var/log/asterisk
 fi
 mount --rbind "$base/dev" /dev
-mount --bind "$base/run" /run
+mount --rbind "$base/run" /run
 mkdir /run/sshd
 ssh-keygen -A > /dev/null
 echo ready >&2
@@ -109,8 +110,8 @@ impl Session {
         assert_eq!(status, Some(0), "{path}: {said}");
     }
 
-    /// Runs what a page shows; what it said if that is not what is shown.
-    pub(crate) fn exchange(&mut self, exchange: &Exchange) -> Result<(), String> {
+    /// Runs what a page shows. If it is otherwise: its status, and what it said.
+    pub(crate) fn exchange(&mut self, exchange: &Exchange) -> Result<(), (i32, String)> {
         if exchange.status == 0 && exchange.command.contains("ringfence run") {
             return self.run(exchange);
         }
@@ -118,11 +119,11 @@ impl Session {
         if status == Some(exchange.status) && is_like(&exchange.shown, &said, true) {
             return Ok(());
         }
-        Err(if status == Some(exchange.status) { said } else { format!("{said}(status {status:?})\n") })
+        Err((status.unwrap_or(-1), said))
     }
 
     /// `ringfence run` holds the terminal until `^C`; without that key it goes on in another one.
-    fn run(&mut self, exchange: &Exchange) -> Result<(), String> {
+    fn run(&mut self, exchange: &Exchange) -> Result<(), (i32, String)> {
         let mut parts = exchange.shown.split(|line| line == "^C");
         let before = parts.next().unwrap_or_default();
         let after = parts.next();
@@ -140,17 +141,19 @@ impl Session {
             thread::sleep(POLL);
         };
         let mut said = process.stdout();
+        let mut ended = process.status();
         if let Some(after) = after {
             let printed = said.len();
             process.signal(Signal::INT);
-            let status = process.wait(PATIENCE).and_then(|status| status.code());
+            ended = process.wait(PATIENCE);
             let last = process.stdout().split_off(printed);
-            fine = fine && status == Some(exchange.status) && is_like(after, &last, true);
+            fine = fine && is_like(after, &last, true);
             said = format!("{said}^C\n{last}");
         } else {
             self.running.push(process);
         }
-        if fine { Ok(()) } else { Err(said) }
+        let status = ended.map_or(0, |status| status.code().unwrap_or(-1));
+        if fine && status == exchange.status { Ok(()) } else { Err((status, said)) }
     }
 
     fn phone(&self, what: &str) {
