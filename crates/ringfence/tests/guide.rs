@@ -1,7 +1,12 @@
 //! The guide: each command that it shows is run, in the lab, and says what the page says. `UPDATE_GOLDEN=1` writes what it said
 //! into the page.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
