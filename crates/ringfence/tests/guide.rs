@@ -27,8 +27,18 @@ mod session;
 use page::{Page, Part};
 use session::Session;
 
-const TOOLS: [&str; 8] =
-    ["bpftool", "debootstrap", "fail2ban-server", "nft", "sipp", "sshd", "svcrack", "svmap"];
+const TOOLS: [&str; 10] = [
+    "bpftool",
+    "curl",
+    "debootstrap",
+    "fail2ban-server",
+    "iptables-nft-restore",
+    "nft",
+    "sipp",
+    "sshd",
+    "svcrack",
+    "svmap",
+];
 
 /// The pages that have a test here; [`every_page_has_a_test`] compares it with the folder.
 const PAGES: &[&str] = &[
