@@ -123,12 +123,13 @@ fn pack(program: &Path, architecture: Architecture, version: &str) -> Result<Pat
         let mode = if to.ends_with("policy.toml") { 0o640 } else { 0o644 };
         put(&root, to, &sources.join(from), mode)?;
     }
-    for entry in fs::read_dir(sources.join("docs"))? {
-        let path = entry?.path();
-        if let Some(name) =
-            path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".md"))
-        {
-            put(&root, &format!("usr/share/doc/ringfence/docs/{name}"), &path, 0o644)?;
+    for folder in ["docs", "docs/guide"] {
+        for entry in fs::read_dir(sources.join(folder))? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if let Some(name) = name.filter(|name| name.ends_with(".md")) {
+                put(&root, &format!("usr/share/doc/ringfence/{folder}/{name}"), &path, 0o644)?;
+            }
         }
     }
     generate(&root)?;

@@ -127,6 +127,8 @@ impl Daemon {
     }
 
     fn status(&mut self, table: status::Table) -> Value {
+        // Whoever asks has perhaps just confirmed.
+        self.keep_what_is_confirmed();
         let drifts = status::Drifts { found: self.drifts, compared: self.compared };
         let mut status = status::status(
             table,
