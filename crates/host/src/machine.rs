@@ -2,12 +2,15 @@
 
 /// File systems that are mounted for us alone.
 pub(crate) mod detached;
+/// Who is logged in, looked for by a process of its own.
+pub mod sessions;
 /// Whom a ban would lock out.
 mod shelter;
 /// What sysfs tells about interfaces.
 mod sysfs;
 
-pub use shelter::{Session, listening, own_addresses, ssh_peers, ssh_sessions};
+pub use detached::keep as keep_mounts;
+pub use shelter::{Session, listening, own_addresses, ssh_sessions};
 
 use std::fs;
 

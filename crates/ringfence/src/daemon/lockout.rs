@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use host::machine::Session;
+use host::machine::sessions::Sessions;
 use netfilter::packet::Packet;
 use netfilter::rules::Verdict;
 use netfilter::stack::{Settings, Stack, Way};
@@ -12,8 +13,8 @@ use policy::Policy;
 use crate::exit::Exit;
 
 /// Refuses a policy under which nobody could come back from where an SSH session comes from now.
-pub(crate) fn check(policy: &Policy) -> Result<(), Exit> {
-    let sessions = host::machine::ssh_sessions()?;
+pub(crate) fn check(policy: &Policy, sessions: &Sessions) -> Result<(), Exit> {
+    let sessions = sessions.all()?;
     // This host reaches itself in other ways.
     let from_elsewhere = sessions.iter().filter(|session| !session.peer.is_loopback());
     match from_elsewhere.into_iter().find(|session| !lets_in(policy, session)) {

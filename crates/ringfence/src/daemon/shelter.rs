@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use host::machine::sessions::Sessions;
 use ledger::Net;
 
 /// How long what the kernel said about addresses and sessions is believed.
@@ -36,6 +38,8 @@ impl std::fmt::Display for Why {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Shelter {
+    /// Who looks who is logged in.
+    sessions: Option<Arc<Sessions>>,
     own: BTreeSet<IpAddr>,
     operators: BTreeSet<IpAddr>,
     asked: Option<Instant>,
@@ -47,6 +51,11 @@ pub(crate) struct Shelter {
 }
 
 impl Shelter {
+    /// Nobody but this host, yet; sessions are known if somebody looks.
+    pub(crate) fn new(sessions: Option<Arc<Sessions>>) -> Self {
+        Self { sessions, ..Self::default() }
+    }
+
     /// Why `net` must not be banned, as a whole or in part; `None` if it may be.
     pub(crate) fn covers(&mut self, net: Net) -> Option<Why> {
         self.look();
@@ -132,7 +141,7 @@ impl Shelter {
         if let Ok(own) = host::machine::own_addresses() {
             self.own = own;
         }
-        if let Ok(operators) = host::machine::ssh_peers() {
+        if let Some(Ok(operators)) = self.sessions.as_ref().map(|sessions| sessions.peers()) {
             self.operators = operators;
         }
     }
