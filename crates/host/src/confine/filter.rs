@@ -23,7 +23,7 @@ const ARCHITECTURE: TargetArch = TargetArch::aarch64;
 /// Builds the wall around the calling thread.
 pub(super) fn install(role: Role) -> Result<(), String> {
     let failed = |error: Error| format!("system calls: {error}");
-    // Of filters that refuse a call, the one that was installed last gives the error.
+    // The last one refuses to install another.
     for program in programs(role).map_err(failed)? {
         seccompiler::apply_filter(&program).map_err(failed)?;
     }
@@ -32,13 +32,12 @@ pub(super) fn install(role: Role) -> Result<(), String> {
 
 fn programs(role: Role) -> Result<Vec<BpfProgram>, Error> {
     let refused = |number: i32| SeccompAction::Errno(number.unsigned_abs());
-    let mut programs = vec![compile(allowed(role)?, refused(libc::EPERM), SeccompAction::Allow)?];
-    for (group, action) in
-        [(calls::UNKNOWN, refused(libc::ENOSYS)), (calls::FATAL, SeccompAction::KillProcess)]
-    {
-        programs.push(compile(always(&[group]), SeccompAction::Allow, action)?);
-    }
-    Ok(programs)
+    let exceptions = [(calls::UNKNOWN, refused(libc::ENOSYS)), (calls::FATAL, SeccompAction::KillProcess)];
+    let programs = exceptions
+        .into_iter()
+        .map(|(group, action)| compile(always(&[group]), SeccompAction::Allow, action))
+        .chain([compile(allowed(role)?, refused(libc::EPERM), SeccompAction::Allow)]);
+    programs.collect()
 }
 
 fn compile(rules: Rules, otherwise: SeccompAction, then: SeccompAction) -> Result<BpfProgram, Error> {
@@ -67,6 +66,8 @@ fn allowed(role: Role) -> Result<Rules, Error> {
     };
     let mut rules = always(&BASE);
     rules.extend(always(groups));
+    // The strictest filter decides: of these another one says that there are none.
+    rules.extend(always(&[calls::UNKNOWN]));
     sockets(&mut rules, families)?;
     memory(&mut rules)?;
     // New namespaces are new ways into the kernel. `clone` makes threads, and processes that run programs.

@@ -38,6 +38,8 @@ pub(super) fn keep(kept: CapabilitySet) -> Result<(), String> {
 /// # Errors
 /// It takes `CAP_SETUID` and `CAP_SETGID`.
 pub fn become_nobody() -> Result<(), String> {
+    // Whoever is nobody cannot limit himself any more.
+    keep(CapabilitySet::SETUID | CapabilitySet::SETGID)?;
     let refused = |what: &'static str| move |error| format!("{what}: {error}");
     setgroups(&[]).map_err(refused("groups"))?;
     setgid(Gid::from_raw(NOBODY)).map_err(refused("group"))?;
