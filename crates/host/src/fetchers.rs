@@ -13,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::{Value, json};
@@ -154,7 +154,11 @@ fn answer(from: &mut impl Read, most: usize) -> io::Result<Result<Answer, fetch:
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let mark = |name: &str| text(name).filter(|mark| mark.len() <= fetch::MAX_MARK).map(str::to_owned);
-    Ok(Ok(Answer::Body { status, bytes, mark: Mark { etag: mark("etag"), modified: mark("modified"), file: None } }))
+    Ok(Ok(Answer::Body {
+        status,
+        bytes,
+        mark: Mark { etag: mark("etag"), modified: mark("modified"), file: None },
+    }))
 }
 
 fn write(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
@@ -200,7 +204,9 @@ pub fn serve(free: bool) -> io::Result<()> {
     loop {
         let handed = match take(&socket) {
             Ok(handed) => handed,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                None
+            }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -225,14 +231,12 @@ fn take(socket: &UnixStream) -> io::Result<Option<OwnedFd>> {
     let mut byte = [0];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let taken =
-        recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let taken = recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
     if taken.bytes == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let descriptors = control.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
+    let descriptors = control.drain().filter_map(|message| {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message { Some(descriptors) } else { None }
     });
     Ok(descriptors.flatten().next())
 }
@@ -260,7 +264,10 @@ pub fn serve_one(free: bool) -> io::Result<()> {
         setrlimit(Resource::Cpu, most)?;
         let entered = Confinement::new(Role::Fetch, Vec::new()).enter();
         if let Some(why) = entered.missing.iter().find(|why| !why.starts_with("landlock")) {
-            return write(&mut socket, json!({ "error": format!("cannot be asked: {why}") }).to_string().as_bytes());
+            return write(
+                &mut socket,
+                json!({ "error": format!("cannot be asked: {why}") }).to_string().as_bytes(),
+            );
         }
     }
     let question: Value = serde_json::from_slice(&read(&mut socket, MAX_HEAD)?)?;
@@ -282,7 +289,9 @@ pub fn serve_one(free: bool) -> io::Result<()> {
             });
             (head, bytes)
         }
-        Err(fetch::Error::Server(why) | fetch::Error::Certificates(why)) => (json!({ "error": why }), Vec::new()),
+        Err(fetch::Error::Server(why) | fetch::Error::Certificates(why)) => {
+            (json!({ "error": why }), Vec::new())
+        }
         Err(error @ fetch::Error::File { .. }) => (json!({ "error": error.to_string() }), Vec::new()),
     };
     write(&mut socket, head.to_string().as_bytes())?;

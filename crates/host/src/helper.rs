@@ -65,14 +65,15 @@ pub(crate) fn socket() -> io::Result<UnixStream> {
 }
 
 /// A line of bounded length, a byte at a time: what follows it is somebody else's to read.
-pub(crate) fn line(socket: &UnixStream, most: usize) -> io::Result<String> {
+pub(crate) fn line(mut socket: &UnixStream, most: usize) -> io::Result<String> {
     let mut text = Vec::new();
-    for byte in socket.bytes() {
-        match byte? {
-            b'\n' => return String::from_utf8(text).map_err(io::Error::other),
-            byte if text.len() < most => text.push(byte),
-            _ => return Err(io::Error::other("it says too much")),
+    let mut byte = [0];
+    while text.len() < most {
+        socket.read_exact(&mut byte)?;
+        match byte {
+            [b'\n'] => return String::from_utf8(text).map_err(io::Error::other),
+            [other] => text.push(other),
         }
     }
-    Err(io::ErrorKind::UnexpectedEof.into())
+    Err(io::Error::other("it says too much"))
 }

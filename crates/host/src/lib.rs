@@ -19,10 +19,10 @@ pub mod fetchers;
 pub mod follow;
 /// The kernel half: loading, attaching, reading back.
 pub mod gate;
-/// Copies of SIP messages: received from others, and sent to others.
-pub mod hep;
 /// Processes of ours that do one thing each.
 mod helper;
+/// Copies of SIP messages: received from others, and sent to others.
+pub mod hep;
 /// systemd's journal.
 pub mod journal;
 /// Who we are and what the machine has: privileges, kernel, interfaces.

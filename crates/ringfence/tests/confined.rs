@@ -1,7 +1,7 @@
 //! What is left to somebody who takes the daemon over: the table of SECURITY.md is what comes of trying, and the daemon that serves is
 //! confined as that table says. Root only.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const BY_SCOPE: &str = "send a signal to another process";
 const BY_CAPABILITIES: &[&str] = &[
     "give a file to another user",
     "listen on a port below 1024",
-    "list what another process has open",
+    "see what another process has open",
     "open the memory of another process",
 ];
 
@@ -158,7 +158,8 @@ fn the_daemon_that_serves_is_confined_and_works() {
     let landlock = if version == 0 { Value::Null } else { json!(version.min(10)) };
     let kept = json!(["CAP_DAC_READ_SEARCH", "CAP_NET_ADMIN", "CAP_PERFMON", "CAP_BPF"]);
     let confined = &now["confined"];
-    let told = ["capabilities", "no_new_privs", "seccomp", "landlock", "switched_off"].map(|name| &confined[name]);
+    let told =
+        ["capabilities", "no_new_privs", "seccomp", "landlock", "switched_off"].map(|name| &confined[name]);
     assert_eq!(told, [&kept, &json!(true), &json!(true), &landlock, &json!(false)], "{confined:#}");
     assert_eq!(confined["missing"].as_array().unwrap().len(), usize::from(version == 0), "{confined:#}");
     let processes = &confined["processes"];
@@ -167,7 +168,11 @@ fn the_daemon_that_serves_is_confined_and_works() {
         (&processes["fetchers"]["user"], &processes["fetchers"]["capabilities"]),
         (&json!(65534), &json!([]))
     );
-    assert!(done(&["status"]).contains("confined    to 4 capabilities, system calls"), "{}", done(&["status"]));
+    assert!(
+        done(&["status"]).contains("confined    to 4 capabilities, system calls"),
+        "{}",
+        done(&["status"])
+    );
 
     let pid = now["pid"].as_u64().unwrap();
     // CAP_DAC_READ_SEARCH 2, CAP_NET_ADMIN 12, CAP_PERFMON 38, CAP_BPF 39.

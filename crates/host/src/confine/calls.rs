@@ -87,21 +87,18 @@ pub(super) const WRITING: Group = &[
         libc::SYS_inotify_add_watch,
         libc::SYS_inotify_rm_watch,
     ],
-    old![
-        SYS_mkdir,
-        SYS_rmdir,
-        SYS_unlink,
-        SYS_rename,
-        SYS_link,
-        SYS_symlink,
-        SYS_chmod,
-        SYS_inotify_init
-    ],
+    old![SYS_mkdir, SYS_rmdir, SYS_unlink, SYS_rename, SYS_link, SYS_symlink, SYS_chmod, SYS_inotify_init],
 ];
 
 /// Memory; `mmap` and `mprotect` stand with their conditions.
-pub(super) const MEMORY: Group =
-    &[&[libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_brk, libc::SYS_msync, libc::SYS_membarrier]];
+pub(super) const MEMORY: Group = &[&[
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    libc::SYS_msync,
+    libc::SYS_membarrier,
+]];
 
 /// Threads and signals of our own; `clone` stands with its conditions.
 pub(super) const THREADS: Group = &[

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use libc::c_long;
 use seccompiler::{
-    BpfProgram, Error, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+    BpfProgram, Error, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Op, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch,
 };
 
 use super::Role;
@@ -19,6 +19,11 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 const ARCHITECTURE: TargetArch = TargetArch::x86_64;
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: TargetArch = TargetArch::aarch64;
+
+/// What may be asked of a descriptor: whether it is a terminal and how wide, how much waits, not to block, to be closed in programs
+/// that are started; of a socket, what an interface is called (`TCGETS`, `TIOCGWINSZ`, `FIONREAD`, `FIONBIO`, `FIOCLEX`, `SIOCGIFNAME`,
+/// `SIOCGIFINDEX` of ioctl_list(2), the same numbers on both).
+const REQUESTS: [u64; 7] = [0x5401, 0x5413, 0x541b, 0x5421, 0x5451, 0x8910, 0x8933];
 
 /// Builds the wall around the calling thread.
 pub(super) fn install(role: Role) -> Result<(), String> {
@@ -46,7 +51,8 @@ fn compile(rules: Rules, otherwise: SeccompAction, then: SeccompAction) -> Resul
 
 fn allowed(role: Role) -> Result<Rules, Error> {
     use calls::{
-        BPF, DESCRIPTORS, EVENTS, LISTENING, MEMORY, PROGRAMS, READING, SOCKETS, THREADS, TIME, WALLS, WRITING,
+        BPF, DESCRIPTORS, EVENTS, LISTENING, MEMORY, PROGRAMS, READING, SOCKETS, THREADS, TIME, WALLS,
+        WRITING,
     };
     const BASE: [Group; 5] = [DESCRIPTORS, MEMORY, THREADS, TIME, EVENTS];
     let (groups, families): (&[Group], &[i32]) = match role {
@@ -57,9 +63,10 @@ fn allowed(role: Role) -> Result<Rules, Error> {
         // Which interface has an address.
         Role::Sessions => (&[READING, SOCKETS], &[libc::AF_NETLINK]),
         // Those that it starts narrow themselves.
-        Role::Fetchers => {
-            (&[READING, SOCKETS, PROGRAMS, WALLS], &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK])
-        }
+        Role::Fetchers => (
+            &[READING, SOCKETS, PROGRAMS, WALLS],
+            &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK],
+        ),
         Role::Fetch => {
             (&[READING, SOCKETS], &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK])
         }
@@ -87,20 +94,7 @@ fn allowed(role: Role) -> Result<Rules, Error> {
     // Limits may be asked for, not set; those that are started by this one begin with that.
     let asked = vec![SeccompRule::new(vec![equal(2, Width::Qword, 0)?])?];
     rules.insert(libc::SYS_prlimit64, if role == Role::Fetchers { Vec::new() } else { asked });
-    one_of(
-        &mut rules,
-        libc::SYS_ioctl,
-        1,
-        &[
-            libc::TCGETS as u64,
-            libc::TIOCGWINSZ as u64,
-            libc::FIONREAD as u64,
-            libc::FIONBIO as u64,
-            libc::FIOCLEX as u64,
-            libc::SIOCGIFINDEX as u64,
-            libc::SIOCGIFNAME as u64,
-        ],
-    )?;
+    one_of(&mut rules, libc::SYS_ioctl, 1, &REQUESTS)?;
     let mut options = vec![
         libc::PR_SET_NAME,
         libc::PR_GET_NAME,
@@ -159,7 +153,8 @@ fn memory(rules: &mut Rules) -> Result<(), Error> {
 }
 
 fn one_of(rules: &mut Rules, call: c_long, argument: u8, values: &[u64]) -> Result<(), Error> {
-    let allowed = values.iter().map(|value| Ok(SeccompRule::new(vec![equal(argument, Width::Dword, *value)?])?));
+    let allowed =
+        values.iter().map(|value| Ok(SeccompRule::new(vec![equal(argument, Width::Dword, *value)?])?));
     rules.insert(call, allowed.collect::<Result<_, Error>>()?);
     Ok(())
 }

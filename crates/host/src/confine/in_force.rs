@@ -45,9 +45,8 @@ impl InForce {
         let field = |name: &str| {
             text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
         };
-        let set = |name: &str| {
-            u64::from_str_radix(field(name)?, 16).ok().map(CapabilitySet::from_bits_retain)
-        };
+        let set =
+            |name: &str| u64::from_str_radix(field(name)?, 16).ok().map(CapabilitySet::from_bits_retain);
         // What stands in the bounding set alone is out of reach once there are no new privileges.
         let no_new_privileges = field("NoNewPrivs")? == "1";
         let reach = if no_new_privileges { CapabilitySet::empty() } else { set("CapBnd")? };

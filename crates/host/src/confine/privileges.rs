@@ -14,6 +14,11 @@ const NOBODY: u32 = 65534;
 /// # Errors
 /// What the kernel refused.
 pub(super) fn keep(kept: CapabilitySet) -> Result<(), String> {
+    narrow(kept, kept)
+}
+
+/// The same; what it starts has no more than `ceiling`.
+fn narrow(kept: CapabilitySet, ceiling: CapabilitySet) -> Result<(), String> {
     let refused = |what: &'static str| move |error| format!("{what}: {error}");
     set_no_new_privs(true).map_err(refused("no new privileges"))?;
     clear_ambient_capability_set().map_err(refused("ambient capabilities"))?;
@@ -23,7 +28,7 @@ pub(super) fn keep(kept: CapabilitySet) -> Result<(), String> {
     if have.effective.contains(CapabilitySet::SETPCAP) {
         for one in (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
             // An error: this kernel has no such capability.
-            if !kept.contains(one) && capability_is_in_bounding_set(one) == Ok(true) {
+            if !ceiling.contains(one) && capability_is_in_bounding_set(one) == Ok(true) {
                 remove_capability_from_bounding_set(one).map_err(refused("bounding set"))?;
             }
         }
@@ -39,7 +44,7 @@ pub(super) fn keep(kept: CapabilitySet) -> Result<(), String> {
 /// It takes `CAP_SETUID` and `CAP_SETGID`.
 pub fn become_nobody() -> Result<(), String> {
     // Whoever is nobody cannot limit himself any more.
-    keep(CapabilitySet::SETUID | CapabilitySet::SETGID)?;
+    narrow(CapabilitySet::SETUID | CapabilitySet::SETGID, CapabilitySet::empty())?;
     let refused = |what: &'static str| move |error| format!("{what}: {error}");
     setgroups(&[]).map_err(refused("groups"))?;
     setgid(Gid::from_raw(NOBODY)).map_err(refused("group"))?;

@@ -126,7 +126,8 @@ fn confined(text: &mut String, status: &Value) {
     } else {
         let files = confined.get("landlock").and_then(Value::as_u64);
         let walls = [
-            is("no_new_privs").then(|| format!("{} capabilities", array(confined.get("capabilities")).count())),
+            is("no_new_privs")
+                .then(|| format!("{} capabilities", array(confined.get("capabilities")).count())),
             is("seccomp").then(|| "system calls".to_owned()),
             files.map(|version| format!("files (Landlock {version})")),
         ];

@@ -12,9 +12,9 @@ use host::gate::{Banned, Network, Sources, Standing};
 use ledger::{Ban, BanRow, By, Change, Evidence, Ledger, Net, Reader, Scope, Time, Writer};
 
 use super::clock;
+use super::confined::Helpers;
 use super::report::timestamp;
 use super::sever::Severer;
-use super::confined::Helpers;
 use super::shelter::Shelter;
 use crate::detection::told::reason_of;
 use crate::exit::Exit;

@@ -56,7 +56,9 @@ impl Confined {
     pub(crate) fn warning(&self) -> String {
         match &self.0 {
             None => "warning: --no-confine: whoever takes this daemon over has all of root\n".to_owned(),
-            Some(entered) => entered.missing.iter().map(|why| format!("warning: not confined by {why}\n")).collect(),
+            Some(entered) => {
+                entered.missing.iter().map(|why| format!("warning: not confined by {why}\n")).collect()
+            }
         }
     }
 
