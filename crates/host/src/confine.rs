@@ -1,8 +1,8 @@
 //! What a process of ours gives up for the rest of its life, so that whoever takes it over has little: capabilities, system
-//! calls, files. Each is a wall of its own; where the kernel has not got one the others stand, and [`InForce`] says so.
+//! calls, files. Each is a wall of its own; where the kernel has not got one the others stand, and `InForce` says so.
 //!
 //! What is given up is a thread's own, and goes on to the threads and programs that it starts. So a thread that runs before its
-//! process is confined has to confine itself; [`InForce::read`] looks at all of them.
+//! process is confined has to confine itself; `InForce::read` looks at all of them.
 
 /// Which system calls there are, by what they are for.
 mod calls;

@@ -17,7 +17,7 @@ use super::in_force::Landlock;
 const NEWEST: ABI = ABI::V6;
 /// Where a system has its programs and their libraries. A program is not named by itself: an upgrade puts another file in its
 /// place, and whoever can run a loader can run any program that he can read.
-const PROGRAMS: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32"];
+const PROGRAMS: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/nix/store"];
 /// What is thrown away.
 const SINK: &str = "/dev/null";
 /// What looking a name up takes.
@@ -78,8 +78,11 @@ fn daemon(writable: &[PathBuf]) -> Result<RestrictionStatus, RulesetError> {
         rules = allow(rules, folder, changes() & !AccessFs::IoctlDev)?;
     }
     rules = allow(rules, Path::new(SINK), AccessFs::WriteFile | AccessFs::Truncate)?;
-    for folder in PROGRAMS {
-        rules = allow(rules, Path::new(folder), AccessFs::Execute.into())?;
+    // Whoever starts us says where programs are.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let named = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+    for folder in PROGRAMS.iter().map(PathBuf::from).chain(named) {
+        rules = allow(rules, &folder, AccessFs::Execute.into())?;
     }
     if let Ok(own) = std::env::current_exe() {
         rules = allow(rules, &own, AccessFs::Execute.into())?;
@@ -92,7 +95,7 @@ fn fetchers() -> Result<RestrictionStatus, RulesetError> {
     let mut rules = ruleset(changes() | AccessFs::Execute)?.create()?;
     rules = allow(rules, Path::new(SINK), AccessFs::WriteFile | AccessFs::Truncate)?;
     // Its loader is among the libraries.
-    for folder in ["/lib", "/lib64", "/usr/lib", "/usr/lib64"] {
+    for folder in ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/nix/store"] {
         rules = allow(rules, Path::new(folder), AccessFs::Execute.into())?;
     }
     if let Ok(own) = std::env::current_exe() {
