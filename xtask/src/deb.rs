@@ -104,6 +104,7 @@ fn pack(program: &Path, architecture: Architecture, version: &str) -> Result<Pat
         ("etc/fail2ban/action.d/ringfence.conf", "packaging/fail2ban/action.d/ringfence.conf"),
         ("usr/share/doc/ringfence/README.md", "README.md"),
         ("usr/share/doc/ringfence/CHANGELOG.md", "CHANGELOG.md"),
+        ("usr/share/doc/ringfence/SECURITY.md", "SECURITY.md"),
         ("usr/share/doc/ringfence/copyright", "LICENSE-MIT"),
     ];
     for (to, from) in files {

@@ -199,11 +199,9 @@ fn whoever_switches_it_off_is_told() {
     fs::write(&policy, POLICY).unwrap();
     let guard = Guard::start_with(&lab, &binary(), &policy, &["--no-confine"]).unwrap();
     let now = status(&guard);
-    assert_eq!(
-        (&now["confined"]["switched_off"], &now["confined"]["seccomp"], &now["enforced"]),
-        (&json!(true), &json!(false), &json!(true)),
-        "{now:#}"
-    );
+    // Whoever runs the tests may have given up something himself.
+    let told = (&now["confined"]["switched_off"], &now["confined"]["landlock"], &now["enforced"]);
+    assert_eq!(told, (&json!(true), &Value::Null, &json!(true)), "{now:#}");
     let text = guard.command(&["status"]).unwrap().stdout;
     assert!(text.contains("confined    NO: started with --no-confine"), "{text}");
     assert!(guard.command(&["stop", "--clean"]).unwrap().status.success());

@@ -10,6 +10,8 @@ use ledger::Net;
 
 /// How long what the kernel said about addresses and sessions is believed.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long whoever cannot say who is logged in is not asked again: waiting for him holds everything up.
+const PAUSE: Duration = Duration::from_secs(30);
 /// Grants of grace that are kept; beyond, the one that ends first makes room.
 const MAX_GRACES: usize = 4096;
 
@@ -141,8 +143,10 @@ impl Shelter {
         if let Ok(own) = host::machine::own_addresses() {
             self.own = own;
         }
-        if let Some(Ok(operators)) = self.sessions.as_ref().map(|sessions| sessions.peers()) {
-            self.operators = operators;
+        match self.sessions.as_ref().map(|sessions| sessions.peers()) {
+            Some(Ok(operators)) => self.operators = operators,
+            Some(Err(_)) => self.asked = Instant::now().checked_add(PAUSE),
+            None => {}
         }
     }
 }
