@@ -116,6 +116,7 @@ fn pack(program: &Path, architecture: Architecture, version: &str) -> Result<Pat
         ("usr/share/ringfence/grafana/ringfence.json", "packaging/grafana/ringfence.json"),
         ("usr/share/doc/ringfence/README.md", "README.md"),
         ("usr/share/doc/ringfence/CHANGELOG.md", "CHANGELOG.md"),
+        ("usr/share/doc/ringfence/SECURITY.md", "SECURITY.md"),
         ("usr/share/doc/ringfence/copyright", "LICENSE-MIT"),
     ];
     for (to, from) in files {

@@ -12,21 +12,18 @@ use ureq::http::Response;
 use ureq::http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::certificate::certificates;
-use crate::error::chain;
-
 /// All of an exchange takes no longer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: u32 = 5;
 /// A longer mark of a server is not given back to it.
-const MAX_MARK: usize = 1024;
+pub(crate) const MAX_MARK: usize = 1024;
 
 /// By what a server or a file system tells whether something has changed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Mark {
-    etag: Option<String>,
-    modified: Option<String>,
-    file: Option<(SystemTime, u64)>,
+    pub(crate) etag: Option<String>,
+    pub(crate) modified: Option<String>,
+    pub(crate) file: Option<(SystemTime, u64)>,
 }
 
 /// What came.
@@ -51,16 +48,14 @@ pub enum Error {
 }
 
 /// Asks a server, which is told by `mark` what is known already. The certificate of one with `https` has to be signed by an
-/// authority of the file `authorities`, or of Mozilla's list.
+/// authority of `authorities` (certificates in DER), or of Mozilla's list.
 ///
 /// # Errors
-/// [`Error::Server`]; an answer is none, whatever its status is. [`Error::Certificates`].
-pub fn url(url: &str, authorities: Option<&Path>, mark: &Mark, most: usize) -> Result<Answer, Error> {
+/// [`Error::Server`]; an answer is none, whatever its status is.
+pub fn url(url: &str, authorities: Option<&[Vec<u8>]>, mark: &Mark, most: usize) -> Result<Answer, Error> {
     let roots = match authorities {
         None => RootCerts::WebPki,
-        // Read each time: it may have been renewed.
-        Some(path) => {
-            let believed = certificates(path).map_err(|error| Error::Certificates(chain(&error)))?;
+        Some(believed) => {
             let believed: Vec<_> = believed.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
             RootCerts::new_with_certs(&believed)
         }
@@ -116,7 +111,7 @@ pub fn file(path: &Path, mark: &Mark, most: usize) -> Result<Answer, Error> {
     Ok(Answer::Body { status: 200, bytes, mark: Mark { file: now, ..Mark::default() } })
 }
 
-fn bound(most: usize) -> u64 {
+pub(crate) fn bound(most: usize) -> u64 {
     u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1)
 }
 

@@ -5,16 +5,22 @@
 pub mod bpffs;
 /// Files of certificates.
 mod certificate;
+/// What a process gives up for the rest of its life.
+pub mod confine;
 /// What can go wrong on a machine, with the operation that failed.
 pub mod error;
 /// Events as JSON lines in a file of bounded size.
 pub mod event_log;
 /// Reading what others publish: lists by HTTP, and files.
 pub mod fetch;
+/// Processes without privilege that ask servers.
+pub mod fetchers;
 /// Log files that grow.
 pub mod follow;
 /// The kernel half: loading, attaching, reading back.
 pub mod gate;
+/// Processes of ours that do one thing each.
+mod helper;
 /// Copies of SIP messages: received from others, and sent to others.
 pub mod hep;
 /// systemd's journal.

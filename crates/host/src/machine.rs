@@ -2,6 +2,8 @@
 
 /// File systems that are mounted for us alone.
 pub(crate) mod detached;
+/// Who is logged in, looked for by a process of its own.
+pub mod sessions;
 /// Whom a ban would lock out.
 mod shelter;
 /// What listens, and whose it is.
@@ -9,7 +11,8 @@ mod sockets;
 /// What sysfs tells about interfaces.
 mod sysfs;
 
-pub use shelter::{Session, listening, own_addresses, ssh_peers, ssh_sessions, visitors};
+pub use detached::keep as keep_mounts;
+pub use shelter::{Session, listening, own_addresses, ssh_sessions, visitors};
 pub use sockets::{Listening, client_ports, listening_sockets};
 
 use std::fs;

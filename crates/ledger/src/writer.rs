@@ -87,12 +87,21 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Io`] when there can be no more threads.
-    pub fn spawn(mut ledger: Ledger) -> Result<Self, Error> {
+    pub fn spawn(ledger: Ledger) -> Result<Self, Error> {
+        Self::spawn_with(ledger, || {})
+    }
+
+    /// As [`Writer::spawn`]; the thread begins with `begin`.
+    ///
+    /// # Errors
+    /// As [`Writer::spawn`].
+    pub fn spawn_with(mut ledger: Ledger, begin: impl FnOnce() + Send + 'static) -> Result<Self, Error> {
         let shared = Arc::new(Shared::default());
         let path = ledger.read().path().to_owned();
         let run = {
             let shared = Arc::clone(&shared);
             move || {
+                begin();
                 while let Some(jobs) = shared.take() {
                     shared.write(&mut ledger, jobs);
                 }

@@ -80,6 +80,18 @@ pub(crate) enum Command {
     /// What `--confirm` leaves to wait
     #[command(hide = true)]
     RollBack(RollBackArgs),
+    /// Looks who is logged in, for the daemon
+    #[command(hide = true)]
+    Sessions(HelperArgs),
+    /// Starts those that ask servers for lists
+    #[command(hide = true)]
+    Fetchers(HelperArgs),
+    /// Asks one server for one list
+    #[command(hide = true)]
+    Fetch(HelperArgs),
+    /// Runs a program with what the daemon has left
+    #[command(hide = true)]
+    Confined(ConfinedArgs),
 }
 
 /// How bans are shown.
@@ -246,6 +258,22 @@ pub(crate) struct RollBackArgs {
     pub(crate) earlier: bool,
 }
 
+/// Of processes that the daemon starts.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct HelperArgs {
+    #[arg(long)]
+    pub(crate) no_confine: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct ConfinedArgs {
+    /// Folders that may be written to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) writable: Vec<PathBuf>,
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct ReloadArgs {
     #[command(flatten)]
@@ -374,6 +402,10 @@ pub(crate) struct RunArgs {
     /// Let members of this group use the control socket
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<String>,
+    /// Keep all that it was started with: every capability, system call and file (SECURITY.md). For finding out whether that is
+    /// what breaks something; `status` says so
+    #[arg(long)]
+    pub(crate) no_confine: bool,
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
     /// Where the kernel keeps the gate alive; on a bpf file system, which is mounted if there is none

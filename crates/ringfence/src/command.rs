@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod confirm;
 pub(crate) mod convert;
 pub(crate) mod generate;
+pub(crate) mod helpers;
 pub(crate) mod init;
 pub(crate) mod panic;
 pub(crate) mod reload;

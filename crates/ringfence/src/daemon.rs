@@ -8,6 +8,8 @@ pub(crate) mod book;
 pub(crate) mod clock;
 /// Kernel and ledger, compared.
 mod compare;
+/// What the daemon gives up, and who does for it what it then cannot do.
+mod confined;
 /// `run --confirm`.
 pub(crate) mod confirm;
 /// The control socket's protocol, for both ends.
@@ -71,6 +73,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::answers::Task;
 use self::book::Book;
+use self::confined::{Confined, Helpers};
 use self::control::SOCKET;
 use self::feeds::Feeds;
 use self::force::InForce;
@@ -99,6 +102,8 @@ const BATCH: usize = 1024;
 pub(crate) struct Daemon {
     args: RunArgs,
     force: InForce,
+    helpers: Helpers,
+    confined: Confined,
     kept: Kept,
     standing: Standing,
     live: Live,

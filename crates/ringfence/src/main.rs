@@ -50,6 +50,10 @@ fn main() -> ExitCode {
         Command::Completions(args) => command::generate::completions(&args),
         Command::Man(args) => command::generate::man(&args),
         Command::RollBack(args) => command::confirm::roll_back(&args),
+        Command::Sessions(args) => command::helpers::sessions(&args),
+        Command::Fetchers(args) => command::helpers::fetchers(&args),
+        Command::Fetch(args) => command::helpers::fetch(&args),
+        Command::Confined(args) => command::helpers::confined(&args),
     };
     done.unwrap_or_else(Exit::tell)
 }

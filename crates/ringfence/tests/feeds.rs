@@ -170,6 +170,39 @@ fn is_served(lab: &Lab, from: Node) -> bool {
     matches!(answer, UdpProbe::Reply(_))
 }
 
+/// Looks at the processes that wait for a server.
+fn whoever_asks_has_nothing() {
+    let processes = || std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+    let asks = |path: &PathBuf| {
+        std::fs::read(path.join("cmdline")).is_ok_and(|typed| typed == b"/proc/self/exe\0fetch\0")
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    // It begins with what it has from whoever started it.
+    let waits = || {
+        processes().filter(asks).find_map(|path| {
+            let status = std::fs::read_to_string(path.join("status")).ok()?;
+            let filters = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:\t"))?;
+            (filters.parse::<u32>().ok()? >= 6).then_some(status)
+        })
+    };
+    let status = loop {
+        if let Some(status) = waits() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "no process asks, or none is confined");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    for line in [
+        "Uid:\t65534\t65534\t65534\t65534",
+        "Gid:\t65534\t65534\t65534\t65534",
+        "CapPrm:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+    ] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+}
+
 #[test]
 fn a_list_is_in_force_and_harms_nobody_who_is_sheltered() {
     if !skip::ready("a_list_is_in_force", TOOLS) {
@@ -227,6 +260,7 @@ fn a_list_is_in_force_and_harms_nobody_who_is_sheltered() {
     server.be(Mood::Silence);
     must(&guard, &["reload"]);
     feed(&guard, "looking", Duration::from_secs(5), |feed| feed["state"] == "looking");
+    whoever_asks_has_nothing();
     let begin = Instant::now();
     assert_eq!(status(&guard)["enforced"], true, "a slow server delays nobody");
     assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());

@@ -78,15 +78,6 @@ pub fn ssh_sessions() -> Result<Vec<Session>, Error> {
     Ok(sessions)
 }
 
-/// Where the SSH sessions of this host come from.
-///
-/// # Errors
-///
-/// [`Error::Io`] if `/proc` cannot be read.
-pub fn ssh_peers() -> Result<BTreeSet<IpAddr>, Error> {
-    Ok(ssh_sessions()?.into_iter().map(|session| session.peer).collect())
-}
-
 /// The sockets of clients that have logged in, by their inodes (proc_pid_fd(5)): a server of root has each open, and a process
 /// of the server says so that somebody is in. The second alone any user of this host could pretend. What cannot be read has
 /// ended.

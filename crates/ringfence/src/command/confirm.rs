@@ -68,6 +68,7 @@ impl RollBackArgs {
             state_dir: self.state_dir.clone(),
             confirm: None,
             group: None,
+            no_confine: false,
             daemon: DaemonArgs { run_dir: self.run_dir.clone() },
             pin_dir: self.pin_dir.clone(),
         }

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &InitArgs) -> Result<ExitCode, Exit> {
     for remark in &draft.remarks {
         writeln!(err, "note: {remark}")?;
     }
-    if let Err(Exit::No(text)) = lockout::check(&policy) {
+    if let Err(Exit::No(text)) = lockout::check(&policy, &host::machine::ssh_sessions()?) {
         writeln!(err, "warning: {text}")?;
     }
     let mut out = io::stdout().lock();

@@ -94,6 +94,7 @@ fn text(status: &Value) -> String {
         number("/events/lost"),
         number("/events/suppressed")
     );
+    confined(&mut text, status);
     feeds(&mut text, status);
     witnesses(&mut text, status);
     privacy::privacy(&mut text, status);
@@ -117,6 +118,30 @@ fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
 
 fn number_of(value: &Value, key: &str) -> u64 {
     value.get(key).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// What the daemon has given up, and what it could not.
+fn confined(text: &mut String, status: &Value) {
+    use std::fmt::Write as _;
+    let Some(confined) = status.get("confined").filter(|confined| confined.is_object()) else { return };
+    let is = |name: &str| confined.get(name) == Some(&Value::Bool(true));
+    let said = if is("switched_off") {
+        "NO: started with --no-confine".to_owned()
+    } else {
+        let files = confined.get("landlock").and_then(Value::as_u64);
+        let walls = [
+            is("no_new_privs")
+                .then(|| format!("{} capabilities", array(confined.get("capabilities")).count())),
+            is("seccomp").then(|| "system calls".to_owned()),
+            files.map(|version| format!("files (Landlock {version})")),
+        ];
+        let walls: Vec<String> = walls.into_iter().flatten().collect();
+        if walls.is_empty() { "NO".to_owned() } else { format!("to {}", walls.join(", ")) }
+    };
+    let _ = writeln!(text, "confined    {said}");
+    for missing in texts(confined.get("missing")) {
+        let _ = writeln!(text, "            ! not by {missing}");
+    }
 }
 
 /// A line for each block list.

@@ -58,9 +58,10 @@ pub(super) fn take_off(
     // A daemon that still starts or still ends must not put back what is removed here.
     let lock = Instance::lock(run_dir)?;
     let links = host::gate::remove(&pins)?;
-    host::bpffs::give_back(&pins, mounted)?;
     let table = host::nft::list()?.is_some();
     host::nft::remove()?;
+    // Last, as it takes more than the rest: a watch that a confined daemon started may not unmount.
+    host::bpffs::give_back(&pins, mounted)?;
     Instance::forget(run_dir)?;
     drop(lock);
     let table = if table { "the nftables table" } else { "no nftables table (there was none)" };

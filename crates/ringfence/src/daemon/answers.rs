@@ -143,6 +143,7 @@ impl Daemon {
             if let Some(policy) = object.get_mut("policy").and_then(Value::as_object_mut) {
                 policy.insert("standing".to_owned(), json!(self.standing.as_str()));
             }
+            object.insert("confined".to_owned(), self.confined.json(&self.helpers));
             object.insert("feeds".to_owned(), self.feeds.json());
             object.insert("jails".to_owned(), self.logs.json());
             object.insert("witnesses".to_owned(), self.witnesses.json());

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use engine::Command;
+use host::confine::Role;
 use host::gate::{Banned, Network, Sources, Standing};
 use ledger::{Ban, BanRow, By, Change, Evidence, Ledger, Net, Reader, Scope, Time, Writer};
 
 use super::clock;
+use super::confined::Helpers;
 use super::report::timestamp;
 use super::sever::Severer;
 use super::shelter::Shelter;
@@ -63,19 +65,19 @@ impl Restored {
 }
 
 impl Book {
-    /// Opens the ledger of `state_dir`.
-    pub(crate) fn open(state_dir: &Path) -> Result<Self, Exit> {
+    /// Opens the ledger of `state_dir`. Its threads, which run before the daemon is confined, confine themselves.
+    pub(crate) fn open(state_dir: &Path, helpers: &Helpers) -> Result<Self, Exit> {
         let path = state_dir.join(LEDGER);
         let ledger = Ledger::open(&path).map_err(system)?;
         let reader = Reader::open(&path).map_err(system)?;
         let other = Reader::open(&path).map_err(system)?;
         Ok(Self {
-            writer: Arc::new(Writer::spawn(ledger).map_err(system)?),
+            writer: Arc::new(Writer::spawn_with(ledger, helpers.confine(Role::Ledger)).map_err(system)?),
             reader,
             other: Arc::new(Mutex::new(other)),
-            shelter: Shelter::default(),
+            shelter: Shelter::new(Some(Arc::clone(&helpers.sessions))),
             dropped: HashMap::new(),
-            severer: Severer::spawn()?,
+            severer: Severer::spawn(helpers.confine(Role::Sever))?,
         })
     }
 

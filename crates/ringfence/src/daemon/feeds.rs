@@ -334,10 +334,11 @@ impl Daemon {
             let (feed, id, mark, nets) =
                 (running.feed.clone(), running.id, running.mark.clone(), Arc::clone(&running.nets));
             let (barrier, tasks, ledger) = (self.book.barrier(), self.tasks.clone(), ledger.clone());
+            let fetchers = Arc::clone(&self.helpers.fetchers);
             // Not one of the event loop's own threads: a daemon that stops would wait for them, and a server may be slow.
             let spawned = std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
                 barrier();
-                let found = fetch::look(&feed, &mark, &nets, &ledger);
+                let found = fetch::look(&feed, &mark, &nets, (&ledger, &fetchers));
                 drop(tasks.blocking_send(Task::Feed(Step::Looked { id, found })));
             });
             if let Err(error) = spawned {

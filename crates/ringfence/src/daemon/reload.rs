@@ -142,7 +142,7 @@ impl Daemon {
         let prepared = Prepared::new(policy, &self.args, self.exposition.config())?;
         match trial {
             None => {
-                lockout::check(&prepared.policy)?;
+                lockout::check(&prepared.policy, &self.helpers.sessions.all()?)?;
                 // Whoever loads a policy as it is ends the trial of another one.
                 confirm::clear(run_dir)?;
             }

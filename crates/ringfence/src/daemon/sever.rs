@@ -45,14 +45,17 @@ struct Tally {
 }
 
 impl Severer {
-    /// Waits for bans. The thread ends with the last sender.
-    pub(crate) fn spawn() -> Result<Self, Exit> {
+    /// Waits for bans. The thread begins with `begin`, and ends with the last sender.
+    pub(crate) fn spawn(begin: impl FnOnce() + Send + 'static) -> Result<Self, Exit> {
         let (orders, receiver) = sync_channel(MAX_WAITING);
         let tally = Arc::new(Tally::default());
         let told = Arc::clone(&tally);
         std::thread::Builder::new()
             .name("sever".to_owned())
-            .spawn(move || work(&receiver, &told))
+            .spawn(move || {
+                begin();
+                work(&receiver, &told);
+            })
             .map_err(|error| Exit::System(format!("cannot start a thread: {error}")))?;
         Ok(Self { orders, tally })
     }

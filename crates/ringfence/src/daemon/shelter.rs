@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use host::machine::sessions::Sessions;
 use ledger::Net;
 
 /// How long what the kernel said about addresses and sessions is believed.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long whoever cannot say who is logged in is not asked again: waiting for him holds everything up.
+const PAUSE: Duration = Duration::from_secs(30);
 /// Grants of grace that are kept; beyond, the one that ends first makes room.
 const MAX_GRACES: usize = 4096;
 
@@ -36,6 +40,8 @@ impl std::fmt::Display for Why {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Shelter {
+    /// Who looks who is logged in.
+    sessions: Option<Arc<Sessions>>,
     own: BTreeSet<IpAddr>,
     operators: BTreeSet<IpAddr>,
     asked: Option<Instant>,
@@ -49,6 +55,11 @@ pub(crate) struct Shelter {
 }
 
 impl Shelter {
+    /// Nobody but this host, yet; sessions are known if somebody looks.
+    pub(crate) fn new(sessions: Option<Arc<Sessions>>) -> Self {
+        Self { sessions, ..Self::default() }
+    }
+
     /// Why `net` must not be banned, as a whole or in part; `None` if it may be.
     pub(crate) fn covers(&mut self, net: Net) -> Option<Why> {
         self.look();
@@ -150,8 +161,10 @@ impl Shelter {
         if let Ok(own) = host::machine::own_addresses() {
             self.own = own;
         }
-        if let Ok(operators) = host::machine::ssh_peers() {
-            self.operators = operators;
+        match self.sessions.as_ref().map(|sessions| sessions.peers()) {
+            Some(Ok(operators)) => self.operators = operators,
+            Some(Err(_)) => self.asked = Instant::now().checked_add(PAUSE),
+            None => {}
         }
     }
 }

@@ -10,6 +10,7 @@ use policy::plan::Plan;
 use tokio::sync::mpsc;
 
 use super::book::{Book, Restored};
+use super::confined::Helpers;
 use super::control::SOCKET;
 use super::feeds::Feeds;
 use super::force::InForce;
@@ -46,6 +47,7 @@ impl Daemon {
         let lock = Instance::lock(&run_dir)?;
         instance::private_dir(&args.state_dir)?;
         let state = Instance::lock_state(&args.state_dir)?;
+        let helpers = Helpers::start(&args)?;
         let kept = Kept::of(&args.state_dir);
         if confirm::was_given(&run_dir) {
             // The daemon died before it knew.
@@ -59,7 +61,7 @@ impl Daemon {
             standing = Standing::RolledBack;
         } else if standing == Standing::Kept {
             // What stands is left as it is, and so are traces of ours that nobody needs.
-            lockout::check(&prepared.policy).inspect_err(|_| {
+            lockout::check(&prepared.policy, &helpers.sessions.all()?).inspect_err(|_| {
                 drop(Instance::read(&run_dir).is_none().then(|| Instance::forget(&run_dir)))
             })?;
         }
@@ -71,7 +73,7 @@ impl Daemon {
             say(&format!("warning: {}\n", reason.text()));
             super::metrics::Next::Nowhere
         });
-        match Self::enforce(&args, &policy, plan, selection) {
+        match Self::enforce(&args, &policy, (plan, selection), &helpers) {
             Ok(Enforced { force, live, reporter, book, restored, listener, pins }) => {
                 say(&draw(policy.warnings()));
                 say(&waiting);
@@ -92,6 +94,9 @@ impl Daemon {
                         "warning: {name} is not guarded by the gate, which cannot read its frames; nftables is in force there\n"
                     ));
                 }
+                // What is started from now on has no more than the daemon has itself.
+                let confined = helpers.confine_daemon();
+                say(&confined.warning());
                 let (tasks, finished) = mpsc::channel(64);
                 book.severer.guard(&policy.detection().ports);
                 let mut logs = Logs::new(book.read(ledger::Reader::positions)?);
@@ -100,6 +105,8 @@ impl Daemon {
                 Ok(Self {
                     args,
                     force,
+                    helpers,
+                    confined,
                     kept,
                     standing,
                     live,
@@ -138,12 +145,17 @@ impl Daemon {
         }
     }
 
-    fn enforce(args: &RunArgs, policy: &Policy, plan: Plan, selection: Selection) -> Result<Enforced, Exit> {
+    fn enforce(
+        args: &RunArgs,
+        policy: &Policy,
+        (plan, selection): (Plan, Selection),
+        helpers: &Helpers,
+    ) -> Result<Enforced, Exit> {
         let run_dir = &args.daemon.run_dir;
         let was_pinned = host::gate::is_pinned(&args.pin_dir);
         let group = args.group.as_deref().map(group_number).transpose()?;
         // A ledger that cannot be read is told before anything is in the kernel.
-        let mut book = Book::open(&args.state_dir)?;
+        let mut book = Book::open(&args.state_dir, helpers)?;
         clock::begin(&args.state_dir);
         let reporter = Reporter::open(&args.state_dir, policy.event_files())?;
         if let Some(group) = group {

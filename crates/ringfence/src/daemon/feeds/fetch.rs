@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use feeds::{Format, List, MAX_BYTES};
 use host::fetch::{self, Answer, Mark};
+use host::fetchers::Fetchers;
 use ledger::{By, Net, Reader, Scope, Time};
 use policy::feed::{Feed, FeedSource};
 
@@ -49,17 +50,22 @@ pub(crate) struct Known {
 }
 
 /// Looks; `before` is what was in the list, for one that has not changed.
-pub(crate) fn look(feed: &Feed, mark: &Mark, before: &[Net], ledger: &Path) -> Result<Found, String> {
-    let news = news(feed, mark)?;
+pub(crate) fn look(
+    feed: &Feed,
+    mark: &Mark,
+    before: &[Net],
+    (ledger, fetchers): (&Path, &Fetchers),
+) -> Result<Found, String> {
+    let news = news(feed, mark, fetchers)?;
     let nets = news.as_ref().map_or(before, |news| news.nets.as_slice());
     let known = known(nets, ledger).map_err(|error| format!("the ledger cannot be read: {error}"))?;
     Ok(Found { news, known })
 }
 
-fn news(feed: &Feed, mark: &Mark) -> Result<Option<News>, String> {
+fn news(feed: &Feed, mark: &Mark, fetchers: &Fetchers) -> Result<Option<News>, String> {
     let answer = match &feed.source {
         FeedSource::File(path) => fetch::file(path, mark, MAX_BYTES),
-        FeedSource::Url(url) => fetch::url(url, feed.ca_file.as_deref(), mark, MAX_BYTES),
+        FeedSource::Url(url) => fetchers.url(url, feed.ca_file.as_deref(), mark, MAX_BYTES),
     };
     let (bytes, mark) = match answer.map_err(|error| error.to_string())? {
         Answer::Unchanged => return Ok(None),
@@ -71,7 +77,7 @@ fn news(feed: &Feed, mark: &Mark) -> Result<Option<News>, String> {
     let mark = match (&feed.source, list.format) {
         // The mark is of the first page, and what is new is on the last one.
         (FeedSource::Url(url), Format::Apiban) => {
-            turn_pages(feed, url, &mut list)?;
+            turn_pages((feed, url), &mut list, fetchers)?;
             Mark::default()
         }
         (FeedSource::File(_) | FeedSource::Url(_), Format::Apiban | Format::Ipset | Format::Plain) => mark,
@@ -99,7 +105,7 @@ fn news(feed: &Feed, mark: &Mark) -> Result<Option<News>, String> {
 }
 
 /// Reads the pages behind the first one.
-fn turn_pages(feed: &Feed, url: &str, list: &mut List) -> Result<(), String> {
+fn turn_pages((feed, url): (&Feed, &str), list: &mut List, fetchers: &Fetchers) -> Result<(), String> {
     let (authorities, most) = (feed.ca_file.as_deref(), feed.most);
     let begin = Instant::now();
     let mut seen = HashSet::new();
@@ -109,7 +115,8 @@ fn turn_pages(feed: &Feed, url: &str, list: &mut List) -> Result<(), String> {
             break;
         }
         let page = format!("{}/{id}", url.trim_end_matches('/'));
-        match fetch::url(&page, authorities, &Mark::default(), MAX_BYTES)
+        match fetchers
+            .url(&page, authorities, &Mark::default(), MAX_BYTES)
             .map_err(|error| error.to_string())?
         {
             Answer::Unchanged => break,
