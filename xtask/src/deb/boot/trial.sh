@@ -17,7 +17,9 @@ until_is() { # seconds, wanted, command: what it said last
     echo "$last"
 }
 active() { systemctl is-active ringfence; }
-standing() { ringfence status --format json | python3 -c 'import json,sys; print(json.load(sys.stdin)["policy"]["standing"])'; }
+# A field of the status.
+told() { ringfence status --format json 2>/dev/null | grep -o "\"$1\":[^,}]*" | cut -d: -f2 | tr -d '"'; }
+standing() { told standing; }
 
 echo "$(systemctl --version | head -1), Linux $(uname -r)"
 modprobe -a veth nf_tables
@@ -36,9 +38,15 @@ check "a phone before" answered "$(ask phone)"
 check "a scanner before" answered "$(ask friendly-scanner)"
 
 systemctl enable --now ringfence 2>/boot-trial/log
-check "started" 0 $?
+started=$?
+check "started" 0 "$started"
+if [ "$started" != 0 ]; then
+    journalctl --unit ringfence --no-pager --output cat | head -20
+    systemctl poweroff
+    exit
+fi
 check "it is" active "$(active)"
-check "enforced" true "$(ringfence status --format json | python3 -c 'import json,sys; print(str(json.load(sys.stdin)["enforced"]).lower())')"
+check "enforced" true "$(told enforced)"
 check "a phone" answered "$(ask phone)"
 check "a scanner" silence "$(ask friendly-scanner)"
 systemctl status ringfence --no-pager -l | head -12
@@ -84,7 +92,6 @@ systemctl stop ringfence
 check "stopped" inactive "$(active)"
 check "a scanner after the stop" silence "$(ask friendly-scanner)"
 journalctl --unit ringfence --no-pager --output cat | grep -v '^ringfence.service' | tail -15
-check "complaints of the system" 0 "$(journalctl --unit ringfence --no-pager --priority err | grep -vc -- '-- No entries')"
 
 dpkg --purge ringfence >/boot-trial/log
 check "purged" 0 $?
