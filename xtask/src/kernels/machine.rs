@@ -27,7 +27,10 @@ impl Machine {
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]);
         qemu.arg("-kernel").arg(image).arg("-initrd").arg(initrd);
         // A panic ends the machine at once.
-        qemu.args(["-append", &format!("console=ttyS0 panic=-1 oops=panic systemd.show_status=0 rdinit={}", self.init)]);
+        qemu.args([
+            "-append",
+            &format!("console=ttyS0 panic=-1 oops=panic systemd.show_status=0 rdinit={}", self.init),
+        ]);
         qemu.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
         let mut child = qemu.spawn().context("cannot start qemu-system-x86_64")?;
         let begin = Instant::now();
