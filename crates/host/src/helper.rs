@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -41,8 +41,7 @@ pub(crate) fn start(command: &'static str, free: bool) -> Result<Helper, Error> 
         .process_group(0)
         .spawn()
         .map_err(failed("start"))?;
-    socket.set_read_timeout(Some(BEGIN)).map_err(failed("start"))?;
-    let word = line(&socket, MAX_WORD).map_err(failed("wait for"))?;
+    let word = line(&socket, MAX_WORD, BEGIN).map_err(failed("wait for"))?;
     let confined = serde_json::from_str(&word).map_err(|error| failed("understand")(error.into()))?;
     Ok(Helper { socket, confined })
 }
@@ -64,11 +63,17 @@ pub(crate) fn socket() -> io::Result<UnixStream> {
     Ok(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-/// A line of bounded length, a byte at a time: what follows it is somebody else's to read.
-pub(crate) fn line(mut socket: &UnixStream, most: usize) -> io::Result<String> {
+/// A line of bounded length within `patience`, a byte at a time: what follows it is somebody else's to read.
+pub(crate) fn line(mut socket: &UnixStream, most: usize, patience: Duration) -> io::Result<String> {
     let mut text = Vec::new();
     let mut byte = [0];
+    let end = Instant::now() + patience;
     while text.len() < most {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_read_timeout(Some(left))?;
         socket.read_exact(&mut byte)?;
         match byte {
             [b'\n'] => return String::from_utf8(text).map_err(io::Error::other),

@@ -213,6 +213,7 @@ impl Daemon {
             }
         }
         host::notify::notify("STOPPING=1");
+        self.keep_what_is_confirmed();
         self.drain(events.get_mut(), usize::MAX)?;
         self.book.count();
         self.book.close();

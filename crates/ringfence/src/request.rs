@@ -21,7 +21,10 @@ pub(crate) enum Request {
         confirm: Option<Duration>,
     },
     /// Nobody has confirmed: go back to the policy before.
-    RollBack {},
+    RollBack {
+        /// Which trial is over.
+        token: String,
+    },
     /// End; with `clean` whoever asked takes the gate off.
     Stop {
         #[serde(default)]

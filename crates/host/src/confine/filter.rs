@@ -67,9 +67,8 @@ fn allowed(role: Role) -> Result<Rules, Error> {
             &[READING, SOCKETS, PROGRAMS, WALLS],
             &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK],
         ),
-        Role::Fetch => {
-            (&[READING, SOCKETS], &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK])
-        }
+        // No AF_UNIX: where it is still root, services believe it to be that. Names are then asked of the DNS.
+        Role::Fetch => (&[READING, SOCKETS], &[libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]),
     };
     let mut rules = always(&BASE);
     rules.extend(always(groups));

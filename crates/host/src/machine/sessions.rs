@@ -45,7 +45,6 @@ impl Sessions {
     /// It cannot be started, or does not begin.
     pub fn start(free: bool) -> Result<Self, Error> {
         let helper = helper::start(COMMAND, free)?;
-        helper.socket.set_read_timeout(Some(PATIENCE)).map_err(Error::io("start", COMMAND))?;
         let asked = Asked { socket: helper.socket, number: 0 };
         Ok(Self { confined: helper.confined, asked: Mutex::new(asked) })
     }
@@ -84,7 +83,7 @@ impl Asked {
         self.number += 1;
         self.socket.write_all(format!("{}\n", self.number).as_bytes())?;
         loop {
-            let answer: Value = serde_json::from_str(&helper::line(&self.socket, MAX_ANSWER)?)?;
+            let answer: Value = serde_json::from_str(&helper::line(&self.socket, MAX_ANSWER, PATIENCE)?)?;
             if answer.get("number").and_then(Value::as_u64) == Some(self.number) {
                 return Ok(answer);
             }

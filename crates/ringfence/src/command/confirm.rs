@@ -40,7 +40,7 @@ pub(crate) fn roll_back(args: &RollBackArgs) -> Result<ExitCode, Exit> {
         }
         None => panic::take_everything_off(&args.run_dir, Some(&args.pin_dir))?,
     };
-    confirm::clear(&args.run_dir)?;
+    confirm::end(&args.run_dir, &args.token);
     // Whoever started it may be gone.
     let _ = writeln!(io::stderr(), "nobody confirmed in time: {said}");
     Ok(ExitCode::SUCCESS)
@@ -48,15 +48,17 @@ pub(crate) fn roll_back(args: &RollBackArgs) -> Result<ExitCode, Exit> {
 
 /// Has the daemon go back; does it in its place if there is none that can.
 fn go_back(args: &RollBackArgs) -> Result<String, Exit> {
-    let answer = control::ask_within(&args.run_dir, &Request::RollBack {}, PATIENCE);
+    let request = Request::RollBack { token: args.token.clone() };
+    let answer = control::ask_within(&args.run_dir, &request, PATIENCE);
     if answer.is_ok_and(|answer| answer.get("ok") == Some(&Value::Bool(true))) {
         return Ok("the policy before is in force again".to_owned());
     }
-    panic::end(&args.run_dir)?;
+    // It is not asked to end: of a daemon that was killed a service manager knows that it is to start it again.
+    panic::kill(&args.run_dir)?;
     let _lock = Instance::lock(&args.run_dir)?;
     let policy = Kept::of(&args.state_dir).read()?;
     InForce::without_daemon(&policy, &args.as_run())?;
-    Ok("the policy before is in force again; the daemon had died, `ringfence run` starts it".to_owned())
+    Ok("the policy before is in force again, without a daemon: `ringfence run` starts it".to_owned())
 }
 
 impl RollBackArgs {

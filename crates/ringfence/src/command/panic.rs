@@ -38,15 +38,15 @@ pub(crate) fn take_everything_off(run_dir: &Path, pin_dir: Option<&Path>) -> Res
 pub(super) fn end(run_dir: &Path) -> Result<(), Exit> {
     let asked = control::ask_within(run_dir, &Request::Stop { clean: true }, PATIENCE);
     if asked.is_err() || Instance::wait_for_end(run_dir, PATIENCE).is_err() {
-        kill(run_dir);
+        return kill(run_dir);
     }
-    Instance::wait_for_end(run_dir, PATIENCE)
+    Ok(())
 }
 
-/// Kills the daemon that holds the run directory. Its number was written by root, and is believed only of a process with our
-/// own name while the lock is held.
-fn kill(run_dir: &Path) {
-    let Some(pid) = Instance::pid(run_dir) else { return };
+/// Kills the daemon that holds the run directory, if there is one. Its number was written by root, and is believed only of a process
+/// with our own name while the lock is held.
+pub(super) fn kill(run_dir: &Path) -> Result<(), Exit> {
+    let Some(pid) = Instance::pid(run_dir) else { return Instance::wait_for_end(run_dir, PATIENCE) };
     let is_ours =
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "ringfence");
     let is_held = Instance::lock(run_dir).is_err();
@@ -57,4 +57,5 @@ fn kill(run_dir: &Path) {
         // Gone already is as good.
         let _ = kill_process(pid, Signal::KILL);
     }
+    Instance::wait_for_end(run_dir, PATIENCE)
 }

@@ -93,7 +93,7 @@ impl Daemon {
             Request::Status { verify: true } => self.compare(Some(waiting)),
             Request::Top {} => self.tell(Wanted::Top, waiting),
             Request::Reload { confirm } => waiting.reply(self.reload(confirm, events).await?),
-            Request::RollBack {} => waiting.reply(self.roll_back(events).await?),
+            Request::RollBack { token } => waiting.reply(self.roll_back(&token, events).await?),
             Request::Stop { clean } => {
                 self.clean = clean;
                 waiting.last_reply(json!({ "ok": true, "pid": std::process::id() })).await;

@@ -21,13 +21,20 @@ const OVER: &str = "confirm.over";
 pub(super) const FILES: [&str; 3] = [PENDING, GIVEN, OVER];
 /// How often the watch looks.
 const LOOK: Duration = Duration::from_millis(200);
+/// A policy is in force by then, or was refused.
+const BEGINS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Starts the watch. `earlier` says that there is a policy to go back to; else everything is taken off.
-pub(super) fn watch(args: &RunArgs, period: Duration, earlier: bool) -> Result<(), Exit> {
-    let pending = args.daemon.run_dir.join(PENDING);
-    // The watch of an earlier run must not take this one for its own.
+/// A watch that was started, and does not wait yet.
+#[must_use]
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// The watch of another trial must not take this one for its own.
+    token: String,
+}
+
+/// Starts a watch. `earlier` says that there is a policy to go back to; else everything is taken off.
+pub(super) fn start(args: &RunArgs, period: Duration, earlier: bool) -> Result<Watch, Exit> {
     let token = format!("{} {}", std::process::id(), host::machine::monotonic());
-    fs::write(&pending, &token).map_err(Exit::io("write", &pending))?;
     let program = std::env::current_exe()
         .map_err(|error| Exit::System(format!("cannot find this program: {error}")))?;
     let mut command = Command::new(program);
@@ -36,7 +43,7 @@ pub(super) fn watch(args: &RunArgs, period: Duration, earlier: bool) -> Result<(
         .arg("--after-ms")
         .arg(period.as_millis().to_string())
         .arg("--token")
-        .arg(token)
+        .arg(&token)
         .arg("--run-dir")
         .arg(&args.daemon.run_dir)
         .arg("--pin-dir")
@@ -52,7 +59,27 @@ pub(super) fn watch(args: &RunArgs, period: Duration, earlier: bool) -> Result<(
     command
         .spawn()
         .map_err(|error| Exit::System(format!("cannot start the watch for --confirm: {error}")))?;
-    Ok(())
+    Ok(Watch { token })
+}
+
+/// From now on it waits, and no other one does.
+pub(super) fn begin(run_dir: &Path, watch: &Watch) -> Result<(), Exit> {
+    clear(run_dir)?;
+    let pending = run_dir.join(PENDING);
+    fs::write(&pending, &watch.token).map_err(Exit::io("write", &pending))
+}
+
+/// Whether the time of this trial is over, and nothing came after it.
+pub(super) fn is_overdue(run_dir: &Path, token: &str) -> bool {
+    fs::read_to_string(run_dir.join(OVER)).is_ok_and(|there| there == token)
+}
+
+/// The watch has gone back; what came after that trial is not its own to remove.
+pub(crate) fn end(run_dir: &Path, token: &str) {
+    if is_overdue(run_dir, token) {
+        // Whoever starts next removes it, too.
+        let _ = fs::remove_file(run_dir.join(OVER));
+    }
 }
 
 /// Says that all is well; `false` if nothing was pending.
@@ -88,8 +115,16 @@ pub(crate) fn clear(run_dir: &Path) -> Result<(), Exit> {
 /// Waits; `true` when the time is over and nobody has confirmed.
 pub(crate) fn is_over(run_dir: &Path, period: Duration, token: &str) -> bool {
     let pending = run_dir.join(PENDING);
+    let waits = || fs::read_to_string(&pending).is_ok_and(|there| there == token);
+    let started = Instant::now();
+    while !waits() {
+        if started.elapsed() >= BEGINS_WITHIN {
+            return false;
+        }
+        std::thread::sleep(LOOK);
+    }
     let start = Instant::now();
-    while fs::read_to_string(&pending).is_ok_and(|there| there == token) {
+    while waits() {
         if start.elapsed() >= period {
             return fs::rename(&pending, run_dir.join(OVER)).is_ok();
         }

@@ -1,5 +1,6 @@
 //! The policy that stayed in force, to go back to. Two files in the state directory, each the text of a policy: `policy.kept` was
-//! loaded without `--confirm`, or confirmed; `policy.unconfirmed` was tried with `--confirm`, and nobody has confirmed it yet.
+//! the last to be loaded without `--confirm`, or to be confirmed; `policy.unconfirmed` was tried with `--confirm`, and nobody has
+//! confirmed it yet.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -80,7 +81,7 @@ impl Kept {
 
     /// From now on this one is gone back to.
     pub(crate) fn keep(&self, policy: &Policy) -> io::Result<()> {
-        self.write(KEPT, policy)?;
+        self.write(KEPT, policy.source().text().as_bytes())?;
         let unconfirmed = self.folder.join(UNCONFIRMED);
         if fs::read(&unconfirmed).is_ok_and(|there| there == policy.source().text().as_bytes()) {
             fs::remove_file(unconfirmed)?;
@@ -88,9 +89,20 @@ impl Kept {
         Ok(())
     }
 
-    /// Before a policy is tried.
-    pub(crate) fn try_out(&self, policy: &Policy) -> Result<(), Exit> {
-        self.write(UNCONFIRMED, policy).map_err(Exit::io("write", &self.folder.join(UNCONFIRMED)))
+    /// Before a policy is tried; what was tried last, for [`Kept::put_back`].
+    pub(crate) fn try_out(&self, policy: &Policy) -> Result<Option<Vec<u8>>, Exit> {
+        let before = fs::read(self.folder.join(UNCONFIRMED)).ok();
+        self.write(UNCONFIRMED, policy.source().text().as_bytes())
+            .map_err(Exit::io("write", &self.folder.join(UNCONFIRMED)))?;
+        Ok(before)
+    }
+
+    /// It was not tried after all.
+    pub(crate) fn put_back(&self, before: Option<Vec<u8>>) -> io::Result<()> {
+        match before {
+            Some(text) => self.write(UNCONFIRMED, &text),
+            None => fs::remove_file(self.folder.join(UNCONFIRMED)),
+        }
     }
 
     /// What was tried is confirmed.
@@ -103,10 +115,10 @@ impl Kept {
     }
 
     /// All of it or nothing. A policy may hold secrets.
-    fn write(&self, name: &str, policy: &Policy) -> io::Result<()> {
+    fn write(&self, name: &str, text: &[u8]) -> io::Result<()> {
         let fresh = self.folder.join(format!("{name}.new"));
         let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
-        file.write_all(policy.source().text().as_bytes())?;
+        file.write_all(text)?;
         file.sync_all()?;
         fs::rename(fresh, self.folder.join(name))
     }
@@ -125,7 +137,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kept = Kept::of(folder.path());
         let (old, new) = (policy("signatures = []\n"), policy("icmp = \"drop\"\n"));
-        kept.try_out(&new).unwrap();
+        assert_eq!(kept.try_out(&new).unwrap(), None);
         assert!(!kept.is_unconfirmed(&new), "there is nothing to go back to");
         kept.keep(&old).unwrap();
         assert!(kept.is_unconfirmed(&new) && !kept.is_unconfirmed(&old));
@@ -133,8 +145,11 @@ mod tests {
         kept.accept().unwrap();
         assert!(!kept.is_unconfirmed(&new));
         assert_eq!(kept.read().unwrap().source().text(), new.source().text());
-        kept.try_out(&old).unwrap();
+        let before = kept.try_out(&old).unwrap();
         assert!(kept.is_unconfirmed(&old));
+        kept.put_back(before).unwrap();
+        assert!(!kept.is_unconfirmed(&old));
+        assert_eq!(kept.try_out(&old).unwrap(), None);
         kept.keep(&old).unwrap();
         kept.keep(&new).unwrap();
         assert!(!kept.is_unconfirmed(&old), "it was loaded as it is since");

@@ -45,6 +45,8 @@ pub(crate) struct Shelter {
     own: BTreeSet<IpAddr>,
     operators: BTreeSet<IpAddr>,
     asked: Option<Instant>,
+    /// Why nobody knows who is logged in.
+    blind: Option<String>,
     /// What the operator trusts, by what it is called; a name with the addresses that it has.
     trusted: BTreeMap<String, Vec<Net>>,
     /// What the policy trusts.
@@ -58,6 +60,16 @@ impl Shelter {
     /// Nobody but this host, yet; sessions are known if somebody looks.
     pub(crate) fn new(sessions: Option<Arc<Sessions>>) -> Self {
         Self { sessions, ..Self::default() }
+    }
+
+    /// Why nobody knows who is logged in now, if it is so.
+    pub(crate) fn blind(&mut self) -> Option<&str> {
+        self.look();
+        if self.blind.is_none() {
+            // Whoever is about to be banned is looked for anew.
+            self.asked = None;
+        }
+        self.blind.as_deref()
     }
 
     /// Why `net` must not be banned, as a whole or in part; `None` if it may be.
@@ -162,8 +174,14 @@ impl Shelter {
             self.own = own;
         }
         match self.sessions.as_ref().map(|sessions| sessions.peers()) {
-            Some(Ok(operators)) => self.operators = operators,
-            Some(Err(_)) => self.asked = Instant::now().checked_add(PAUSE),
+            Some(Ok(operators)) => {
+                self.operators = operators;
+                self.blind = None;
+            }
+            Some(Err(error)) => {
+                self.asked = Instant::now().checked_add(PAUSE);
+                self.blind = Some(host::error::chain(&error));
+            }
             None => {}
         }
     }

@@ -57,7 +57,7 @@ impl Daemon {
         if standing == Standing::Kept && kept.is_unconfirmed(&prepared.policy) {
             // It holds the port of the metrics.
             drop(prepared);
-            prepared = Prepared::new(kept.read()?, &args, None)?;
+            prepared = Prepared::to_go_back(kept.read()?, &args, None)?;
             standing = Standing::RolledBack;
         } else if standing == Standing::Kept {
             // What stands is left as it is, and so are traces of ours that nobody needs.
@@ -174,7 +174,8 @@ impl Daemon {
         if let Some(period) = args.confirm {
             let kept = Kept::of(&args.state_dir);
             kept.try_out(policy)?;
-            confirm::watch(args, period, was_pinned && kept.is_there())?;
+            let watch = confirm::start(args, period, was_pinned && kept.is_there())?;
+            confirm::begin(run_dir, &watch)?;
         }
         let mut force =
             InForce::first(policy, plan, selection, args).inspect_err(|_| drop(confirm::clear(run_dir)))?;

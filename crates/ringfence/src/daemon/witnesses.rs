@@ -53,7 +53,7 @@ pub(crate) struct Ears {
 }
 
 /// What a policy asks for, with the files that it names.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ready {
     managers: Vec<(Manager, Config)>,
     hep: Option<(HepConfig, Option<Exporter>)>,

@@ -267,6 +267,82 @@ fn a_policy_on_trial_gives_way_when_the_watch_dies_with_the_daemon() {
     says(&again, &["panic"], 0);
 }
 
+#[test]
+fn what_is_gone_back_to_is_the_last_that_stood() {
+    let Some(scene) = Scene::new("latest", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    let guard = scene.guard();
+    // Loaded as it is, later than what `run` began with: it has one port more.
+    let latest = crate::scene::POLICY.replace("[4000]", "[4000, 4001]");
+    std::fs::write(&scene.policy, &latest).unwrap();
+    says(&guard, &["reload"], 0);
+    std::fs::write(&scene.policy, NO_SSH).unwrap();
+    says(&guard, &["reload", "--confirm", "8s"], 0);
+    // A slip in the middle of a trial changes nothing of it.
+    std::fs::write(&scene.policy, "nonsense").unwrap();
+    assert!(says(&guard, &["reload", "--confirm", "10m"], 1).contains("the policy in force stays"));
+    assert_eq!(standing(&guard), "on-trial");
+    assert!(!ssh.logs_in());
+    until("a way back", Duration::from_secs(20), || ssh.logs_in());
+    until("the daemon has gone back", Duration::from_secs(5), || standing(&guard) == "rolled-back");
+    let kept = std::fs::read_to_string(guard.state_dir().join("policy.kept")).unwrap();
+    assert_eq!(kept, latest);
+    let rules = scene.shell("nft list table inet ringfence").stdout;
+    assert!(rules.contains("4001"), "{rules}");
+    says(&guard, &["panic"], 0);
+}
+
+/// What the policy before needs beside the gate may have gone with the change that nobody confirmed.
+#[test]
+fn the_way_back_does_not_depend_on_files() {
+    let Some(scene) = Scene::new("files", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    let secret = scene.lab.dir().join("secret");
+    std::fs::write(&secret, "hush").unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let manager = format!(
+        "{}[managers.pbx]\nkind = \"asterisk\"\nuser = \"x\"\nsecret-file = \"{}\"\n",
+        crate::scene::POLICY,
+        secret.display()
+    );
+    for signal in [None, Some(Signal::KILL)] {
+        std::fs::write(&secret, "hush").unwrap();
+        std::fs::write(&scene.policy, &manager).unwrap();
+        let mut guard = scene.guard();
+        std::fs::write(&scene.policy, NO_SSH).unwrap();
+        says(&guard, &["reload", "--confirm", "4s"], 0);
+        std::fs::remove_file(&secret).unwrap();
+        assert!(!ssh.logs_in());
+        if let Some(signal) = signal {
+            guard.process().signal(signal);
+            until("the end of the daemon", Duration::from_secs(5), || guard.process().status().is_some());
+            guard = scene.guard();
+        }
+        until("a way back", Duration::from_secs(20), || ssh.logs_in());
+        until("the daemon has gone back", Duration::from_secs(5), || standing(&guard) == "rolled-back");
+        says(&guard, &["panic"], 0);
+        std::fs::remove_file(guard.state_dir().join("policy.unconfirmed")).unwrap();
+    }
+}
+
+#[test]
+fn what_was_just_confirmed_is_what_is_gone_back_to() {
+    let Some(scene) = Scene::new("just", TOOLS) else { return };
+    let ssh = Ssh::start(&scene);
+    let guard = scene.guard();
+    let better = crate::scene::POLICY.replace("[4000]", "[4000, 4001]");
+    std::fs::write(&scene.policy, &better).unwrap();
+    says(&guard, &["reload", "--confirm", "10m"], 0);
+    // At once: before the daemon could have noticed.
+    std::fs::write(&scene.policy, NO_SSH).unwrap();
+    let script = "\"$R\" confirm --run-dir \"$D\" && \"$R\" reload --confirm 3s --run-dir \"$D\"";
+    let done = scene.shell(script);
+    assert!(done.status.success(), "{}", done.text());
+    until("a way back", Duration::from_secs(20), || ssh.logs_in());
+    assert_eq!(std::fs::read_to_string(guard.state_dir().join("policy.kept")).unwrap(), better);
+    says(&guard, &["panic"], 0);
+}
+
 /// The process that waits for a confirmation.
 fn watch_of(scene: &Scene) -> Pid {
     let run_dir = scene.directory("run").display().to_string();

@@ -84,6 +84,7 @@ flood=$!
 dpkg --install /boot-trial/ringfence-newer.deb >/boot-trial/log
 check "upgraded" 0 $?
 kill "$flood"
+check "the flood went on all the time" 0 $?
 check "scanners that got through meanwhile" 0 "$(cat /boot-trial/reached 2>/dev/null || echo 0)"
 check "after it" active "$(until_is 30 active active)"
 systemd-analyze security ringfence --no-pager | tail -1
@@ -100,5 +101,8 @@ check "pins" "" "$(ls /sys/fs/bpf)"
 check "folders" "" "$(ls -d /etc/ringfence /var/lib/ringfence /run/ringfence 2>/dev/null)"
 check "programs on the interface" 0 "$(ip -details link show eth9 | grep -c xdp)"
 check "a scanner without it" answered "$(ask friendly-scanner)"
+# What was counted above is counted.
+ip netns exec attacker timeout 3 python3 /boot-trial/flood.py
+check "scanners that get through now" yes "$([ "$(cat /boot-trial/reached)" -gt 10 ] && echo yes)"
 echo "@end"
 systemctl poweroff

@@ -49,6 +49,11 @@ impl Daemon {
     /// What is wrong with those who should testify.
     pub(super) fn silences(&mut self) -> Vec<String> {
         let mut silent = Vec::new();
+        if let Some(why) = self.book.shelter.blind() {
+            silent.push(format!(
+                "nobody sees who is logged in over SSH ({why}): whoever was is sheltered, new sessions are not; restart the daemon"
+            ));
+        }
         let mut speaks = false;
         let links: Vec<(String, bool)> = self
             .witnesses
