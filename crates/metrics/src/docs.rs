@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::registry::{Kind, Label, Metric, Place, REGISTRY, Values};
+use crate::metric::{Kind, Label, Metric, Place, Values};
+use crate::registry::REGISTRY;
 
 const HEAD: &str = include_str!("head.md");
 

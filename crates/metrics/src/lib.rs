@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod docs;
+pub mod metric;
 mod read;
 pub mod registry;
 mod text;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gate::{Reason, Verdict};
 use serde_json::Value;
 
-use crate::registry::{Metric, Place, Read, Values};
+use crate::metric::{Metric, Place, Read, Values};
 
 /// Samples of one metric. What is beyond is left out: a monitor must not drown.
 pub(crate) const MOST: usize = 2_000;

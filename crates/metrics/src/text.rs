@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::metric::{Kind, Metric};
 use crate::read::samples;
-use crate::registry::{Kind, Metric, REGISTRY};
+use crate::registry::REGISTRY;
 
 /// Which of the two texts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use metrics::registry::{self, Label};
+use metrics::metric::Label;
+use metrics::registry;
 use serde_json::Value;
 
 const RULES: &str = "packaging/prometheus/ringfence.rules.yml";

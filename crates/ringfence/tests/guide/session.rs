@@ -24,12 +24,12 @@ const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Makes the host. Its arguments: a folder of its own, the file system for pins, Asterisk's files or nothing, the program, the project.
 const HOST: &str = r#"
 base="$1" bpffs="$2" asterisk="$3" program="$4" project="$5"
-mkdir -p "$base/dev" "$base/etc" "$base/lib" "$base/log" "$base/root/.bin" "$base/run"
-cp -r "$project/samples" "$base/root/.samples"
-touch "$base/root/.bin/ringfence"
-mount --bind "$program" "$base/root/.bin/ringfence"
-printf '#!/bin/sh\nexec "$@"\n' > "$base/root/.bin/sudo"
-chmod 755 "$base/root/.bin/sudo"
+mkdir -p "$base/dev" "$base/etc" "$base/lib" "$base/log" "$base/home/.bin" "$base/run"
+cp -r "$project/samples" "$base/home/.samples"
+touch "$base/home/.bin/ringfence"
+mount --bind "$program" "$base/home/.bin/ringfence"
+printf '#!/bin/sh\nexec "$@"\n' > "$base/home/.bin/sudo"
+chmod 755 "$base/home/.bin/sudo"
 cp -a /etc/. "$base/etc"
 rm -rf "$base/etc/asterisk" "$base/etc/ringfence"
 mkdir "$base/etc/ringfence"
@@ -41,7 +41,7 @@ mkdir -m 1777 "$base/dev/shm"
 mount --bind "$bpffs" /sys/fs/bpf
 mount --bind "$base/lib" /var/lib
 mount --bind "$base/log" /var/log
-mount --rbind "$base/root" /root
+mount --rbind "$base/home" /mnt
 mount --bind "$base/etc" /etc
 if test -n "$asterisk"; then
     mkdir /etc/asterisk /var/log/asterisk "$base/run/asterisk"
@@ -104,9 +104,9 @@ impl Session {
 
     /// Writes a file of the host.
     pub(crate) fn write(&self, path: &str, text: &str) {
-        let shared = self.base.join("root/.written");
+        let shared = self.base.join("home/.written");
         fs::write(shared, text).unwrap();
-        let (status, said) = self.shell(&format!("cat /root/.written > {path} && rm /root/.written"));
+        let (status, said) = self.shell(&format!("cat /mnt/.written > {path} && rm /mnt/.written"));
         assert_eq!(status, Some(0), "{path}: {said}");
     }
 
@@ -186,11 +186,11 @@ impl Session {
 
     fn command(&self, script: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.host.id().to_string(), "--mount", "--net", "--wd=/root", "--"]);
+        command.args(["--target", &self.host.id().to_string(), "--mount", "--net", "--wd=/mnt", "--"]);
         command.args(["sh", "-c", script]);
         let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("/root/.bin:{path}")).env("SAMPLES", "/root/.samples");
-        command.env("HOME", "/root").env_remove("SSH_CONNECTION");
+        command.env("PATH", format!("/mnt/.bin:{path}")).env("SAMPLES", "/mnt/.samples");
+        command.env("HOME", "/mnt").env_remove("SSH_CONNECTION");
         command
     }
 }
