@@ -11,8 +11,9 @@ use crate::time::Tick;
 pub(crate) const DETECTOR: Detector = Detector {
     kind: Kind::Enumeration,
     summary: "many accounts asked for, and none of them used",
-    description: "Counts different accounts that a source asks for without credentials (REGISTER, INVITE, OPTIONS, SUBSCRIBE, \
-        MESSAGE, PUBLISH) and then leaves alone, and those that do not exist (404, 410, 604). A phone comes back with \
+    description: "Counts different accounts that a source asks for without credentials (any method but NOTIFY, with which phones \
+        keep their way through a router open) and then leaves alone, those that it claims to be (From) and does not prove when \
+        challenged, unless the name is a telephone number, as a carrier's callers have, and those that do not exist (404, 410, 604). A phone comes back with \
         credentials at once, which takes its account off the list, so an office of phones behind one address is none. Over \
         UDP such requests can be forged: the source is limited until one of its phones authenticates. Over TCP, \
         more accounts on one connection than any gateway has count at once, others when nothing followed for 10 seconds. A source with successes may \
@@ -57,6 +58,8 @@ pub(crate) struct Enumeration {
 pub(crate) struct State {
     since: Tick,
     asked: [Distinct; 2],
+    /// In From of requests that were challenged in this period: what follows does so within milliseconds.
+    claimed: Distinct,
     used: [Distinct; 2],
     missing: Distinct,
     missing_since: Tick,
@@ -71,7 +74,7 @@ const MEMORY: Tick = Tick::seconds(1800);
 const SPARED: u32 = 10;
 
 impl State {
-    /// Begins a new period if it is time; the accounts that were asked for in the one before the last and never used.
+    /// Begins a new period if it is time; the accounts that were asked for or claimed in the one before the last and never used.
     fn turn(&mut self, now: Tick) -> Distinct {
         if now.since(self.since) < PERIOD {
             return Distinct::default();
@@ -81,16 +84,27 @@ impl State {
         // A long pause ends both periods.
         let is_old = now.since(self.since) >= Tick(2 * PERIOD.0);
         let left = Distinct((before.0 | if is_old { asked.0 } else { 0 }) & !used);
+        let claimed = Distinct(self.claimed.0 & !used);
         self.asked = [Distinct::default(), if is_old { Distinct::default() } else { asked }];
+        self.claimed = Distinct::default();
         self.used = [Distinct::default(), self.used[0]];
         self.since = now;
-        left
+        // Who asks for as many as he claims to be is not counted twice.
+        if claimed.count() > left.count() { claimed } else { left }
     }
 
     /// Accounts asked for that nothing followed yet.
     fn open(&self) -> u32 {
-        let asked = self.asked[0].0 | self.asked[1].0;
-        Distinct(asked & !(self.used[0].0 | self.used[1].0)).count()
+        self.unused(self.asked[0].0 | self.asked[1].0)
+    }
+
+    /// Accounts claimed that nothing followed yet.
+    fn open_claims(&self) -> u32 {
+        self.unused(self.claimed.0)
+    }
+
+    fn unused(&self, accounts: u64) -> u32 {
+        Distinct(accounts & !(self.used[0].0 | self.used[1].0)).count()
     }
 }
 
@@ -156,6 +170,44 @@ impl Enumeration {
     }
 }
 
+impl Enumeration {
+    /// The PBX wants the sender to prove who he is.
+    fn challenged(
+        &self,
+        scene: &Scene,
+        answer: &mut Answer<'_, '_>,
+        source: &mut Source,
+        findings: &mut Findings,
+    ) {
+        let request = &mut *answer.request;
+        // In REGISTER it is the account that was asked for already.
+        let is_claim = request.method != Method::Register && asks_for_account(request.method);
+        let claimed =
+            answer.message.from.and_then(|from| from.account()).filter(|name| !is_telephone_number(name));
+        let Some(name) = claimed.filter(|_| is_claim && !request.has_credentials) else { return };
+        let state = &mut source.enumeration;
+        let is_new = state.claimed.insert(scene.salt.of(&[name]));
+        let count = state.open_claims();
+        if !is_new || count <= self.accounts || scene.class >= Class::Credited || source.accepted > 0 {
+            return;
+        }
+        if !request.is_proof {
+            request.pending += self.points;
+            request.pending_kind = Some(Kind::Enumeration);
+        }
+        findings.add(source, Kind::Enumeration, self.points, request.is_proof, || {
+            format!("claimed to be {count} different accounts and proved none, the last one {}", shown(name))
+        });
+    }
+}
+
+/// Whether a caller's name is a number of the telephone network rather than an extension: a carrier whose calls are challenged by
+/// mistake brings a new one with each call.
+fn is_telephone_number(name: &[u8]) -> bool {
+    let digits = name.strip_prefix(b"+").unwrap_or(name);
+    digits.len() >= 7 && digits.iter().all(u8::is_ascii_digit)
+}
+
 pub(crate) const fn asks_for_account(method: Method) -> bool {
     matches!(
         method,
@@ -165,6 +217,11 @@ pub(crate) const fn asks_for_account(method: Method) -> bool {
             | Method::Subscribe
             | Method::Message
             | Method::Publish
+            | Method::Refer
+            | Method::Info
+            | Method::Update
+            | Method::Prack
+            | Method::Bye
             | Method::Other
     )
 }
@@ -185,7 +242,11 @@ impl Detect for Enumeration {
             return;
         }
         if request.has_credentials {
-            source.enumeration.used[0].insert(request.target_hash);
+            let used = &mut source.enumeration.used[0];
+            used.insert(request.target_hash);
+            if let Some(claimed) = request.message.from.and_then(|from| from.account()) {
+                used.insert(scene.salt.of(&[claimed]));
+            }
             return;
         }
         let is_new = source.enumeration.asked[0].insert(request.target_hash);
@@ -225,6 +286,9 @@ impl Detect for Enumeration {
         if (200..300).contains(&answer.status) && request.method != Method::Options {
             source.enumeration.used[0].insert(request.target);
             return;
+        }
+        if matches!(answer.status, 401 | 407) {
+            return self.challenged(scene, answer, source, findings);
         }
         let missing = matches!(answer.status, 404 | 410 | 604) && asks_for_account(request.method);
         // With credentials it is a user who mistypes, or a phone that watches an extension that is gone.

@@ -99,6 +99,36 @@ fn extensions_that_are_walked_through_are_a_trickle_soon() {
 }
 
 #[test]
+fn names_of_callers_that_are_walked_through_are_a_trickle_soon() {
+    for method in ["INVITE", "SUBSCRIBE", "MESSAGE"] {
+        let mut world = World::new();
+        let reached = (0..200)
+            .filter(|extension| {
+                let user = (1000 + extension).to_string();
+                world.wait(Duration::from_millis(10));
+                world.ask(ATTACKER, &Ask::new(method, &user, "600", &format!("e{extension}"))).is_some()
+            })
+            .count();
+        assert!(reached < 20, "{method}: {reached}");
+        assert!(world.limits().contains(&("203.0.113.9".to_owned(), Kind::Enumeration)), "{method}");
+        world.nobody_is_banned();
+    }
+}
+
+#[test]
+fn odd_methods_walk_through_extensions_as_others_do() {
+    for method in ["REFER", "INFO", "UPDATE", "PRACK", "BYE"] {
+        let mut world = World::new();
+        for extension in 0..40 {
+            let user = (1000 + extension).to_string();
+            world.wait(Duration::from_millis(10));
+            world.ask(ATTACKER, &Ask::new(method, "100", &user, &format!("e{extension}")));
+        }
+        assert!(world.limits().contains(&("203.0.113.9".to_owned(), Kind::Enumeration)), "{method}");
+    }
+}
+
+#[test]
 fn extensions_over_tcp_are_a_trickle_soon_and_then_a_ban() {
     let mut world = World::new();
     world.connect(ATTACKER);

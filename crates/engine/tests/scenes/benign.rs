@@ -241,6 +241,47 @@ fn a_carrier_that_calls_many_numbers() {
     assert_eq!(world.limits(), []);
 }
 
+/// The trunk has no identify section: each call is challenged, and a carrier has no password.
+#[test]
+fn a_carrier_that_is_challenged_by_mistake() {
+    let mut world = World::new();
+    for call in 0..200_u32 {
+        let ask = Ask::new("INVITE", &format!("+4930{:07}", call * 7919), "499876543", &format!("m{call}"));
+        let reply = world.ask("203.0.113.30:5060", &ask).expect("an answer");
+        world.ask("203.0.113.30:5060", &Ask { method: "ACK", to_tag: Some(reply.tag), ..ask });
+        world.wait(Duration::from_secs(20));
+    }
+    world.nobody_is_banned();
+    assert_eq!(world.evidence(engine::Kind::Enumeration), [""; 0]);
+}
+
+/// The engine has just started and knows none of them.
+#[test]
+fn phones_that_all_dial_at_the_same_moment() {
+    let mut world = World::new();
+    let calls: Vec<_> = (0..60)
+        .map(|phone| {
+            let name = format!("{}", 1000 + phone);
+            world.account(&name, "pw");
+            let call = Ask::new("INVITE", &name, "600", &format!("s{phone}"));
+            (name, call)
+        })
+        .collect();
+    for burst in calls.chunks(5) {
+        let nonces: Vec<_> = burst
+            .iter()
+            .map(|(_, call)| {
+                world.ask("203.0.113.72:5060", call).and_then(|reply| reply.nonce).expect("a challenge")
+            })
+            .collect();
+        for ((name, call), nonce) in burst.iter().zip(nonces) {
+            world.ask("203.0.113.72:5060", &call.with_credentials(&nonce, name, "pw"));
+        }
+    }
+    world.nobody_is_banned();
+    assert_eq!(world.limits(), []);
+}
+
 #[test]
 fn presence_of_a_hundred_extensions() {
     let mut world = World::new();
