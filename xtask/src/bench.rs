@@ -15,6 +15,8 @@ mod gate;
 mod iptables;
 /// A log in force.
 mod logs;
+/// How fast an attacker is banned, under a flood.
+mod reaction;
 /// Messages, the engine and replay.
 mod sip;
 
@@ -36,6 +38,8 @@ enum What {
     Gate,
     /// From a line in a log to the ban, and a large log followed
     Logs(logs::LogsArgs),
+    /// From the packet that gives an attacker away to silence, at rest and while a flood with forged sources runs
+    Reaction(reaction::ReactionArgs),
     /// Nanoseconds per SIP message, messages a second through the engine, and replay beside tshark
     Sip,
 }
@@ -47,6 +51,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         What::Flood(args) => flood::run(args),
         What::Gate => gate::run(),
         What::Logs(args) => logs::run(args),
+        What::Reaction(args) => reaction::run(args),
         What::Sip => sip::sip(),
     }
 }

@@ -17,7 +17,7 @@ use aya_ebpf::macros::{cgroup_skb, classifier, xdp};
 use aya_ebpf::programs::{SkBuffContext, TcContext, XdpContext};
 use gate::decode::{TCP, UDP};
 use gate::layout::{
-    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, CAPTURES, MARKED, OBSERVE, REPORT_ALL, TAG_MASK,
+    ALL_PROTOCOLS, ALL_TCP_PORTS, ALL_UDP_PORTS, CAPTURES, MARKED, OBSERVE, REPORT_ALL, Share, TAG_MASK,
 };
 use gate::{Fragment, Judgement, Link, Reason, Tables, Verdict, decode, judge};
 
@@ -75,12 +75,7 @@ pub fn ringfence_sock(ctx: SkBuffContext) -> i32 {
     }
     // Its fragments were counted and told when they came, but what is in it is known only now.
     if dropped || config.flags & CAPTURES != 0 && judgement.reason != Reason::Unguarded {
-        report::send(
-            &ctx,
-            &mut cpu.budgets,
-            judgement,
-            About { observed, outgoing: false, matters: dropped },
-        );
+        report::send(&ctx, &mut cpu.budgets, judgement, About::incoming(judgement, observed));
     }
     if dropped && !observed { DROP } else { PASS }
 }
@@ -133,7 +128,7 @@ fn decide<C: Context>(ctx: &C, link: Link) -> Verdict {
     report::count(&mut cpu.counts, judgement.reason, ctx.size(&judgement.packet));
     let matters = dropped || judgement.notes != 0;
     if matters || flags & REPORT_ALL != 0 || flags & CAPTURES != 0 && is_captured(judgement) {
-        report::send(ctx, &mut cpu.budgets, judgement, About { observed, outgoing: false, matters });
+        report::send(ctx, &mut cpu.budgets, judgement, About::incoming(judgement, observed));
     }
     if observed { Verdict::Pass } else { judgement.reason.verdict() }
 }
@@ -171,7 +166,7 @@ fn watch(ctx: TcContext, link: Link) -> i32 {
     };
     if flags & (all | ALL_PROTOCOLS) != 0 || tables.guards(index, packet.source_port) {
         judgement.reason = Reason::Clean;
-        let about = About { observed: false, outgoing: true, matters: false };
+        let about = About { observed: false, outgoing: true, share: Share::Passing };
         report::send(&ctx, &mut cpu.budgets, judgement, about);
     }
     TC_ACT_UNSPEC

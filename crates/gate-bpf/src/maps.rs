@@ -108,9 +108,9 @@ pub static NETWORKS: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREA
 #[btf_map]
 pub static TRUSTED: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREALLOC> = LpmTrie::new();
 
-/// 4 MiB: thousands of SIP messages.
+/// 8 MiB: more than ten thousand SIP messages, what comes in while the daemon waits for its turn on a busy machine.
 #[btf_map]
-pub static EVENTS: RingBuf<Event, 4194304> = RingBuf::new();
+pub static EVENTS: RingBuf<Event, 8388608> = RingBuf::new();
 
 /// Where an event is put together; not read by user space.
 #[btf_map]

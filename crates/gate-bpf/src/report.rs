@@ -1,9 +1,9 @@
 //! What user space learns: counters always, events while this CPU's budget for the second lasts.
 
 use gate::decode::{TCP, UDP};
-use gate::layout::{Budget, CAPTURES, Count, EVENT_SIZE, Event, MAX_CAPTURE};
+use gate::layout::{Budget, CAPTURES, Count, EVENT_SIZE, Event, MAX_CAPTURE, SHARES, Share};
 use gate::reason::REASONS;
-use gate::{Fragment, Judgement, Packet, Reason};
+use gate::{Fragment, Judgement, Packet, Reason, Verdict};
 
 use crate::clock;
 use crate::context::{Context, opaque};
@@ -24,8 +24,23 @@ pub struct About {
     /// The packet was let through though it should be dropped.
     pub observed: bool,
     pub outgoing: bool,
-    /// The packet is dropped or logged: of another budget than the rest.
-    pub matters: bool,
+    pub share: Share,
+}
+
+impl About {
+    /// A packet that came in.
+    #[inline(always)]
+    pub fn incoming(judgement: &Judgement, observed: bool) -> Self {
+        let dropped = judgement.reason.verdict() == Verdict::Drop;
+        let share = if dropped && !observed && judgement.reason.is_of_a_crowd() {
+            Share::Crowd
+        } else if dropped || judgement.notes != 0 {
+            Share::Urgent
+        } else {
+            Share::Passing
+        };
+        Self { observed, outgoing: false, share }
+    }
 }
 
 /// One more packet of that reason.
@@ -40,12 +55,17 @@ pub fn count(counts: &mut [Count; REASONS], reason: Reason, bytes: usize) {
 
 /// Sends an event, or counts it as lost. Not inlined, so that its stack is its own.
 #[inline(never)]
-pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; 2], judgement: &Judgement, about: About) {
+pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; SHARES], judgement: &Judgement, about: About) {
     let packet = &judgement.packet;
     let now = clock::now();
-    let [urgent, other] = budgets;
-    let budget = if about.matters { urgent } else { other };
-    if !within(budget, now) {
+    let [passing, urgent, crowd] = budgets;
+    let most = u64::from(config().events_per_second);
+    let (budget, most) = match about.share {
+        Share::Passing => (passing, most),
+        Share::Urgent => (urgent, most / 4),
+        Share::Crowd => (crowd, most / 4),
+    };
+    if !within(budget, most, now) {
         return;
     }
     let Some(record) = RECORD.get_ptr_mut(0) else { return };
@@ -53,7 +73,8 @@ pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; 2], judgement: &Judgemen
     let record = unsafe { &mut *record };
     let (offset, payload, sequence, acknowledgment) = payload(ctx, packet);
     let mut captured = 0;
-    if payload > 0 && config().flags & CAPTURES != 0 && packet.fragment == Fragment::Whole {
+    let is_read = config().flags & CAPTURES != 0 && about.share != Share::Crowd;
+    if payload > 0 && is_read && packet.fragment == Fragment::Whole {
         let most = if payload < MAX_CAPTURE as u32 { payload } else { MAX_CAPTURE as u32 };
         // The verifier must see that it is 1 to `MAX_CAPTURE`.
         let count = (opaque((most as usize).wrapping_sub(1)) & (MAX_CAPTURE - 1)) + 1;
@@ -114,12 +135,12 @@ fn payload<C: Context>(ctx: &C, packet: &Packet) -> (u32, u32, u32, u32) {
 
 /// Whether this CPU may send one more event in this second.
 #[inline(always)]
-fn within(budget: &mut Budget, now: u64) -> bool {
+fn within(budget: &mut Budget, most: u64, now: u64) -> bool {
     if now - budget.since >= SECOND {
         budget.since = now;
         budget.sent = 0;
     }
-    if budget.sent >= u64::from(config().events_per_second) {
+    if budget.sent >= most {
         budget.lost += 1;
         return false;
     }

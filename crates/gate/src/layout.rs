@@ -9,7 +9,7 @@ use crate::reason::REASONS;
 use crate::scan::Found;
 
 /// Version of everything in this file.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Names of the maps, as the object and the pins have them (the kernel keeps 15 bytes).
 pub mod map {
@@ -151,7 +151,8 @@ pub struct Config {
     pub start: u32,
     /// Entries of a row of the automaton.
     pub width: u32,
-    /// Events that one CPU may send in one second about packets that are dropped or logged, and as many about others.
+    /// Events that one CPU may send in one second about packets that pass and answers to them; a quarter of it about those that are
+    /// dropped or logged for what is in them, and a quarter about those of a crowd ([`crate::Reason::is_of_a_crowd`]).
     pub events_per_second: u32,
     /// Bits under [`TAG_MASK`] of the packet mark, by which the last hook knows a datagram that was reassembled in our
     /// network namespace; 0 when it has nothing to do.
@@ -189,14 +190,29 @@ pub struct Live {
 pub struct Cpu {
     /// By [`crate::Reason`].
     pub counts: [Count; REASONS],
-    /// For what is dropped or logged, and for the rest: a flood of the one leaves the other its share.
-    pub budgets: [Budget; 2],
+    /// By [`Share`]: a flood of the one leaves the others theirs.
+    pub budgets: [Budget; SHARES],
     /// Where the search puts what it finds; the kernel's 512 bytes of stack have no room for it.
     pub found: Found,
     /// Room for the program's verdict under way. What was written to a map and read back is any number to the verifier, so
     /// that it goes through what follows once, and not once for each way there.
     pub judgement: [u64; 16],
 }
+
+/// Whose budget an event is of.
+#[repr(usize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Share {
+    /// A packet that passes, or an answer.
+    Passing = 0,
+    /// A packet that is dropped or logged for what is in it, or that a limited source sent.
+    Urgent = 1,
+    /// A packet of a crowd: who sent it is known to be unwelcome or may be anybody, and what is in it is not told.
+    Crowd = 2,
+}
+
+/// How many shares there are.
+pub const SHARES: usize = 3;
 
 /// Packets and bytes.
 #[repr(C)]
@@ -451,7 +467,7 @@ mod tests {
     fn nothing_has_padding() {
         assert_eq!(size_of::<Config>(), 64 + 40);
         assert_eq!(size_of::<Live>(), 24);
-        assert_eq!(size_of::<Cpu>(), 16 * REASONS + 48 + 136 + 32 + 64 + 128);
+        assert_eq!(size_of::<Cpu>(), 16 * REASONS + 24 * SHARES + 136 + 32 + 64 + 128);
         assert_eq!(size_of::<Count>(), 16);
         assert_eq!(size_of::<Budget>(), 24);
         assert_eq!(size_of::<Interface>(), 16);

@@ -104,6 +104,13 @@ impl Reason {
         }
     }
 
+    /// Whether a packet that is dropped for it is one of very many, and nothing in it is worth reading: the source is unwelcome
+    /// already, or so many send that none can be blamed.
+    #[inline(always)]
+    pub const fn is_of_a_crowd(self) -> bool {
+        matches!(self, Self::Banned | Self::Blocked | Self::LimitedNetwork | Self::OverCeiling)
+    }
+
     /// Its name in counters, logs, JSON and documentation.
     pub const fn as_str(self) -> &'static str {
         match self {

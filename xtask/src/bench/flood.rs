@@ -19,7 +19,7 @@ use crate::{target_dir, workspace};
 /// sipp as server and as caller.
 mod calls;
 /// The flood.
-mod sender;
+pub(super) mod sender;
 
 #[derive(Debug, Args)]
 pub(super) struct FloodArgs {

@@ -25,7 +25,7 @@ const SOURCE_PORT: usize = 20;
 
 /// Sends OPTIONS requests to port 5060 of `target`, each from another source, until it is told to stop, and counts them in
 /// `sent`. Belongs on a thread in the attacker's namespace, which it ties to the first processor.
-pub(super) fn flood(target: Ipv4Addr, sent: &AtomicU64, stop: &AtomicBool) -> Result<()> {
+pub(in crate::bench) fn flood(target: Ipv4Addr, sent: &AtomicU64, stop: &AtomicBool) -> Result<()> {
     let mut first = CpuSet::new();
     first.set(0);
     sched_setaffinity(None, &first).context("cannot tie the flood to one processor")?;
