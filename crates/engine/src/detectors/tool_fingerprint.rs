@@ -12,7 +12,7 @@ pub(crate) const DETECTOR: Detector = Detector {
     kind: Kind::ToolFingerprint,
     summary: "attack tools, whatever agent they claim to be",
     description: "Knows SIPVicious by its tags (which hold the address it scans, the extension or the very password that it tries), \
-        branches and Call-IDs; SIPPTS by branches without the magic cookie; nmap, sipcli and PortSIP's scanner by what they write \
+        branches and Call-IDs; SIPPTS by branches without the magic cookie; nmap's probe and scripts, sipcli and PortSIP's scanner by what they write \
         into headers and session descriptions; research scanners by their names in URIs; and messages with the RFC's sample \
         hosts. Shapes that a lawful program could have by chance count little, and once.",
     settings: &[
@@ -87,6 +87,7 @@ impl Detect for ToolFingerprint {
     ) {
         let sign = sipvicious(request, scene)
             .or_else(|| sippts(request))
+            .or_else(|| nmap_scripts(request))
             .or_else(|| others(request))
             .or_else(|| session(request))
             .or_else(|| weak(request));
@@ -179,6 +180,19 @@ fn sippts(request: &Request<'_, '_>) -> Option<Sign> {
         && call_id.len() == 32
         && call_id.iter().all(is_hex);
     fits.then_some(Sign::Sure("branch and Call-ID as SIPPTS makes them"))
+}
+
+/// nselib's `sip.lua`, which sip-enum-users, sip-brute, sip-call-spoof and sip-methods are made of: three random words of 25, 20 and 60
+/// letters.
+fn nmap_scripts(request: &Request<'_, '_>) -> Option<Sign> {
+    let message = request.message;
+    let branch = message.via.and_then(|via| via.branch)?.strip_prefix(b"z9hG4bK")?;
+    let tag = message.from.and_then(|from| from.tag)?;
+    let is_word = |text: &[u8], length| {
+        text.len() == length && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    };
+    let fits = is_word(branch, 25) && is_word(tag, 20) && is_word(message.call_id?, 60);
+    fits.then_some(Sign::Sure("branch, tag and Call-ID as nmap's scripts make them"))
 }
 
 fn others(request: &Request<'_, '_>) -> Option<Sign> {
