@@ -16,7 +16,7 @@ mod config;
 mod root;
 mod witness;
 
-pub use config::{ACCOUNTS, Account, AsteriskOptions, OTHER_PHONE, PHONE, WEAK};
+pub use config::{ACCOUNTS, Account, AsteriskOptions, OTHER_PHONE, PHONE, WEAK, write as write_config};
 pub use root::{CACHE, is_cached, root};
 pub use witness::{BLIND, HEP_PASSWORD, HEP_PORT, MANAGER, MANAGER_PORT, MANAGER_TLS_PORT, SIPS_PORT};
 

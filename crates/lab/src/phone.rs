@@ -114,11 +114,7 @@ impl<'lab> Phone<'lab> {
         more: &[&str],
     ) -> Result<Answer, LabError> {
         let dir = self.lab.scratch(name)?;
-        let Account { user, password } = self.account;
-        let users = format!("SEQUENTIAL\n{user};[authentication username={user} password={password}];\n");
-        write(&dir, "scenario.xml", scenario.as_bytes())?;
-        write(&dir, "users.csv", users.as_bytes())?;
-        write(&dir, "tone.ul", &tone())?;
+        write_job(&dir, &self.account, scenario)?;
         let local = self.node.address_like(server.ip()).to_string();
         let limit = LIMIT_S.to_string();
         let mut command = self.lab.command(self.node, "sipp");
@@ -183,6 +179,21 @@ impl Drop for RtpCounters<'_> {
     fn drop(&mut self) {
         self.lab.exec(self.node, ["nft", "delete", "table", "inet", &self.table]).ok();
     }
+}
+
+/// Writes into `dir` what sipp wants for a call with audio, for a machine that has no lab: `scenario.xml`, `users.csv` and `tone.ul`.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn write_call(dir: &Path, account: &Account) -> Result<(), LabError> {
+    write_job(dir, account, CALL)
+}
+
+fn write_job(dir: &Path, Account { user, password }: &Account, scenario: &str) -> Result<(), LabError> {
+    let users = format!("SEQUENTIAL\n{user};[authentication username={user} password={password}];\n");
+    write(dir, "scenario.xml", scenario.as_bytes())?;
+    write(dir, "users.csv", users.as_bytes())?;
+    write(dir, "tone.ul", &tone())
 }
 
 fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), LabError> {

@@ -229,6 +229,10 @@ fn a_list_is_in_force_and_harms_nobody_who_is_sheltered() {
             .map(|key| feed[key].as_u64().unwrap())
     };
     assert_eq!(counts(&listed), [6, 3, 2, 1, 2, 1], "{listed:#}");
+    let told = guard.command(&["status"]).unwrap().stdout;
+    let line = "drop: 6 entries, 3 banned, 2 refused (reserved addresses, or networks too wide), 1 lines not understood, \
+                2 spared (trusted, or in use by this host)";
+    assert!(told.contains(line), "{told}");
     assert_eq!(listed["format"], "plain");
     assert_eq!(listed["unread_lines"][0], "line 10: `nonsense`");
     assert!(listed["last_success"].is_string() && listed["next"].is_string(), "{listed:#}");

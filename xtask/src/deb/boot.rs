@@ -1,4 +1,5 @@
-//! The package on a Debian 12 with systemd, in an emulated machine: installed, started, tried, upgraded under traffic, purged.
+//! The package on a Debian 12 with systemd, in an emulated machine before a real Asterisk: installed, started, tried with calls and
+//! scanners, upgraded under traffic, purged.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,10 +17,21 @@ use crate::target_dir;
 const TRIAL: &str = include_str!("boot/trial.sh");
 const ASK: &str = include_str!("boot/ask.py");
 const FLOOD: &str = include_str!("boot/flood.py");
-const PBX: &str = include_str!("boot/pbx.py");
 /// Debian 12's.
 const KERNEL: &str = "6.1";
-const PACKAGES: &str = "nftables,systemd-sysv,dbus,iproute2,kmod,procps,python3-minimal";
+const PACKAGES: &str = "nftables,systemd-sysv,dbus,iproute2,kmod,procps,python3-minimal,sip-tester";
+/// Of the PBX's Debian, what it does not need to run.
+const UNUSED: [&str; 9] = [
+    "usr/share/doc",
+    "usr/share/locale",
+    "usr/share/man",
+    "usr/share/info",
+    "usr/share/icons",
+    "usr/share/zoneinfo",
+    "usr/include",
+    "var/cache",
+    "var/lib/apt",
+];
 /// Runs the trial when the machine is up, on the serial line.
 const UNIT: &str = "[Unit]\nAfter=basic.target\n[Service]\nType=oneshot\nExecStart=/bin/bash /boot-trial/trial.sh\n\
     StandardOutput=tty\nStandardError=tty\nTTYPath=/dev/ttyS0\n";
@@ -37,9 +49,13 @@ pub(super) fn run(package: &Path, newer: &Path) -> Result<()> {
     fs::create_dir_all(&trial)?;
     fs::copy(package, trial.join("ringfence.deb")).context("cannot copy the package")?;
     fs::copy(newer, trial.join("ringfence-newer.deb")).context("cannot copy the newer package")?;
-    for (name, text) in [("trial.sh", TRIAL), ("ask.py", ASK), ("flood.py", FLOOD), ("pbx.py", PBX)] {
+    for (name, text) in [("trial.sh", TRIAL), ("ask.py", ASK), ("flood.py", FLOOD)] {
         fs::write(trial.join(name), text)?;
     }
+    pbx(&root)?;
+    let call = trial.join("call");
+    fs::create_dir_all(&call)?;
+    lab::phone::write_call(&call, &lab::asterisk::PHONE)?;
     let units = root.join("etc/systemd/system");
     fs::write(units.join("boot-trial.service"), UNIT)?;
     fs::create_dir_all(units.join("multi-user.target.wants"))?;
@@ -58,10 +74,29 @@ pub(super) fn run(package: &Path, newer: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The lab's Asterisk in a folder of the machine, for `chroot`.
+fn pbx(root: &Path) -> Result<()> {
+    let from = lab::asterisk::root()?;
+    let to = root.join("srv/pbx");
+    fs::create_dir_all(root.join("srv")).context("cannot make the PBX's folder")?;
+    let mut command = Command::new("cp");
+    command.args(["--archive", "--reflink=auto"]).arg(&from).arg(&to);
+    step(command)?;
+    for part in UNUSED {
+        // Whatever is left of it takes memory, and nothing else.
+        let _ = fs::remove_dir_all(to.join(part));
+    }
+    lab::asterisk::write_config(&to.join("etc/asterisk"), &lab::asterisk::AsteriskOptions::default())?;
+    fs::write(to.join("etc/hosts"), "127.0.0.1 localhost pbx\n").context("cannot write the PBX's hosts")
+}
+
 /// A Debian with systemd, made once, and copied.
 fn fresh(dir: &Path) -> Result<PathBuf> {
     let base = dir.join("bookworm");
-    if !base.join("sbin/init").exists() {
+    if !base.join("usr/bin/sipp").exists() {
+        if base.exists() {
+            fs::remove_dir_all(&base).context("cannot remove a Debian that is not whole")?;
+        }
         println!("makes a Debian 12 with systemd in {}", base.display());
         let mut command = Command::new("debootstrap");
         command.args(["--variant=minbase", &format!("--include={PACKAGES}"), "bookworm"]).arg(&base);

@@ -52,7 +52,10 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 /// Writes all of `/etc/asterisk` into a directory.
-pub(crate) fn write(dir: &Path, options: &AsteriskOptions) -> Result<(), LabError> {
+///
+/// # Errors
+/// When it cannot be written to.
+pub fn write(dir: &Path, options: &AsteriskOptions) -> Result<(), LabError> {
     let pjsip = pjsip(options);
     for (name, text) in FILES.iter().copied().chain([("pjsip.conf", pjsip.as_str())]) {
         let path = dir.join(name);

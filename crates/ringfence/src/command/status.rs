@@ -144,6 +144,15 @@ fn confined(text: &mut String, status: &Value) {
     }
 }
 
+/// What of a block list is not banned, and why.
+const LEFT_OUT: [(&str, &str); 5] = [
+    ("refused", "refused (reserved addresses, or networks too wide)"),
+    ("unread", "lines not understood"),
+    ("beyond", "beyond `most`"),
+    ("spared", "spared (trusted, or in use by this host)"),
+    ("no_room", "without room in the kernel"),
+];
+
 /// A line for each block list.
 fn feeds(text: &mut String, status: &Value) {
     use std::fmt::Write as _;
@@ -155,6 +164,12 @@ fn feeds(text: &mut String, status: &Value) {
             number_of(feed, "entries"),
             number_of(feed, "banned")
         );
+        for (key, what) in LEFT_OUT {
+            let count = number_of(feed, key);
+            if count > 0 {
+                let _ = write!(text, ", {count} {what}");
+            }
+        }
         let error = feed.get("last_error").and_then(Value::as_str);
         let _ = writeln!(text, "{}", error.map_or_else(String::new, |error| format!(" ! {error}")));
     }
