@@ -2,6 +2,7 @@
 
 mod follow;
 mod observe;
+mod reasons;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -12,22 +13,21 @@ use capture::link::{Decoded, Payload, decode};
 use capture::{Direction, Frame, Problem};
 use engine::{Enforcer, Stop};
 use netfilter::defrag::Refusal;
-use netfilter::packet::{Malformed, Packet};
-use netfilter::rules::{Cause, Hook, RuleRef};
+use netfilter::packet::{Malformed, Packet, protocol};
 use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
 use policy::Policy;
-use policy::plan::gate::signature_name;
-use policy::ruleset::{Family, Line, Match, Rule, RuleSet, Target};
+use policy::ruleset::Family;
 
 use super::locals::{Locals, is_loopback};
 use super::record::{self, Decision, End, Place, Protocol, Reason, Record};
 use crate::detection::Detection;
 use follow::{Follower, Stopped};
 use observe::Piece;
+use reasons::Reasons;
 
 /// Judges frame after frame.
 pub(super) struct Judge<'a> {
-    rule_sets: &'a [RuleSet],
+    reasons: Reasons,
     locals: &'a Locals,
     /// Of frames for which the capture names none.
     interface: Option<&'a str>,
@@ -81,7 +81,7 @@ impl<'a> Judge<'a> {
         interface: Option<&'a str>,
     ) -> Self {
         Self {
-            rule_sets: policy.sets(),
+            reasons: Reasons::new(policy.sets()),
             locals,
             interface,
             stack: Stack::new(policy.sets(), settings),
@@ -206,11 +206,15 @@ impl<'a> Judge<'a> {
     }
 
     fn datagram(&mut self, packet: &Packet<'_>, frame: &Frame<'_>, decoded: &Decoded<'_>, place: Place) {
-        let loopback = self.is_loopback(packet, decoded);
+        let ends = Ends {
+            from_us: self.locals.contains(packet.source()),
+            to_us: self.locals.contains(packet.destination()),
+        };
+        let loopback = is_loopback_packet(packet, decoded, ends);
         if loopback && decoded.direction == Some(Direction::Incoming) && self.copy(packet, &place) {
             return;
         }
-        let Some(way) = self.way(packet, decoded, loopback) else {
+        let Some(way) = self.way(packet, decoded, ends, loopback) else {
             return self.plain(place, Decision::Accept, Reason::NotLocal);
         };
         if way == Way::Input
@@ -225,6 +229,8 @@ impl<'a> Judge<'a> {
             return self.observe(packet, way, observe::fate_of(Decision::Drop, reason), number);
         }
         if way == Way::Input
+            // Datagrams stand alone.
+            && packet.protocol() != Some(protocol::UDP)
             && let Some(Stopped { reason, rule, log }) =
                 self.follower.as_mut().and_then(|follower| follower.judge(packet.bytes()))
         {
@@ -241,16 +247,9 @@ impl<'a> Judge<'a> {
         self.collect(Some(&packet));
     }
 
-    fn is_loopback(&self, packet: &Packet<'_>, decoded: &Decoded<'_>) -> bool {
-        let both_local = self.locals.contains(packet.source()) && self.locals.contains(packet.destination());
-        decoded.loopback.unwrap_or(both_local && decoded.direction.is_none())
-            || (is_loopback(packet.source()) && is_loopback(packet.destination()))
-    }
-
     /// Which chains a packet meets; `None` when it is not this host's affair.
-    fn way(&self, packet: &Packet<'_>, decoded: &Decoded<'_>, loopback: bool) -> Option<Way> {
-        let from_us = self.locals.contains(packet.source());
-        let to_us = self.locals.contains(packet.destination());
+    fn way(&self, packet: &Packet<'_>, decoded: &Decoded<'_>, ends: Ends, loopback: bool) -> Option<Way> {
+        let Ends { from_us, to_us } = ends;
         let to_all = decoded.to_group || is_group(packet.destination());
         if decoded.other_host {
             return None;
@@ -327,65 +326,24 @@ impl<'a> Judge<'a> {
             Why::Fragment(_) => (Reason::Fragment, None),
             Why::HopLimit => (Reason::HopLimit, None),
             Why::Malformed(_) => (Reason::Malformed, None),
-            Why::Rules { hook, cause, via } => self.rules(family, *hook, *cause, via, verdict),
+            Why::Rules { hook, cause, via } => self.reasons.of(family, *hook, *cause, via, verdict),
         };
         let log = fate.logs.last().map(|log| log.prefix.clone());
         record::Packet { place, verdict, reason, rule, log }
     }
-
-    fn rules(
-        &self,
-        family: Family,
-        hook: Hook,
-        cause: Cause,
-        via: &[RuleRef],
-        verdict: Decision,
-    ) -> (Reason, Option<String>) {
-        match cause {
-            Cause::NoRules => (Reason::NoRules, None),
-            Cause::Policy(line) => (Reason::Policy, Some(format!("{}:{}", hook.name(), line.0))),
-            Cause::HotDrop(at) => (Reason::BrokenHeader, self.place_of(family, at)),
-            Cause::Rule(at) => {
-                if let Some(reason) = self.rule(family, at).and_then(known_network) {
-                    return (reason, self.place_of(family, at));
-                }
-                // The innermost search on the way decides what it is called.
-                let way = std::iter::once(&at).chain(via.iter().rev());
-                let mut rules = way.filter_map(|&at| self.rule(family, at));
-                match rules.find_map(signature_name).filter(|_| verdict != Decision::Accept) {
-                    Some(name) => (Reason::Signature, Some(name)),
-                    None => (Reason::Rule, self.place_of(family, at)),
-                }
-            }
-        }
-    }
-
-    fn rule(&self, family: Family, at: RuleRef) -> Option<&'a Rule> {
-        let set = self.rule_sets.iter().find(|set| set.family == family)?;
-        set.by_id(at.chain)?.rules.get(at.index)
-    }
-
-    /// The name that the policy gives to the rule, or else `CHAIN:LINE`; `CHAIN:default` for what it leaves to its default.
-    fn place_of(&self, family: Family, at: RuleRef) -> Option<String> {
-        let set = self.rule_sets.iter().find(|set| set.family == family)?;
-        let chain = set.by_id(at.chain)?;
-        if let Some(name) = chain.rules.get(at.index).and_then(|rule| rule.name.clone()) {
-            return Some(name);
-        }
-        Some(match at.line {
-            Line::SHIPPED => format!("{}:default", chain.name),
-            Line(line) => format!("{}:{line}", chain.name),
-        })
-    }
 }
 
-/// What the gate would say of a packet that this rule decides about, if it is one for whole networks. Only TOML has such.
-fn known_network(rule: &Rule) -> Option<Reason> {
-    match (rule.matches.as_slice(), &rule.target) {
-        ([Match::SourceIn { negated: false, .. }], Target::Accept) => Some(Reason::Trusted),
-        ([.., Match::SourceIn { negated: false, .. }], Target::Drop) => Some(Reason::Blocked),
-        _ => None,
-    }
+/// Which ends of a packet are the guarded host's.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    from_us: bool,
+    to_us: bool,
+}
+
+fn is_loopback_packet(packet: &Packet<'_>, decoded: &Decoded<'_>, ends: Ends) -> bool {
+    let both_local = ends.from_us && ends.to_us;
+    decoded.loopback.unwrap_or(both_local && decoded.direction.is_none())
+        || (is_loopback(packet.source()) && is_loopback(packet.destination()))
 }
 
 fn is_group(address: IpAddr) -> bool {

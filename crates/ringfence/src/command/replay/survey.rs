@@ -185,6 +185,10 @@ fn is_request(packet: &Packet<'_>) -> bool {
 
 /// `METHOD uri SIP/2.0` (RFC 3261 section 7.1); a method is at most 32 letters here.
 fn is_request_line(data: &[u8]) -> bool {
+    // Most is media, in whose bytes no line end need be looked for.
+    if !data.first().is_some_and(u8::is_ascii_uppercase) {
+        return false;
+    }
     let line = data.split(|&byte| byte == b'\r' || byte == b'\n').next().unwrap_or_default();
     let method = line.split(|&byte| byte == b' ').next().unwrap_or_default();
     line.ends_with(b" SIP/2.0")
