@@ -9,15 +9,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use capture::link::{Decoded, Payload, decode};
+use capture::link::{Decoded, Payload};
 use capture::{Direction, Frame, Problem};
-use engine::{Enforcer, Stop};
+use engine::{Enforcer, Reading, Stop};
 use netfilter::defrag::Refusal;
 use netfilter::packet::{Malformed, Packet, protocol};
 use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
 use policy::Policy;
 use policy::ruleset::Family;
 
+use super::ahead::Prepared;
 use super::locals::{Locals, is_loopback};
 use super::record::{self, Decision, End, Place, Protocol, Reason, Record};
 use crate::detection::Detection;
@@ -103,13 +104,13 @@ impl<'a> Judge<'a> {
         time < self.now
     }
 
-    /// Takes the next frame of a capture.
-    pub(super) fn see(&mut self, capture: &str, frame: &Frame<'_>) {
+    /// Takes the next frame of a capture, with what was read of it.
+    pub(super) fn see(&mut self, capture: &str, prepared: &Prepared<'_>, reading: Option<Reading<'_, '_>>) {
+        let Prepared { frame, decoded, packet } = prepared;
         if *self.capture != *capture {
             self.capture = Rc::from(capture);
         }
         self.now = self.now.max(frame.time);
-        let decoded = decode(frame);
         let place = |protocol, source, destination| Place {
             capture: Rc::clone(&self.capture),
             frame: frame.number,
@@ -119,20 +120,20 @@ impl<'a> Judge<'a> {
             destination,
         };
         match decoded.payload {
-            Payload::Ip { data, wire_len } => match Packet::parse(data, wire_len) {
-                Ok(packet) => {
+            Payload::Ip { data, wire_len } => match packet {
+                Some(Ok(packet)) => {
                     let place = place(
                         packet.protocol().map_or(Protocol::Ip, Protocol::Upper),
                         end(packet.source(), packet.ports().map(|(source, _)| source)),
                         end(packet.destination(), packet.ports().map(|(_, destination)| destination)),
                     );
-                    self.datagram(&packet, frame, &decoded, place);
+                    self.datagram(packet, reading, prepared, place);
                 }
-                Err(Malformed::HeaderCut) if data.len() < wire_len => {
+                Some(Err(Malformed::HeaderCut)) if data.len() < wire_len => {
                     self.problems
                         .push(format!("{capture}: frame {}: the ip header is cut off", frame.number));
                 }
-                Err(_) => {
+                Some(Err(_)) | None => {
                     let (source, destination) = addresses(data);
                     let sent = matches!(source, End::Address(address) if self.locals.contains(address));
                     let verdict = if sent { Decision::Accept } else { Decision::Drop };
@@ -205,7 +206,14 @@ impl<'a> Judge<'a> {
         }));
     }
 
-    fn datagram(&mut self, packet: &Packet<'_>, frame: &Frame<'_>, decoded: &Decoded<'_>, place: Place) {
+    fn datagram(
+        &mut self,
+        packet: &Packet<'_>,
+        reading: Option<Reading<'_, '_>>,
+        prepared: &Prepared<'_>,
+        place: Place,
+    ) {
+        let Prepared { frame, decoded, .. } = prepared;
         let ends = Ends {
             from_us: self.locals.contains(packet.source()),
             to_us: self.locals.contains(packet.destination()),
@@ -226,7 +234,7 @@ impl<'a> Judge<'a> {
             };
             let number = place.frame;
             self.plain(place, Decision::Drop, reason);
-            return self.observe(packet, way, observe::fate_of(Decision::Drop, reason), number);
+            return self.observe(packet, reading, way, observe::fate_of(Decision::Drop, reason), number);
         }
         if way == Way::Input
             // Datagrams stand alone.
@@ -236,7 +244,7 @@ impl<'a> Judge<'a> {
         {
             let (number, verdict) = (place.frame, Decision::Drop);
             self.decided.push_back(Record::Packet(record::Packet { place, verdict, reason, rule, log }));
-            return self.observe(packet, way, observe::fate_of(verdict, reason), number);
+            return self.observe(packet, reading, way, observe::fate_of(verdict, reason), number);
         }
         let name = if loopback { Some("lo") } else { frame.interface.or(self.interface) };
         let packet = packet.with_interfaces(name, if way == Way::Forward { None } else { name });
@@ -244,7 +252,7 @@ impl<'a> Judge<'a> {
         let family = if packet.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
         let piece = Piece::of(&packet);
         self.stack.push(&packet, way, Ticket { place, family, copy, way, piece }, self.now);
-        self.collect(Some(&packet));
+        self.collect(Some((&packet, reading)));
     }
 
     /// Which chains a packet meets; `None` when it is not this host's affair.
@@ -287,7 +295,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Takes what the stack decided; `current` is the packet that made it decide, if it was one.
-    fn collect(&mut self, current: Option<&Packet<'_>>) {
+    fn collect(&mut self, current: Option<(&Packet<'_>, Option<Reading<'_, '_>>)>) {
         while let Some(Judged { tags, fate }) = self.stack.judged() {
             let mut pieces = Vec::new();
             let mut last = None;
@@ -312,8 +320,8 @@ impl<'a> Judge<'a> {
             let Some((place, way, seen)) = last else { continue };
             if !pieces.is_empty() {
                 self.observe_pieces(&pieces, &place, way, seen);
-            } else if let Some(packet) = current {
-                self.observe(packet, way, seen, place.frame);
+            } else if let Some((packet, reading)) = current {
+                self.observe(packet, reading, way, seen, place.frame);
             }
         }
     }
