@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::step::{cargo, run};
+use crate::step::{self, cargo};
 
 #[derive(Debug, Args)]
 pub(crate) struct StormArgs {
@@ -19,5 +19,5 @@ pub(crate) fn run(args: &StormArgs) -> Result<()> {
     let mut test =
         cargo(["test", "--quiet", "--release", "-p", "engine", "--test", "storm", "--", "--nocapture"]);
     test.env("RINGFENCE_MESSAGES", args.messages.to_string()).env("RINGFENCE_SEED", args.seed.to_string());
-    run(test)
+    step::run(test)
 }
