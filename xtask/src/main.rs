@@ -17,6 +17,7 @@ mod install;
 mod kernels;
 mod labs;
 mod step;
+mod storm;
 
 /// Tasks of the Ringfence project.
 #[derive(Debug, Parser)]
@@ -44,6 +45,8 @@ enum Task {
     Deb(deb::DebArgs),
     /// Measure what a packet costs
     Bench(bench::BenchArgs),
+    /// Ten million random and mutated SIP messages through one engine: no panic, and memory within its bound
+    Storm(storm::StormArgs),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Kernels(args) => kernels::run(&args),
         Task::Deb(args) => deb::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Storm(args) => storm::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! Integers in the byte order of a file, and reading that tells "ended" from "ended in the middle".
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read as _};
 
 /// How a file stores integers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,8 +41,23 @@ pub(crate) enum Filled {
 }
 
 /// Reads `len` bytes into `buffer` (replacing what was in it).
-pub(crate) fn fill(source: &mut impl Read, buffer: &mut Vec<u8>, len: usize) -> Filled {
+pub(crate) fn fill(source: &mut impl BufRead, buffer: &mut Vec<u8>, len: usize) -> Filled {
     buffer.clear();
+    if len == 0 {
+        return Filled::Whole;
+    }
+    // Nearly always all of it was read from the file already.
+    match source.fill_buf().map(|known| known.get(..len)) {
+        Ok(Some(wanted)) => {
+            buffer.extend_from_slice(wanted);
+            source.consume(len);
+            return Filled::Whole;
+        }
+        Ok(None) => {}
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        Err(error) if is_cut(&error) => return Filled::Cut { got: 0 },
+        Err(error) => return Filled::Failed(error),
+    }
     let wanted = u64::try_from(len).unwrap_or(u64::MAX);
     match source.take(wanted).read_to_end(buffer) {
         Ok(got) if got == len => Filled::Whole,
@@ -55,7 +70,7 @@ pub(crate) fn fill(source: &mut impl Read, buffer: &mut Vec<u8>, len: usize) -> 
 }
 
 /// Reads `len` bytes and forgets them.
-pub(crate) fn skip(source: &mut impl Read, len: u64) -> Filled {
+pub(crate) fn skip(source: &mut impl BufRead, len: u64) -> Filled {
     match io::copy(&mut source.take(len), &mut io::sink()) {
         Ok(got) if got == len => Filled::Whole,
         Ok(got) => Filled::Cut { got: usize::try_from(got).unwrap_or(usize::MAX) },

@@ -1,6 +1,6 @@
 //! The classic format (draft-ietf-opsawg-pcap): a file header, then a record for each frame.
 
-use std::io::Read;
+use std::io::BufRead;
 use std::time::Duration;
 
 use crate::bytes::{ByteOrder, Filled, fill};
@@ -22,7 +22,7 @@ impl Header {
     /// `None` when `magic` is not of this format.
     pub(crate) fn read(
         magic: [u8; 4],
-        source: &mut impl Read,
+        source: &mut impl BufRead,
         buffer: &mut Vec<u8>,
     ) -> Result<Option<Self>, Error> {
         let Some((order, nanoseconds, record_len)) = variant(magic) else { return Ok(None) };
@@ -41,7 +41,7 @@ impl Header {
     /// The next frame, left in `buffer`.
     pub(crate) fn next(
         &self,
-        source: &mut impl Read,
+        source: &mut impl BufRead,
         buffer: &mut Vec<u8>,
         number: u64,
         problems: &mut Problems,

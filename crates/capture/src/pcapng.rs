@@ -1,6 +1,6 @@
 //! The block format (draft-ietf-opsawg-pcapng): sections, each with its byte order and its interfaces.
 
-use std::io::Read;
+use std::io::BufRead;
 use std::time::Duration;
 
 use crate::bytes::{ByteOrder, Filled, fill, skip};
@@ -91,7 +91,7 @@ impl Section {
     /// Reads the first section header, whose type was read already.
     pub(crate) fn begin(
         &mut self,
-        source: &mut impl Read,
+        source: &mut impl BufRead,
         buffer: &mut Vec<u8>,
         problems: &mut Problems,
     ) -> Result<(), Error> {
@@ -105,7 +105,7 @@ impl Section {
     /// The next frame, left in `buffer`.
     pub(crate) fn next(
         &mut self,
-        source: &mut impl Read,
+        source: &mut impl BufRead,
         buffer: &mut Vec<u8>,
         number: u64,
         problems: &mut Problems,
@@ -138,7 +138,7 @@ impl Section {
     /// [`Section::read_section_header`], since its length cannot be read before its byte order.
     fn read_block(
         &self,
-        source: &mut impl Read,
+        source: &mut impl BufRead,
         buffer: &mut Vec<u8>,
         number: u64,
         problems: &mut Problems,
@@ -191,7 +191,7 @@ impl Section {
     /// Length, byte-order magic, version and options of a section header whose type was read. Interfaces begin anew.
     fn read_section_header(
         &mut self,
-        source: &mut impl Read,
+        source: &mut impl BufRead,
         buffer: &mut Vec<u8>,
         number: u64,
         problems: &mut Problems,

@@ -66,7 +66,7 @@ const MAX_PROBLEMS: usize = 1000;
 
 /// Reads frames one after another.
 pub struct Reader<'a> {
-    source: Box<dyn BufRead + 'a>,
+    source: Box<dyn BufRead + Send + 'a>,
     format: Format,
     buffer: Vec<u8>,
     count: u64,
@@ -116,10 +116,10 @@ impl Reader<'static> {
 impl<'a> Reader<'a> {
     /// Reads a capture from anywhere. Memory does not grow with the capture: one frame of at most 4 MiB, and up to 65,536
     /// interfaces (pcapng).
-    pub fn new(source: impl Read + 'a) -> Result<Self, Error> {
+    pub fn new(source: impl Read + Send + 'a) -> Result<Self, Error> {
         let mut plain = BufReader::with_capacity(128 * 1024, source);
         let gzip = plain.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-        let mut source: Box<dyn BufRead + 'a> =
+        let mut source: Box<dyn BufRead + Send + 'a> =
             if gzip { Box::new(BufReader::new(MultiGzDecoder::new(plain))) } else { Box::new(plain) };
         let mut buffer = Vec::new();
         match fill(&mut source, &mut buffer, 4) {

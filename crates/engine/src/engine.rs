@@ -14,7 +14,7 @@ use crate::connection::Connections;
 use crate::detectors::jail::Jails;
 use crate::detectors::{Detectors, Findings};
 use crate::hash::Salt;
-use crate::observation::Observation;
+use crate::observation::{Observation, Reading};
 use crate::privacy::{Privacy, Report};
 use crate::proof::Tokens;
 use crate::settings::Settings;
@@ -97,7 +97,15 @@ impl Engine {
         self.now = self.now.max(now);
         let now = self.clock.advance(now);
         self.expire(now);
-        self.packet(observation, now);
+        self.packet(observation, None, now);
+    }
+
+    /// The same for a datagram whose bytes were read already.
+    pub fn handle_reading(&mut self, observation: &Observation<'_>, reading: Reading<'_, '_>, now: Duration) {
+        self.now = self.now.max(now);
+        let now = self.clock.advance(now);
+        self.expire(now);
+        self.packet(observation, Some(reading), now);
     }
 
     /// Time passes without a packet.

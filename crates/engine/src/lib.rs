@@ -32,7 +32,7 @@ pub use detectors::{Detector, Kind, REGISTRY};
 pub use docs::markdown;
 pub use enforcer::{Enforcer, Grant, Stop};
 pub use engine::{Engine, Limits};
-pub use observation::{Direction, Fate, Observation, Segment, Transport};
+pub use observation::{Direction, Fate, Observation, Reading, Segment, Transport};
 pub use privacy::{Peer, Report, Tally};
 pub use settings::{Action, DECISION, Setting, Settings};
 pub use table::Fill;

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use sip::{Message, View};
+
 /// One packet. Times come beside it, as `now`.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation<'a> {
@@ -17,6 +19,15 @@ pub struct Observation<'a> {
     pub fate: Fate,
     /// Names the packet in evidence: a frame number, or 0.
     pub frame: u64,
+}
+
+/// What SIP a datagram holds, read before the engine is told of it: on another processor, say. It depends on the bytes alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'r, 'a> {
+    /// Of [`View::of_datagram`].
+    pub view: &'r View<'a>,
+    /// Of [`Message::read`].
+    pub message: &'r Message<'a>,
 }
 
 /// Seen from the guarded host.

@@ -1,7 +1,8 @@
 //! Who talks in the clear: registrations, calls, media streams and logins that the server accepted, per peer. Nobody is judged by
 //! it; it tells an administrator where encryption is missing, and with whom it would cost least to have it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::IpAddr;
 
 use sip::sdp::Sdp;
@@ -107,6 +108,8 @@ pub(crate) struct Accepted<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Privacy {
     peers: BTreeMap<IpAddr, Peer>,
+    /// Each peer once, by when it was heard of when that was last looked at: never later than it is true.
+    silence: BinaryHeap<Reverse<(Tick, IpAddr)>>,
     /// Ports of this host on which somebody speaks SIP that can be read.
     clear_ports: BTreeSet<u16>,
     /// What those had who made room.
@@ -184,25 +187,42 @@ impl Privacy {
             report.encrypted.add(&peer.encrypted);
             report.peers.push((*address, *peer));
         }
-        report.peers.sort_by_key(|(address, peer)| {
-            (!peer.could_do_better(), std::cmp::Reverse(peer.in_clear.sum()), *address)
-        });
+        report
+            .peers
+            .sort_by_key(|(address, peer)| (!peer.could_do_better(), Reverse(peer.in_clear.sum()), *address));
         report
     }
 
     /// The one that was silent for longest makes room.
     fn peer(&mut self, address: IpAddr, now: Tick) -> &mut Peer {
         if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&address) {
-            let oldest = self.peers.iter().min_by_key(|(_, peer)| peer.last).map(|(address, _)| *address);
+            let oldest = self.most_silent();
             if let Some(gone) = oldest.and_then(|oldest| self.peers.remove(&oldest)) {
                 let [in_clear, encrypted] = &mut self.gone;
                 in_clear.add(&gone.in_clear);
                 encrypted.add(&gone.encrypted);
             }
         }
-        let peer = self.peers.entry(address).or_default();
+        let silence = &mut self.silence;
+        let peer = self.peers.entry(address).or_insert_with(|| {
+            silence.push(Reverse((now, address)));
+            Peer::default()
+        });
         peer.last = now;
         peer
+    }
+
+    /// Takes out the peer that was silent for longest; among equals the lowest address. Who spoke since goes back to its place, which
+    /// each word causes once at most.
+    fn most_silent(&mut self) -> Option<IpAddr> {
+        while let Some(Reverse((known, address))) = self.silence.pop() {
+            let last = self.peers.get(&address)?.last;
+            if last <= known {
+                return Some(address);
+            }
+            self.silence.push(Reverse((last, address)));
+        }
+        None
     }
 }
 
@@ -235,4 +255,32 @@ fn streams(message: &Message<'_>) -> [u64; 3] {
         }
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_silent_peer_makes_room() {
+        let mut privacy = Privacy::default();
+        let mut model: BTreeMap<IpAddr, Tick> = BTreeMap::new();
+        let mut random = 7_u64;
+        for step in 0..60_000_u32 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let address =
+                IpAddr::from(u32::try_from(random >> 33).unwrap_or(0).to_be_bytes().map(|byte| byte & 15));
+            // Several peers are heard of at the same time.
+            let now = Tick(1 + step / 5);
+            privacy.log_in(address, false, now);
+            if model.len() >= MAX_PEERS && !model.contains_key(&address) {
+                let oldest = model.iter().min_by_key(|(_, last)| **last).map(|(address, _)| *address);
+                oldest.and_then(|oldest| model.remove(&oldest));
+            }
+            model.insert(address, now);
+        }
+        assert!(model.keys().eq(privacy.peers.keys()));
+        assert_eq!(privacy.silence.len(), MAX_PEERS);
+        assert_eq!(privacy.report().in_clear.logins, 60_000, "what those had who made room is kept");
+    }
 }

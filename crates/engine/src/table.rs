@@ -114,7 +114,8 @@ pub(crate) trait Worth {
 #[derive(Debug)]
 pub(crate) struct Bounded<V> {
     salt: Salt,
-    /// Open addressing: the hash in the high half, the position of the row and 1 in the low half; 0 is free. At most half full.
+    /// Open addressing: the hash in the high half, the position of the row and 1 in the low half; 0 is free. At most half full, and no
+    /// larger than that takes: a small one stays in the processor's cache.
     index: Box<[u64]>,
     /// In chunks, so that growing moves nothing.
     chunks: Vec<Vec<Row<V>>>,
@@ -130,8 +131,10 @@ struct Row<V> {
     value: V,
 }
 
-/// Rows of a chunk.
-const CHUNK: usize = 1024;
+/// Rows of a chunk: enough for pages of 2 MiB, which the unit asks the C library for (`GLIBC_TUNABLES`).
+const CHUNK: usize = 1 << 14;
+/// Slots of the index at first.
+const SLOTS: usize = 1024;
 /// Neighbours that are compared when a row has to go.
 const COMPARED: usize = 8;
 /// How often the search goes on while all of them are worth something.
@@ -141,7 +144,7 @@ impl<V: Default + Worth> Bounded<V> {
     /// At most `limit` rows; then the least worthy of the next 8 makes room, or of the next 64 where those are worth something.
     pub(crate) fn new(limit: usize, salt: Salt) -> Self {
         let limit = limit.clamp(1, 1 << 28);
-        let slots = (limit * 2).next_power_of_two();
+        let slots = (limit * 2).next_power_of_two().min(SLOTS);
         let index = vec![0; slots].into_boxed_slice();
         Self { salt, index, chunks: Vec::new(), len: 0, limit, hand: 0, evicted: 0 }
     }
@@ -219,6 +222,9 @@ impl<V: Default + Worth> Bounded<V> {
                 chunk.push(Row { key, value: V::default() });
             }
             self.len += 1;
+            if self.len * 2 > self.index.len() {
+                self.widen();
+            }
             self.len - 1
         } else {
             let at = self.least_worthy();
@@ -236,14 +242,14 @@ impl<V: Default + Worth> Bounded<V> {
 
     fn link(&mut self, key: u64, at: usize) {
         let hash = self.hash(key);
-        let mask = self.index.len() - 1;
-        let mut slot = hash as usize & mask;
-        while self.index.get(slot).is_some_and(|&entry| entry != 0) {
-            slot = (slot + 1) & mask;
-        }
-        if let Some(entry) = self.index.get_mut(slot) {
-            *entry = u64::from(hash) << 32 | (at as u64 + 1);
-        }
+        place(&mut self.index, u64::from(hash) << 32 | (at as u64 + 1));
+    }
+
+    /// Twice as many slots. Entries hold their hashes, so no row is looked at.
+    fn widen(&mut self) {
+        let mut wider = vec![0; self.index.len() * 2].into_boxed_slice();
+        self.index.iter().filter(|&&entry| entry != 0).for_each(|&entry| place(&mut wider, entry));
+        self.index = wider;
     }
 
     /// Takes a row out of the index, and moves those that were displaced by it closer to their place.
@@ -286,6 +292,18 @@ impl<V: Default + Worth> Bounded<V> {
             }
         }
         best.map_or(0, |(_, at)| at)
+    }
+}
+
+/// Puts an entry into the first free slot from its hash on.
+fn place(index: &mut [u64], entry: u64) {
+    let mask = index.len() - 1;
+    let mut slot = (entry >> 32) as usize & mask;
+    while index.get(slot).is_some_and(|&taken| taken != 0) {
+        slot = (slot + 1) & mask;
+    }
+    if let Some(free) = index.get_mut(slot) {
+        *free = entry;
     }
 }
 
@@ -342,5 +360,18 @@ mod tests {
         }
         let found = (1..=300).filter(|&key| table.get(key).is_some()).count();
         assert_eq!(found, 64);
+    }
+
+    #[test]
+    fn the_index_grows_with_the_rows() {
+        let mut table: Bounded<Guest> = Bounded::new(10_000, Salt::new(5));
+        for key in 1..=30_000 {
+            *table.entry(key) = Guest(1, u32::try_from(key).unwrap());
+            assert!(table.index.len() >= 2 * table.len && table.index.len() <= SLOTS.max(4 * table.len));
+            assert!(table.get(1 + key / 2).is_some() || key > 10_000);
+        }
+        assert_eq!((table.index.len(), table.len), (32_768, 10_000));
+        assert_eq!(table.index.iter().filter(|&&entry| entry != 0).count(), 10_000);
+        assert_eq!((1..=30_000).filter(|&key| table.get(key).is_some()).count(), 10_000);
     }
 }

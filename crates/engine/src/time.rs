@@ -43,7 +43,10 @@ impl Clock {
     pub(crate) fn advance(&mut self, now: Duration) -> Tick {
         // Tick 0 is "never" in tables.
         let start = *self.start.get_or_insert(now.saturating_sub(Duration::from_secs(1)));
-        let tenths = now.saturating_sub(start).as_millis() / 100;
+        // Without `as_millis`, whose 128 bits every packet would divide.
+        let passed = now.saturating_sub(start);
+        let tenths =
+            passed.as_secs().saturating_mul(10).saturating_add(u64::from(passed.subsec_millis()) / 100);
         self.now = self.now.max(Tick(u32::try_from(tenths).unwrap_or(u32::MAX)));
         self.now
     }

@@ -4,6 +4,7 @@
 
 pub mod conntrack;
 pub mod defrag;
+mod hash;
 pub mod packet;
 pub mod rules;
 pub mod stack;

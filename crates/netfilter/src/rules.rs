@@ -159,8 +159,10 @@ impl Evaluator {
             recent: RecentLists::new(settings),
             settings,
         };
+        let mut searches = Vec::new();
         for rules in rule_sets {
-            let compiled = Compiled::new(rules, &mut evaluator.hash_tables, &mut evaluator.recent, settings);
+            let Self { hash_tables, recent, .. } = &mut evaluator;
+            let compiled = Compiled::new(rules, hash_tables, recent, &mut searches, settings);
             match rules.family {
                 Family::Ipv4 => evaluator.ipv4 = Some(compiled),
                 Family::Ipv6 => evaluator.ipv6 = Some(compiled),

@@ -7,6 +7,14 @@ use crate::ruleset::HeaderText;
 #[derive(Clone, Debug)]
 pub struct Matcher {
     automaton: Automaton,
+    idle: Option<Idle>,
+}
+
+/// The state in which nothing has begun, and the bytes that leave it: one to three. What is between them need not be walked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Idle {
+    state: u32,
+    begins: [u8; 3],
 }
 
 impl Matcher {
@@ -17,7 +25,7 @@ impl Matcher {
     /// A regular expression that needs more than [`MAX_STATES`]. None that came from a policy does.
     pub fn new(header: &HeaderText) -> Result<Self, AutomatonError> {
         let needle = Needle { pattern: header.needle().clone(), output: gate::layout::Output::default() };
-        Ok(Self { automaton: automaton::compile_within(&[needle], MAX_STATES)? })
+        Ok(Self::with(automaton::compile_within(&[needle], MAX_STATES)?))
     }
 
     /// Compiles many signatures to one search, which finds that any of them is there.
@@ -31,17 +39,48 @@ impl Matcher {
             output: gate::layout::Output::default(),
         };
         let needles: Vec<Needle> = headers.into_iter().map(needle).collect();
-        Ok(Self { automaton: automaton::compile(&needles)? })
+        Ok(Self::with(automaton::compile(&needles)?))
+    }
+
+    fn with(automaton: Automaton) -> Self {
+        let idle = Idle::of(&automaton);
+        Self { automaton, idle }
     }
 
     /// Whether the signature is in `packet`: the bytes from its network header to the end of its datagram.
     pub fn is_in(&self, packet: &[u8]) -> bool {
-        let mut state = self.automaton.start;
-        packet.iter().any(|byte| {
-            let row = self.automaton.rows.get(state as usize);
+        let Self { automaton, idle } = self;
+        let mut state = automaton.start;
+        let mut rest = packet;
+        loop {
+            if let Some(Idle { state: idle, begins: [one, two, three] }) = idle
+                && state == *idle
+            {
+                let skipped = memchr::memchr3(*one, *two, *three, rest).unwrap_or(rest.len());
+                rest = rest.get(skipped..).unwrap_or_default();
+            }
+            let Some((byte, after)) = rest.split_first() else { return false };
+            let row = automaton.rows.get(state as usize);
             state = row.and_then(|row| row.get(usize::from(*byte))).copied().unwrap_or(0);
-            (state as usize) < self.automaton.outputs.len()
-        })
+            if (state as usize) < automaton.outputs.len() {
+                return true;
+            }
+            rest = after;
+        }
+    }
+}
+
+impl Idle {
+    /// `None` where too many bytes begin something.
+    fn of(automaton: &Automaton) -> Option<Self> {
+        // Where a NUL byte leads, nothing has begun; any state would do that few bytes leave.
+        let state = *automaton.rows.get(automaton.start as usize)?.first()?;
+        let row = automaton.rows.get(state as usize)?;
+        let mut begins = (0..=u8::MAX).zip(row).filter(|(_, next)| **next != state).map(|(byte, _)| byte);
+        let one = begins.next()?;
+        let (two, three) = (begins.next().unwrap_or(one), begins.next().unwrap_or(one));
+        let is_accepting = (state as usize) < automaton.outputs.len();
+        (!is_accepting && begins.next().is_none()).then_some(Self { state, begins: [one, two, three] })
     }
 }
 
@@ -85,6 +124,51 @@ mod tests {
         println!("{} states in {:?}", automaton.rows.len(), start.elapsed());
         assert!(start.elapsed().as_secs() < 2, "{:?}", start.elapsed());
         assert!(automaton.rows.len() < 4000, "{}", automaton.rows.len());
+    }
+
+    /// The walk that looks at every byte.
+    fn plainly(matcher: &Matcher, packet: &[u8]) -> bool {
+        let mut state = matcher.automaton.start;
+        packet.iter().any(|byte| {
+            state = matcher.automaton.rows[state as usize][usize::from(*byte)];
+            (state as usize) < matcher.automaton.outputs.len()
+        })
+    }
+
+    #[test]
+    fn what_is_skipped_holds_nothing() {
+        let agent =
+            |text: &str| HeaderText::new("User-Agent", HeaderPattern::Text(text.to_owned()), true).unwrap();
+        let headers = [agent("sipcli"), regex("User-Agent", "^iwar"), regex("From", "nm@"), agent("sip")];
+        let matchers = [Matcher::any(&headers).unwrap(), Matcher::new(&headers[1]).unwrap()];
+        assert!(matchers.iter().all(|matcher| matcher.idle.is_some()), "headers begin with a line end");
+        let parts: [&[u8]; 10] = [
+            b"\r\n",
+            b"\n",
+            b"User-Agent:",
+            b"user-agent :",
+            b" iwar",
+            b"sipcli",
+            b"f: <nm@",
+            b"x",
+            b"\0\0\0\0",
+            b"\r\n ",
+        ];
+        let mut random = 1_u64;
+        let mut hits = 0;
+        for _ in 0..20_000 {
+            let mut packet = Vec::new();
+            for _ in 0..random >> 60 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                packet.extend(parts[usize::try_from(random >> 40).unwrap() % parts.len()]);
+            }
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            for matcher in &matchers {
+                assert_eq!(matcher.is_in(&packet), plainly(matcher, &packet), "{packet:?}");
+                hits += usize::from(matcher.is_in(&packet));
+            }
+        }
+        assert!(hits > 100, "{hits}");
     }
 
     #[test]

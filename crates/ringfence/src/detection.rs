@@ -6,12 +6,12 @@ pub(crate) mod told;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use engine::{Command, Engine, Limits, Observation, Scope, Testimony};
+use engine::{Command, Engine, Limits, Observation, Reading, Scope, Testimony};
 use policy::Policy;
 use policy::detection::SipPorts;
 
 /// Where SIP peers listen that this host calls.
-const SIP: u16 = 5060;
+pub(crate) const SIP: u16 = 5060;
 
 /// The engine with what a policy says to it.
 #[derive(Debug)]
@@ -49,6 +49,18 @@ impl Detection {
     /// Takes one packet, seen `now`; `apply` gets what is to be done about it.
     pub(crate) fn see(&mut self, observation: &Observation<'_>, now: Duration, apply: impl FnMut(Command)) {
         self.engine.handle_packet(observation, now);
+        self.drain(apply);
+    }
+
+    /// Takes a datagram whose bytes were read before.
+    pub(crate) fn see_reading(
+        &mut self,
+        observation: &Observation<'_>,
+        reading: Reading<'_, '_>,
+        now: Duration,
+        apply: impl FnMut(Command),
+    ) {
+        self.engine.handle_reading(observation, reading, now);
         self.drain(apply);
     }
 

@@ -2,8 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests")]
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples")
@@ -104,6 +105,58 @@ fn a_capture_cut_in_the_middle_is_judged_as_far_as_it_goes() {
     assert!(output.status.success());
     assert!(stderr(&output).contains("frame 234: the file ends within it"), "{}", stderr(&output));
     assert!(stdout(&output).lines().last().is_some_and(|line| line.starts_with("234 packets")));
+}
+
+/// The sample's records again and again, as one capture that is longer than what is read at once.
+fn long_capture(times: usize) -> Vec<u8> {
+    const FILE_HEADER: usize = 24;
+    let sample = std::fs::read(samples().join("scan-and-call.pcap")).expect("the sample");
+    let (header, records) = sample.split_at(FILE_HEADER);
+    [header.to_vec(), records.repeat(times)].concat()
+}
+
+#[test]
+fn a_long_capture_is_told_in_its_order_and_twice_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("long.pcap");
+    let mut capture = long_capture(40);
+    capture.truncate(capture.len() - 7);
+    std::fs::write(&path, &capture).expect("written");
+    let path = path.to_str().expect("a name");
+    let run = |more: &[&str]| {
+        let args = ["--policy", "../packaging/policy.toml", "--all", "--format", "json", path];
+        replay(&[more, args.as_slice()].concat())
+    };
+    let (first, second) = (run(&[]), run(&["--local", "198.51.100.10"]));
+    assert!(first.status.success(), "{}", stderr(&first));
+    assert_eq!(first.stdout, second.stdout);
+    assert_eq!(stderr(&first).lines().last(), stderr(&second).lines().last());
+    assert!(stderr(&first).ends_with("bytes)\n"), "the last frame is cut: {}", stderr(&first));
+    let frames = stdout(&first);
+    let frames = frames.lines().filter(|line| line.starts_with("{\"type\":\"packet\"")).map(|line| {
+        let record: serde_json::Value = serde_json::from_str(line).expect("json");
+        record["frame"].as_u64().expect("a number")
+    });
+    assert!(frames.eq(1..=234 * 40), "every frame once, in order");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_without_a_word() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("long.pcap");
+    std::fs::write(&path, long_capture(200)).expect("written");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ringfence"))
+        .current_dir(samples())
+        .args(["replay", "--policy", "asterisk.rules", "--local", "198.51.100.10", "--all"])
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let mut some = [0; 100];
+    child.stdout.take().expect("a pipe").read_exact(&mut some).expect("output");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
 }
 
 /// The tests' own recordings: sipvicious with a phone's agent before an unguarded Asterisk 22.

@@ -5,6 +5,7 @@ use memchr::memchr;
 use crate::MAX_MESSAGE;
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::header::HeaderName;
+use crate::payload::{Payload, classify};
 use crate::start_line::{self, NotSip, StartLine};
 use crate::text::{is_lws, is_token_byte, trim};
 
@@ -87,6 +88,15 @@ impl<'a> View<'a> {
         view.anomalies.note(head.len() > LONG_HEADERS, Anomaly::HeadersTooLong);
         view.bound_body(carrier);
         Ok(view)
+    }
+
+    /// Reads the payload of a datagram, which may be a keep-alive.
+    pub fn of_datagram(bytes: &'a [u8]) -> Result<Self, NotSip> {
+        match classify(bytes) {
+            // More than half of what comes to a SIP port: the cheapest way out.
+            Payload::KeepAlive(_) => Err(NotSip),
+            Payload::Message(bytes) => Self::parse(bytes, Carrier::Datagram),
+        }
     }
 
     /// The first line.

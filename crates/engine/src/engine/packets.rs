@@ -2,15 +2,14 @@
 
 use std::net::SocketAddr;
 
-use sip::payload::{Payload, classify};
 use sip::stream::Piece;
-use sip::{Anomalies, Carrier, Message, View};
+use sip::{Anomalies, Carrier, Message, NotSip, View};
 
 use super::Engine;
 use crate::command::Source as Address;
 use crate::connection::Connections;
 use crate::detectors::Scene;
-use crate::observation::{Direction, Fate, Observation, Segment, Transport};
+use crate::observation::{Direction, Fate, Observation, Reading, Segment, Transport};
 use crate::time::Tick;
 
 /// Ports with TLS that are remembered.
@@ -34,7 +33,13 @@ pub(super) struct Talk {
 }
 
 impl Engine {
-    pub(super) fn packet(&mut self, observation: &Observation<'_>, now: Tick) {
+    /// `reading`: of its bytes, if it is a datagram and somebody read it.
+    pub(super) fn packet(
+        &mut self,
+        observation: &Observation<'_>,
+        reading: Option<Reading<'_, '_>>,
+        now: Tick,
+    ) {
         let (peer, local) = match observation.direction {
             Direction::In => (observation.source, observation.destination),
             Direction::Out => (observation.destination, observation.source),
@@ -55,14 +60,13 @@ impl Engine {
             frame: observation.frame,
         };
         match observation.transport {
-            Transport::Udp => match classify(observation.bytes) {
-                // More than half of what comes to a SIP port: the cheapest way out.
-                Payload::KeepAlive(_) => {}
-                Payload::Message(bytes) => self.bytes(bytes, Carrier::Datagram, &talk, now),
+            Transport::Udp => match reading {
+                Some(reading) => self.message(reading.view, reading.message, &talk, now),
+                None => self.read(View::of_datagram(observation.bytes), &talk, now),
             },
             Transport::Copy { is_connection } => {
                 let talk = Talk { is_established: is_connection, is_copy: true, ..talk };
-                self.bytes(observation.bytes, Carrier::Datagram, &talk, now);
+                self.read(View::parse(observation.bytes, Carrier::Datagram), &talk, now);
             }
             Transport::Tcp(segment) => self.segment(observation.bytes, &segment, talk, now),
         }
@@ -94,24 +98,32 @@ impl Engine {
         let talk = Talk { connection: Some(key), is_established, ..talk };
         let Some(mut framer) = self.connections.take_framer(key, talk.direction) else { return };
         framer.push(segment.sequence, bytes, |piece| match piece {
-            Piece::Message(bytes) => self.bytes(bytes, Carrier::Stream, &talk, now),
+            Piece::Message(bytes) => self.read(View::parse(bytes, Carrier::Stream), &talk, now),
             Piece::KeepAlive(_) | Piece::NotSip(_) => {}
         });
         self.connections.give_framer(key, talk.direction, framer);
     }
 
-    fn bytes(&mut self, bytes: &[u8], carrier: Carrier, talk: &Talk, now: Tick) {
-        let Ok(view) = View::parse(bytes, carrier) else { return };
-        let mut message = Message::read(&view);
-        if talk.is_cut {
+    fn read(&mut self, view: Result<View<'_>, NotSip>, talk: &Talk, now: Tick) {
+        let Ok(view) = view else { return };
+        let message = Message::read(&view);
+        self.message(&view, &message, talk, now);
+    }
+
+    fn message(&mut self, view: &View<'_>, message: &Message<'_>, talk: &Talk, now: Tick) {
+        let without;
+        let message = if talk.is_cut {
             // What is missing says nothing about the sender.
-            message.anomalies = Anomalies::NONE;
-        }
+            without = Message { anomalies: Anomalies::NONE, ..*message };
+            &without
+        } else {
+            message
+        };
         match (talk.direction, message.status()) {
-            (Direction::In, None) => self.request(&view, &message, talk, now),
-            (Direction::In, Some(_)) => self.response(&message, talk, now),
-            (Direction::Out, None) => self.our_request(&message, talk, now),
-            (Direction::Out, Some(status)) => self.our_answer(&view, &message, status, talk, now),
+            (Direction::In, None) => self.request(view, message, talk, now),
+            (Direction::In, Some(_)) => self.response(message, talk, now),
+            (Direction::Out, None) => self.our_request(message, talk, now),
+            (Direction::Out, Some(status)) => self.our_answer(view, message, status, talk, now),
         }
     }
 

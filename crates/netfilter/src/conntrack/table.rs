@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::tcp;
 use super::tuple::{Direction, Tuple};
+use crate::hash::Keyed;
 
 /// One connection.
 #[derive(Debug)]
@@ -50,8 +51,8 @@ pub(super) struct Handle(u64);
 #[derive(Debug)]
 pub(super) struct Table {
     max: usize,
-    entries: HashMap<Handle, Entry>,
-    by_tuple: HashMap<Tuple, (Handle, Direction)>,
+    entries: HashMap<Handle, Entry, Keyed>,
+    by_tuple: HashMap<Tuple, (Handle, Direction), Keyed>,
     /// Oldest first.
     unassured: BTreeSet<Handle>,
     next: u64,
@@ -67,8 +68,8 @@ impl Table {
     pub(super) fn new(max: usize) -> Self {
         Self {
             max,
-            entries: HashMap::new(),
-            by_tuple: HashMap::new(),
+            entries: HashMap::default(),
+            by_tuple: HashMap::default(),
             unassured: BTreeSet::new(),
             next: 0,
             swept: Duration::ZERO,

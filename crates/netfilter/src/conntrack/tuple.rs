@@ -1,5 +1,6 @@
 //! What identifies one direction of a connection.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::packet::{ExtensionWalk, Packet, Transport, V6_HEADER_LEN, protocol};
@@ -23,7 +24,7 @@ impl Direction {
 }
 
 /// Addresses, protocol and what tells connections of it apart.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Tuple {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
@@ -31,7 +32,7 @@ pub(super) struct Tuple {
     discriminator: Discriminator,
 }
 
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Discriminator {
     None,
     Ports {
@@ -44,6 +45,32 @@ enum Discriminator {
         kind: u8,
         code: u8,
     },
+}
+
+/// In as few words as it fits in: every packet is looked up.
+impl Hash for Tuple {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let halves = |address: Ipv6Addr| {
+            let bits = address.to_bits();
+            [(bits >> 64) as u64, bits as u64]
+        };
+        match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                hasher.write_u64(u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits()));
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                halves(source).into_iter().chain(halves(destination)).for_each(|half| hasher.write_u64(half));
+            }
+            (source, destination) => (source, destination).hash(hasher),
+        }
+        let (kind, first, second) = match self.discriminator {
+            Discriminator::None => (0, 0, 0),
+            Discriminator::Ports { source, destination } => (1, source, destination),
+            Discriminator::Query { id, kind, code } => (2, id, u16::from_be_bytes([kind, code])),
+        };
+        let rest = kind << 48 | u64::from(self.protocol) << 32 | u64::from(first) << 16 | u64::from(second);
+        hasher.write_u64(rest);
+    }
 }
 
 impl Tuple {

@@ -49,10 +49,11 @@ enum Condition {
 }
 
 impl Compiled {
-    pub(super) fn new(
-        rules: &RuleSet,
+    pub(super) fn new<'r>(
+        rules: &'r RuleSet,
         hash_tables: &mut HashTables,
         recent: &mut RecentLists,
+        searches: &mut Vec<SharedSearch<'r>>,
         settings: Settings,
     ) -> Self {
         // Lists and tables are as their first rule makes them, in the order of the table that the tool gives to the kernel.
@@ -66,10 +67,10 @@ impl Compiled {
             }
         }
         let matches = rules.chains.iter().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.matches);
-        let headers: Vec<&HeaderText> = matches
+        let headers: Vec<&'r HeaderText> = matches
             .filter_map(|rule| if let Match::Header(header) = rule { Some(header) } else { None })
             .collect();
-        let any = if headers.len() > 1 { Matcher::any(headers).ok().map(Arc::new) } else { None };
+        let any = if headers.len() > 1 { shared(headers, searches) } else { None };
         let mut condition = |rule: &Match| match rule {
             Match::Text(text) => Condition::Text(Box::new(Searcher::new(text))),
             Match::Header(header) => Condition::Header(Box::new(HeaderSearcher::new(header, any.clone()))),
@@ -125,6 +126,18 @@ impl Compiled {
         }?;
         self.chains.get(id.0).map(|chain| (id, chain))
     }
+}
+
+/// Signatures on headers, and the one search for all of them: both families have the same ones.
+pub(super) type SharedSearch<'r> = (Vec<&'r HeaderText>, Option<Arc<Matcher>>);
+
+fn shared<'r>(headers: Vec<&'r HeaderText>, searches: &mut Vec<SharedSearch<'r>>) -> Option<Arc<Matcher>> {
+    if let Some((_, known)) = searches.iter().find(|(known, _)| *known == headers) {
+        return known.clone();
+    }
+    let search = Matcher::any(headers.iter().copied()).ok().map(Arc::new);
+    searches.push((headers, search.clone()));
+    search
 }
 
 /// The chains as libiptc lays them out: the built-in ones in the order of their hooks, the others by name.

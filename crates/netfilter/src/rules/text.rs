@@ -5,6 +5,7 @@
 //! misses a text that fragments divide (`bm_find`), which Knuth-Morris-Pratt finds. How a network card scatters a packet depends on
 //! its driver and is not modelled.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use memchr::memmem::Finder;
@@ -69,21 +70,23 @@ impl Searcher {
 /// A signature on a header, searched for as the gate does.
 #[derive(Debug)]
 pub(super) struct HeaderSearcher {
-    /// `None` for a pattern that the gate refuses as well; no policy has one.
-    matcher: Option<Matcher>,
+    header: HeaderText,
+    /// Made when it is asked for; `None` for a pattern that the gate refuses as well; no policy has one.
+    matcher: OnceCell<Option<Matcher>>,
     /// Of all signatures on headers together: most packets have none, and one search tells.
     any: Option<Arc<Matcher>>,
 }
 
 impl HeaderSearcher {
     pub(super) fn new(header: &HeaderText, any: Option<Arc<Matcher>>) -> Self {
-        Self { matcher: Matcher::new(header).ok(), any }
+        Self { header: header.clone(), matcher: OnceCell::new(), any }
     }
 
     pub(super) fn holds(&self, subject: &mut Subject<'_>) -> Held {
         let bytes = subject.packet().bytes();
         let possible = self.any.as_ref().is_none_or(|any| subject.has_any_header(any));
-        let found = possible && self.matcher.as_ref().is_some_and(|matcher| matcher.is_in(bytes));
+        let matcher = || self.matcher.get_or_init(|| Matcher::new(&self.header).ok());
+        let found = possible && matcher().as_ref().is_some_and(|matcher| matcher.is_in(bytes));
         if !found {
             subject.doubt_if_cut();
         }

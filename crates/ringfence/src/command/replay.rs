@@ -3,6 +3,7 @@
 //! Two passes: the survey finds out whose traffic it is (not needed when that was said), the second judges. The judge is pure:
 //! the same frames and policy give the same records, byte for byte.
 
+mod ahead;
 mod judge;
 mod locals;
 mod record;
@@ -10,6 +11,7 @@ mod survey;
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,12 +46,11 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, Exit> {
     if needs_survey {
         for path in &args.captures {
             let mut reader = open(path, &progress)?;
-            while let Some(frame) = reader.next_frame() {
-                survey.see(&frame);
-                if only_checksums && survey.knows_checksums() {
-                    break;
-                }
-            }
+            ahead::frames(&mut reader, None, |prepared, _| {
+                survey.see(prepared);
+                let knows_enough = only_checksums && survey.knows_checksums();
+                Ok(if knows_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })?;
         }
     }
     let locals = if args.local.is_empty() {
@@ -106,18 +107,20 @@ impl Replay<'_> {
         for path in &args.captures {
             let mut reader = open(path, self.progress)?;
             let name = path.display().to_string();
-            let mut first = true;
-            while let Some(frame) = reader.next_frame() {
-                if first && judge.is_past(frame.time) {
+            let mut is_first = true;
+            let ports = &self.policy.detection().ports;
+            ahead::frames(&mut reader, Some(ports), |prepared, reading| {
+                if is_first && judge.is_past(prepared.frame.time) {
                     // Time went back: another story, told from its own beginning.
                     judge.end();
                     out.packets(&mut judge, &mut summary, self.all)?;
                     judge = fresh();
                 }
-                first = false;
-                judge.see(&name, &frame);
+                is_first = false;
+                judge.see(&name, prepared, reading);
                 out.packets(&mut judge, &mut summary, self.all)?;
-            }
+                Ok(ControlFlow::Continue(()))
+            })?;
             for problem in reader.take_problems() {
                 judge.problem(&name, problem);
             }

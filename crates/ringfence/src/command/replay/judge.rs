@@ -2,32 +2,33 @@
 
 mod follow;
 mod observe;
+mod reasons;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use capture::link::{Decoded, Payload, decode};
+use capture::link::{Decoded, Payload};
 use capture::{Direction, Frame, Problem};
-use engine::{Enforcer, Stop};
+use engine::{Enforcer, Reading, Stop};
 use netfilter::defrag::Refusal;
-use netfilter::packet::{Malformed, Packet};
-use netfilter::rules::{Cause, Hook, RuleRef};
+use netfilter::packet::{Malformed, Packet, protocol};
 use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
 use policy::Policy;
-use policy::plan::gate::signature_name;
-use policy::ruleset::{Family, Line, Match, Rule, RuleSet, Target};
+use policy::ruleset::Family;
 
+use super::ahead::Prepared;
 use super::locals::{Locals, is_loopback};
 use super::record::{self, Decision, End, Place, Protocol, Reason, Record};
 use crate::detection::Detection;
 use follow::{Follower, Stopped};
 use observe::Piece;
+use reasons::Reasons;
 
 /// Judges frame after frame.
 pub(super) struct Judge<'a> {
-    rule_sets: &'a [RuleSet],
+    reasons: Reasons,
     locals: &'a Locals,
     /// Of frames for which the capture names none.
     interface: Option<&'a str>,
@@ -81,7 +82,7 @@ impl<'a> Judge<'a> {
         interface: Option<&'a str>,
     ) -> Self {
         Self {
-            rule_sets: policy.sets(),
+            reasons: Reasons::new(policy.sets()),
             locals,
             interface,
             stack: Stack::new(policy.sets(), settings),
@@ -103,13 +104,13 @@ impl<'a> Judge<'a> {
         time < self.now
     }
 
-    /// Takes the next frame of a capture.
-    pub(super) fn see(&mut self, capture: &str, frame: &Frame<'_>) {
+    /// Takes the next frame of a capture, with what was read of it.
+    pub(super) fn see(&mut self, capture: &str, prepared: &Prepared<'_>, reading: Option<Reading<'_, '_>>) {
+        let Prepared { frame, decoded, packet } = prepared;
         if *self.capture != *capture {
             self.capture = Rc::from(capture);
         }
         self.now = self.now.max(frame.time);
-        let decoded = decode(frame);
         let place = |protocol, source, destination| Place {
             capture: Rc::clone(&self.capture),
             frame: frame.number,
@@ -119,20 +120,20 @@ impl<'a> Judge<'a> {
             destination,
         };
         match decoded.payload {
-            Payload::Ip { data, wire_len } => match Packet::parse(data, wire_len) {
-                Ok(packet) => {
+            Payload::Ip { data, wire_len } => match packet {
+                Some(Ok(packet)) => {
                     let place = place(
                         packet.protocol().map_or(Protocol::Ip, Protocol::Upper),
                         end(packet.source(), packet.ports().map(|(source, _)| source)),
                         end(packet.destination(), packet.ports().map(|(_, destination)| destination)),
                     );
-                    self.datagram(&packet, frame, &decoded, place);
+                    self.datagram(packet, reading, prepared, place);
                 }
-                Err(Malformed::HeaderCut) if data.len() < wire_len => {
+                Some(Err(Malformed::HeaderCut)) if data.len() < wire_len => {
                     self.problems
                         .push(format!("{capture}: frame {}: the ip header is cut off", frame.number));
                 }
-                Err(_) => {
+                Some(Err(_)) | None => {
                     let (source, destination) = addresses(data);
                     let sent = matches!(source, End::Address(address) if self.locals.contains(address));
                     let verdict = if sent { Decision::Accept } else { Decision::Drop };
@@ -205,12 +206,23 @@ impl<'a> Judge<'a> {
         }));
     }
 
-    fn datagram(&mut self, packet: &Packet<'_>, frame: &Frame<'_>, decoded: &Decoded<'_>, place: Place) {
-        let loopback = self.is_loopback(packet, decoded);
+    fn datagram(
+        &mut self,
+        packet: &Packet<'_>,
+        reading: Option<Reading<'_, '_>>,
+        prepared: &Prepared<'_>,
+        place: Place,
+    ) {
+        let Prepared { frame, decoded, .. } = prepared;
+        let ends = Ends {
+            from_us: self.locals.contains(packet.source()),
+            to_us: self.locals.contains(packet.destination()),
+        };
+        let loopback = is_loopback_packet(packet, decoded, ends);
         if loopback && decoded.direction == Some(Direction::Incoming) && self.copy(packet, &place) {
             return;
         }
-        let Some(way) = self.way(packet, decoded, loopback) else {
+        let Some(way) = self.way(packet, decoded, ends, loopback) else {
             return self.plain(place, Decision::Accept, Reason::NotLocal);
         };
         if way == Way::Input
@@ -222,15 +234,17 @@ impl<'a> Judge<'a> {
             };
             let number = place.frame;
             self.plain(place, Decision::Drop, reason);
-            return self.observe(packet, way, observe::fate_of(Decision::Drop, reason), number);
+            return self.observe(packet, reading, way, observe::fate_of(Decision::Drop, reason), number);
         }
         if way == Way::Input
+            // Datagrams stand alone.
+            && packet.protocol() != Some(protocol::UDP)
             && let Some(Stopped { reason, rule, log }) =
                 self.follower.as_mut().and_then(|follower| follower.judge(packet.bytes()))
         {
             let (number, verdict) = (place.frame, Decision::Drop);
             self.decided.push_back(Record::Packet(record::Packet { place, verdict, reason, rule, log }));
-            return self.observe(packet, way, observe::fate_of(verdict, reason), number);
+            return self.observe(packet, reading, way, observe::fate_of(verdict, reason), number);
         }
         let name = if loopback { Some("lo") } else { frame.interface.or(self.interface) };
         let packet = packet.with_interfaces(name, if way == Way::Forward { None } else { name });
@@ -238,19 +252,12 @@ impl<'a> Judge<'a> {
         let family = if packet.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
         let piece = Piece::of(&packet);
         self.stack.push(&packet, way, Ticket { place, family, copy, way, piece }, self.now);
-        self.collect(Some(&packet));
-    }
-
-    fn is_loopback(&self, packet: &Packet<'_>, decoded: &Decoded<'_>) -> bool {
-        let both_local = self.locals.contains(packet.source()) && self.locals.contains(packet.destination());
-        decoded.loopback.unwrap_or(both_local && decoded.direction.is_none())
-            || (is_loopback(packet.source()) && is_loopback(packet.destination()))
+        self.collect(Some((&packet, reading)));
     }
 
     /// Which chains a packet meets; `None` when it is not this host's affair.
-    fn way(&self, packet: &Packet<'_>, decoded: &Decoded<'_>, loopback: bool) -> Option<Way> {
-        let from_us = self.locals.contains(packet.source());
-        let to_us = self.locals.contains(packet.destination());
+    fn way(&self, packet: &Packet<'_>, decoded: &Decoded<'_>, ends: Ends, loopback: bool) -> Option<Way> {
+        let Ends { from_us, to_us } = ends;
         let to_all = decoded.to_group || is_group(packet.destination());
         if decoded.other_host {
             return None;
@@ -288,7 +295,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Takes what the stack decided; `current` is the packet that made it decide, if it was one.
-    fn collect(&mut self, current: Option<&Packet<'_>>) {
+    fn collect(&mut self, current: Option<(&Packet<'_>, Option<Reading<'_, '_>>)>) {
         while let Some(Judged { tags, fate }) = self.stack.judged() {
             let mut pieces = Vec::new();
             let mut last = None;
@@ -313,8 +320,8 @@ impl<'a> Judge<'a> {
             let Some((place, way, seen)) = last else { continue };
             if !pieces.is_empty() {
                 self.observe_pieces(&pieces, &place, way, seen);
-            } else if let Some(packet) = current {
-                self.observe(packet, way, seen, place.frame);
+            } else if let Some((packet, reading)) = current {
+                self.observe(packet, reading, way, seen, place.frame);
             }
         }
     }
@@ -327,65 +334,24 @@ impl<'a> Judge<'a> {
             Why::Fragment(_) => (Reason::Fragment, None),
             Why::HopLimit => (Reason::HopLimit, None),
             Why::Malformed(_) => (Reason::Malformed, None),
-            Why::Rules { hook, cause, via } => self.rules(family, *hook, *cause, via, verdict),
+            Why::Rules { hook, cause, via } => self.reasons.of(family, *hook, *cause, via, verdict),
         };
         let log = fate.logs.last().map(|log| log.prefix.clone());
         record::Packet { place, verdict, reason, rule, log }
     }
-
-    fn rules(
-        &self,
-        family: Family,
-        hook: Hook,
-        cause: Cause,
-        via: &[RuleRef],
-        verdict: Decision,
-    ) -> (Reason, Option<String>) {
-        match cause {
-            Cause::NoRules => (Reason::NoRules, None),
-            Cause::Policy(line) => (Reason::Policy, Some(format!("{}:{}", hook.name(), line.0))),
-            Cause::HotDrop(at) => (Reason::BrokenHeader, self.place_of(family, at)),
-            Cause::Rule(at) => {
-                if let Some(reason) = self.rule(family, at).and_then(known_network) {
-                    return (reason, self.place_of(family, at));
-                }
-                // The innermost search on the way decides what it is called.
-                let way = std::iter::once(&at).chain(via.iter().rev());
-                let mut rules = way.filter_map(|&at| self.rule(family, at));
-                match rules.find_map(signature_name).filter(|_| verdict != Decision::Accept) {
-                    Some(name) => (Reason::Signature, Some(name)),
-                    None => (Reason::Rule, self.place_of(family, at)),
-                }
-            }
-        }
-    }
-
-    fn rule(&self, family: Family, at: RuleRef) -> Option<&'a Rule> {
-        let set = self.rule_sets.iter().find(|set| set.family == family)?;
-        set.by_id(at.chain)?.rules.get(at.index)
-    }
-
-    /// The name that the policy gives to the rule, or else `CHAIN:LINE`; `CHAIN:default` for what it leaves to its default.
-    fn place_of(&self, family: Family, at: RuleRef) -> Option<String> {
-        let set = self.rule_sets.iter().find(|set| set.family == family)?;
-        let chain = set.by_id(at.chain)?;
-        if let Some(name) = chain.rules.get(at.index).and_then(|rule| rule.name.clone()) {
-            return Some(name);
-        }
-        Some(match at.line {
-            Line::SHIPPED => format!("{}:default", chain.name),
-            Line(line) => format!("{}:{line}", chain.name),
-        })
-    }
 }
 
-/// What the gate would say of a packet that this rule decides about, if it is one for whole networks. Only TOML has such.
-fn known_network(rule: &Rule) -> Option<Reason> {
-    match (rule.matches.as_slice(), &rule.target) {
-        ([Match::SourceIn { negated: false, .. }], Target::Accept) => Some(Reason::Trusted),
-        ([.., Match::SourceIn { negated: false, .. }], Target::Drop) => Some(Reason::Blocked),
-        _ => None,
-    }
+/// Which ends of a packet are the guarded host's.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    from_us: bool,
+    to_us: bool,
+}
+
+fn is_loopback_packet(packet: &Packet<'_>, decoded: &Decoded<'_>, ends: Ends) -> bool {
+    let both_local = ends.from_us && ends.to_us;
+    decoded.loopback.unwrap_or(both_local && decoded.direction.is_none())
+        || (is_loopback(packet.source()) && is_loopback(packet.destination()))
 }
 
 fn is_group(address: IpAddr) -> bool {

@@ -31,7 +31,7 @@ pub(super) struct Packet {
     pub(super) place: Place,
     pub(super) verdict: Decision,
     pub(super) reason: Reason,
-    pub(super) rule: Option<String>,
+    pub(super) rule: Option<std::rc::Rc<str>>,
     pub(super) log: Option<String>,
 }
 

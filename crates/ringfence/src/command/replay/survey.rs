@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use capture::link::{Payload, decode};
-use capture::{Direction, Frame};
+use capture::Direction;
 use netfilter::packet::{Packet, Transport, tcp_flags};
 
+use super::ahead::Prepared;
 use super::locals::{Evidence, Locals, is_loopback};
 
 /// Addresses and pairs of addresses remembered; what comes later is not counted.
@@ -37,12 +37,11 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub(super) fn see(&mut self, frame: &Frame<'_>) {
+    pub(super) fn see(&mut self, prepared: &Prepared<'_>) {
+        let Prepared { frame, decoded, packet } = prepared;
         self.frames += 1;
         self.named_frames += u64::from(frame.interface.is_some());
-        let decoded = decode(frame);
-        let Payload::Ip { data, wire_len } = decoded.payload else { return };
-        let Ok(packet) = Packet::parse(data, wire_len) else { return };
+        let Some(Ok(packet)) = packet else { return };
         let (source, destination) = (packet.source(), packet.destination());
         if is_loopback(source) || is_loopback(destination) {
             return;
@@ -66,7 +65,7 @@ impl Survey {
                 *self.packets.entry(address).or_default() += 1;
             }
         }
-        if is_request(&packet) && !is_group(destination) {
+        if is_request(packet) && !is_group(destination) {
             let pair = (destination, source);
             if self.requests.len() < MAX_PAIRS || self.requests.contains_key(&pair) {
                 *self.requests.entry(pair).or_default() += 1;
@@ -185,6 +184,10 @@ fn is_request(packet: &Packet<'_>) -> bool {
 
 /// `METHOD uri SIP/2.0` (RFC 3261 section 7.1); a method is at most 32 letters here.
 fn is_request_line(data: &[u8]) -> bool {
+    // Most is media, in whose bytes no line end need be looked for.
+    if !data.first().is_some_and(u8::is_ascii_uppercase) {
+        return false;
+    }
     let line = data.split(|&byte| byte == b'\r' || byte == b'\n').next().unwrap_or_default();
     let method = line.split(|&byte| byte == b' ').next().unwrap_or_default();
     line.ends_with(b" SIP/2.0")

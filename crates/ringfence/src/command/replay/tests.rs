@@ -44,6 +44,10 @@ fn frame(number: u64, data: &[u8]) -> Frame<'_> {
     }
 }
 
+fn prepared(frame: Frame<'_>) -> ahead::Prepared<'_> {
+    ahead::Prepared::of(frame)
+}
+
 /// What is printed about these frames, with all packets.
 fn printed(rules: &str, locals: &str, format: crate::cli::Format, frames: &[Frame<'_>]) -> String {
     let policy = policy(rules);
@@ -53,7 +57,7 @@ fn printed(rules: &str, locals: &str, format: crate::cli::Format, frames: &[Fram
     let mut bytes = Vec::new();
     let mut out = Writer::new(&mut bytes, format);
     for frame in frames {
-        judge.see("a.pcap", frame);
+        judge.see("a.pcap", &prepared(*frame), None);
     }
     judge.end();
     out.packets(&mut judge, &mut summary, true).expect("written");
@@ -218,7 +222,7 @@ fn the_guarded_host_is_whoever_is_asked_for_sip() {
     ];
     let mut survey = Survey::default();
     for packet in &packets {
-        survey.see(&frame(1, packet));
+        survey.see(&prepared(frame(1, packet)));
     }
     assert_eq!(survey.locals().addresses(), ["198.51.100.1"]);
     assert!(!survey.locals().are_certain());
@@ -235,7 +239,7 @@ fn a_scan_of_a_network_shows_all_its_hosts() {
     for host in 1..5 {
         let packet =
             udp((PEER, 5060), ([198, 51, 100, host], 5060), b"OPTIONS sip:100@198.51.100.1 SIP/2.0\r\n");
-        survey.see(&frame(1, &packet));
+        survey.see(&prepared(frame(1, &packet)));
     }
     assert_eq!(survey.locals().addresses().len(), 4);
 }
@@ -244,7 +248,7 @@ fn a_scan_of_a_network_shows_all_its_hosts() {
 fn a_capture_that_knows_its_directions_tells_the_host() {
     let mut survey = Survey::default();
     let request = udp((HOST, 5060), (PEER, 5060), b"OPTIONS sip:a SIP/2.0\r\n");
-    survey.see(&Frame { direction: Some(Direction::Outgoing), ..frame(1, &request) });
+    survey.see(&prepared(Frame { direction: Some(Direction::Outgoing), ..frame(1, &request) }));
     assert_eq!(survey.locals().addresses(), ["198.51.100.1"]);
     assert!(survey.locals().are_certain());
 }
@@ -274,7 +278,7 @@ fn an_interface_must_be_known_where_rules_ask() {
     };
     let mut survey = Survey::default();
     let packet = udp((PEER, 1), (HOST, 2), b"");
-    survey.see(&frame(1, &packet));
+    survey.see(&prepared(frame(1, &packet)));
     let assume = |interface, rules: &str| assumed_interface(&args(interface), &survey, &named(rules));
     assert_eq!(assume(None, ":INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT").unwrap(), None);
     assert_eq!(

@@ -1,6 +1,8 @@
 //! TCP connections as the gate follows them: what `run` drops because of the segments before.
 
-use gate::layout::{FOLLOWS, NONE};
+use std::rc::Rc;
+
+use gate::layout::{FOLLOWS, LIMITED, NONE};
 use gate::memory::{GateTables, MemoryTables};
 use gate::{Found, Judgement, Link};
 use policy::plan::Plan;
@@ -15,7 +17,7 @@ use crate::command::replay::record::Reason;
 pub(super) struct Stopped {
     pub(super) reason: Reason,
     /// The signature's name.
-    pub(super) rule: Option<String>,
+    pub(super) rule: Option<Rc<str>>,
     /// The prefix of the log line, if there is one.
     pub(super) log: Option<String>,
 }
@@ -36,7 +38,9 @@ impl Follower {
         if policy.language() == Language::Iptables {
             return None;
         }
-        let plan = Plan::new(policy, Mode::Enforce, Tag::default()).ok()?.gate;
+        let mut plan = Plan::new(policy, Mode::Enforce, Tag::default()).ok()?.gate;
+        // Nobody is proven here, and no time passes: who is limited is not this one's affair.
+        plan.tables.config.flags &= !LIMITED;
         if plan.tables.config.flags & FOLLOWS == 0 {
             return None;
         }
@@ -50,7 +54,7 @@ impl Follower {
         })
     }
 
-    /// Takes a packet to this host, from its network header on.
+    /// Takes a packet to this host that is no UDP, from its network header on.
     pub(super) fn judge(&mut self, packet: &[u8]) -> Option<Stopped> {
         let mut judgement = Judgement::NONE;
         gate::judge(packet, &self.following, Link::Ip, &mut self.found, &mut judgement);
@@ -94,7 +98,7 @@ impl Follower {
         });
         Some(Stopped {
             reason,
-            rule: signature.map(|signature| signature.name.clone()),
+            rule: signature.map(|signature| Rc::from(signature.name.as_str())),
             log: log.next_back(),
         })
     }

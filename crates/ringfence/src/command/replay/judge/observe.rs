@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use engine::{Command, Direction, Enforcer, Fate, Observation, Segment, Stop, Transport};
+use engine::{Command, Direction, Enforcer, Fate, Observation, Reading, Segment, Stop, Transport};
 use netfilter::packet::{self, Packet, tcp_flags};
 use netfilter::stack::Way;
 
 use super::Judge;
+use crate::command::replay::ahead::datagram;
 use crate::command::replay::record::{Decision, End, Place, Reason, Record};
 
 /// What one fragment of a UDP datagram holds.
@@ -51,13 +52,17 @@ impl Judge<'_> {
     }
 
     /// Shows the engine a whole packet.
-    pub(super) fn observe(&mut self, packet: &Packet<'_>, way: Way, fate: Fate, frame: u64) {
+    pub(super) fn observe(
+        &mut self,
+        packet: &Packet<'_>,
+        reading: Option<Reading<'_, '_>>,
+        way: Way,
+        fate: Fate,
+        frame: u64,
+    ) {
         let (transport, bytes, ports) = match packet.transport() {
             packet::Transport::Udp(udp) => {
-                let data = packet.payload().get(8..).unwrap_or_default();
-                // What lies behind the length of UDP is no part of it.
-                let len = usize::from(udp.len).saturating_sub(8);
-                (Transport::Udp, data.get(..len).unwrap_or(data), (udp.source, udp.destination))
+                (Transport::Udp, datagram(packet).unwrap_or_default(), (udp.source, udp.destination))
             }
             packet::Transport::Tcp(tcp) => {
                 let flag = |flag| tcp.flags & flag != 0;
@@ -79,7 +84,7 @@ impl Judge<'_> {
             | packet::Transport::Truncated
             | packet::Transport::UdpLite(_) => return,
         };
-        let seen = Seen { transport, bytes, fate, frame, is_cut: packet.is_cut() };
+        let seen = Seen { transport, bytes, reading, fate, frame, is_cut: packet.is_cut() };
         let source = SocketAddr::new(packet.source(), ports.0);
         let destination = SocketAddr::new(packet.destination(), ports.1);
         self.show(&seen, way, source, destination);
@@ -107,6 +112,7 @@ impl Judge<'_> {
         let seen = Seen {
             transport: Transport::Udp,
             bytes: data.get(..len).unwrap_or(data),
+            reading: None,
             fate,
             frame: place.frame,
             is_cut: false,
@@ -138,7 +144,11 @@ impl Judge<'_> {
             frame: seen.frame,
         };
         let (enforcer, decided) = (&mut self.enforcer, &mut self.decided);
-        self.detection.see(&observation, self.now, |command| obey(enforcer, decided, command));
+        let apply = |command| obey(enforcer, decided, command);
+        match seen.reading {
+            Some(reading) => self.detection.see_reading(&observation, reading, self.now, apply),
+            None => self.detection.see(&observation, self.now, apply),
+        }
     }
 
     /// Lets the engine see how late it is.
@@ -160,6 +170,7 @@ fn obey(enforcer: &mut Enforcer, decided: &mut VecDeque<Record>, command: Comman
 struct Seen<'a> {
     transport: Transport,
     bytes: &'a [u8],
+    reading: Option<Reading<'a, 'a>>,
     fate: Fate,
     frame: u64,
     is_cut: bool,
