@@ -4,7 +4,6 @@
 
 pub mod conntrack;
 pub mod defrag;
-mod hash;
 pub mod packet;
 pub mod rules;
 pub mod stack;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
+
 use super::tcp;
 use super::tuple::{Direction, Tuple};
-use crate::hash::Keyed;
 
 /// One connection.
 #[derive(Debug)]
@@ -51,8 +52,8 @@ pub(super) struct Handle(u64);
 #[derive(Debug)]
 pub(super) struct Table {
     max: usize,
-    entries: HashMap<Handle, Entry, Keyed>,
-    by_tuple: HashMap<Tuple, (Handle, Direction), Keyed>,
+    entries: HashMap<Handle, Entry, RandomState>,
+    by_tuple: HashMap<Tuple, (Handle, Direction), RandomState>,
     /// Oldest first.
     unassured: BTreeSet<Handle>,
     next: u64,
