@@ -216,7 +216,7 @@ impl Privacy {
     /// each word causes once at most.
     fn most_silent(&mut self) -> Option<IpAddr> {
         while let Some(Reverse((known, address))) = self.silence.pop() {
-            let last = self.peers.get(&address)?.last;
+            let Some(last) = self.peers.get(&address).map(|peer| peer.last) else { continue };
             if last <= known {
                 return Some(address);
             }

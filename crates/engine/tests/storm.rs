@@ -41,6 +41,7 @@ fn a_storm_does_no_harm() {
         start.elapsed().as_secs_f64()
     );
     assert!(storm.read > count / 4 && storm.bans > 0, "a storm that nobody notices is none");
+    assert!(storm.memory > 0, "the memory of the process cannot be read");
     let again = count.min(20_000);
     let twice = [(); 2].map(|()| Storm::new(&seeds, seed).run(again).digest);
     assert_eq!(twice[0], twice[1], "the same packets give the same commands");

@@ -108,7 +108,7 @@ pub static NETWORKS: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREA
 #[btf_map]
 pub static TRUSTED: LpmTrie<NetworkKey, u32, { MAX_NETWORKS as usize }, NO_PREALLOC> = LpmTrie::new();
 
-/// 8 MiB: more than ten thousand SIP messages, what comes in while the daemon waits for its turn on a busy machine.
+/// 8 MiB: more than ten thousand SIP messages, half a second of a flood, as long as a daemon may wait for its turn.
 #[btf_map]
 pub static EVENTS: RingBuf<Event, 8388608> = RingBuf::new();
 

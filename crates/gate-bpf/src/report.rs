@@ -32,7 +32,7 @@ impl About {
     #[inline(always)]
     pub fn incoming(judgement: &Judgement, observed: bool) -> Self {
         let dropped = judgement.reason.verdict() == Verdict::Drop;
-        let share = if dropped && !observed && judgement.reason.is_of_a_crowd() {
+        let share = if dropped && judgement.reason.is_of_a_crowd() {
             Share::Crowd
         } else if dropped || judgement.notes != 0 {
             Share::Urgent
@@ -73,7 +73,7 @@ pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; SHARES], judgement: &Jud
     let record = unsafe { &mut *record };
     let (offset, payload, sequence, acknowledgment) = payload(ctx, packet);
     let mut captured = 0;
-    let is_read = config().flags & CAPTURES != 0 && about.share != Share::Crowd;
+    let is_read = config().flags & CAPTURES != 0 && (about.observed || !judgement.reason.is_unread());
     if payload > 0 && is_read && packet.fragment == Fragment::Whole {
         let most = if payload < MAX_CAPTURE as u32 { payload } else { MAX_CAPTURE as u32 };
         // The verifier must see that it is 1 to `MAX_CAPTURE`.

@@ -205,9 +205,9 @@ pub struct Cpu {
 pub enum Share {
     /// A packet that passes, or an answer.
     Passing = 0,
-    /// A packet that is dropped or logged for what is in it, or that a limited source sent.
+    /// A packet that is dropped or logged for what is in it.
     Urgent = 1,
-    /// A packet of a crowd: who sent it is known to be unwelcome or may be anybody, and what is in it is not told.
+    /// A packet of a crowd ([`crate::Reason::is_of_a_crowd`]).
     Crowd = 2,
 }
 
@@ -230,7 +230,7 @@ pub struct Budget {
     pub since: u64,
     /// Events sent in it.
     pub sent: u64,
-    /// Events that were not sent, ever.
+    /// Events that were not sent, ever. Of a crowd that is as it should be.
     pub lost: u64,
 }
 

@@ -104,11 +104,18 @@ impl Reason {
         }
     }
 
-    /// Whether a packet that is dropped for it is one of very many, and nothing in it is worth reading: the source is unwelcome
-    /// already, or so many send that none can be blamed.
+    /// Whether a packet that is dropped for it is likely one of very many, whatever is in it: the source is unwelcome already, or
+    /// more is sent than is granted.
     #[inline(always)]
     pub const fn is_of_a_crowd(self) -> bool {
-        matches!(self, Self::Banned | Self::Blocked | Self::LimitedNetwork | Self::OverCeiling)
+        self.is_unread() || matches!(self, Self::LimitedNetwork | Self::LimitedSource | Self::OverCeiling)
+    }
+
+    /// Whether nobody reads what is in a packet that is dropped for it. What is dropped for a limit is read: it may hold what proves
+    /// that its sender's address is his.
+    #[inline(always)]
+    pub const fn is_unread(self) -> bool {
+        matches!(self, Self::Banned | Self::Blocked)
     }
 
     /// Its name in counters, logs, JSON and documentation.

@@ -206,14 +206,29 @@ impl Gate {
         Ok(Reason::ALL.into_iter().enumerate().map(|(index, reason)| (reason, sum(index))).collect())
     }
 
-    /// Events that the kernel did not deliver, ever.
+    /// Events that the kernel did not deliver, ever: those that detectors should have seen, and those of a crowd, of which a sample is
+    /// told.
     ///
     /// # Errors
     ///
     /// [`Error::Kernel`] if the map cannot be read.
-    pub fn lost_events(&self) -> Result<u64, Error> {
-        Ok(cpus(&self.ebpf)?.iter().flat_map(|cpu| cpu.budgets).map(|budget| budget.lost).sum())
+    pub fn undelivered_events(&self) -> Result<Undelivered, Error> {
+        let mut sum = Undelivered::default();
+        for [passing, urgent, crowd] in cpus(&self.ebpf)?.iter().map(|cpu| cpu.budgets) {
+            sum.lost += passing.lost + urgent.lost;
+            sum.untold += crowd.lost;
+        }
+        Ok(sum)
     }
+}
+
+/// Packets that user space did not hear of.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Undelivered {
+    /// No detector saw them.
+    pub lost: u64,
+    /// Dropped as banned, blocked or beyond a limit, and counted only.
+    pub untold: u64,
 }
 
 /// Removes what the gate knows of interfaces that are not among these: they come and go, and the table is small.

@@ -126,6 +126,30 @@ fn seen(lab: &Lab, gate: &mut Gate) -> (usize, usize) {
 }
 
 #[test]
+fn what_an_older_version_attached_is_taken_over() {
+    if !skip::ready("what_an_older_version_attached_is_taken_over", &["bpftool", "nft"]) {
+        return;
+    }
+    let lab = Lab::up("older").unwrap();
+    let [ours, older, newer, ancient] =
+        [VERSION, VERSION - 1, VERSION + 1, 2].map(|version| pins(&lab).join(format!("v{version}")));
+    inside(&lab, || {
+        drop(attached(&lab, CAPTURES, true));
+        std::fs::rename(&ours, &older).unwrap();
+        let gate = attached(&lab, CAPTURES, true);
+        assert!(gate.guarded().chain(gate.watched()).all(|one| one.adopted), "no moment without a program");
+        assert_eq!(faults(&gate), []);
+        assert!(ours.exists() && !older.exists());
+        drop(gate);
+        for other in [newer, ancient] {
+            std::fs::rename(&ours, &other).unwrap();
+            assert!(Gate::load(&tables(CAPTURES), &pins(&lab)).is_err(), "{}", other.display());
+            std::fs::rename(&other, &ours).unwrap();
+        }
+    });
+}
+
+#[test]
 fn answers_are_watched_only_where_the_policy_asks() {
     if !skip::ready("answers_are_watched_only_where_the_policy_asks", &["bpftool", "nft"]) {
         return;

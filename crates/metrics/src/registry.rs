@@ -243,6 +243,13 @@ pub const REGISTRY: &[Metric] = &[
         "Packets that the daemon was too slow to hear of; they were judged, but no detector saw them. It goes on over restarts of the daemon.",
     ),
     metric(
+        "ringfence_events_untold_total",
+        Counter,
+        "events",
+        One("/events/untold", Number),
+        "Packets dropped as banned, blocked or beyond a limit that were counted, but not told one by one: of such a crowd a sample of 5,000 a second and processor is.",
+    ),
+    metric(
         "ringfence_events_unwritten_total",
         Counter,
         "lines",

@@ -66,6 +66,9 @@ fn each_tool_is_stopped_as_written() {
         let name = capture.file_name().expect("a name").to_string_lossy().into_owned();
         let records = replay(&capture);
         assert!(records.iter().any(|record| record["type"] == "evidence"), "nothing was seen in {name}");
+        let is_decision = |record: &Value| record["type"] == "ban" || record["type"] == "limit";
+        let by_signature = records.last().is_some_and(|summary| summary["by_reason"]["signature"].is_u64());
+        assert!(records.iter().any(is_decision) || by_signature, "nothing was decided in {name}");
         writeln!(said, "{}", verdict(name.trim_end_matches(".pcap.gz"), &records)).expect("text");
     }
     let golden = folder().join("judged.txt");

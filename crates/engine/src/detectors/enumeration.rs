@@ -11,8 +11,8 @@ use crate::time::Tick;
 pub(crate) const DETECTOR: Detector = Detector {
     kind: Kind::Enumeration,
     summary: "many accounts asked for, and none of them used",
-    description: "Counts different accounts that a source asks for without credentials (any method but NOTIFY, with which phones \
-        keep their way through a router open) and then leaves alone, those that it claims to be (From) and does not prove when \
+    description: "Counts different accounts that a source asks for without credentials (any method that asks for something, but \
+        not NOTIFY, with which phones keep their way through a router open) and then leaves alone, those that it claims to be (From) and does not prove when \
         challenged, unless the name is a telephone number, as a carrier's callers have, and those that do not exist (404, 410, 604). A phone comes back with \
         credentials at once, which takes its account off the list, so an office of phones behind one address is none. Over \
         UDP such requests can be forged: the source is limited until one of its phones authenticates. Over TCP, \
@@ -58,7 +58,7 @@ pub(crate) struct Enumeration {
 pub(crate) struct State {
     since: Tick,
     asked: [Distinct; 2],
-    /// In From of requests that were challenged in this period: what follows does so within milliseconds.
+    /// In From of requests that were challenged in this period.
     claimed: Distinct,
     used: [Distinct; 2],
     missing: Distinct,
@@ -74,7 +74,7 @@ const MEMORY: Tick = Tick::seconds(1800);
 const SPARED: u32 = 10;
 
 impl State {
-    /// Begins a new period if it is time; the accounts that were asked for or claimed in the one before the last and never used.
+    /// Begins a new period if it is time; the accounts that were asked for in the one before the last and never used.
     fn turn(&mut self, now: Tick) -> Distinct {
         if now.since(self.since) < PERIOD {
             return Distinct::default();
@@ -84,13 +84,11 @@ impl State {
         // A long pause ends both periods.
         let is_old = now.since(self.since) >= Tick(2 * PERIOD.0);
         let left = Distinct((before.0 | if is_old { asked.0 } else { 0 }) & !used);
-        let claimed = Distinct(self.claimed.0 & !used);
         self.asked = [Distinct::default(), if is_old { Distinct::default() } else { asked }];
         self.claimed = Distinct::default();
         self.used = [Distinct::default(), self.used[0]];
         self.since = now;
-        // Who asks for as many as he claims to be is not counted twice.
-        if claimed.count() > left.count() { claimed } else { left }
+        left
     }
 
     /// Accounts asked for that nothing followed yet.
@@ -179,7 +177,7 @@ impl Enumeration {
         source: &mut Source,
         findings: &mut Findings,
     ) {
-        let request = &mut *answer.request;
+        let request = &*answer.request;
         // In REGISTER it is the account that was asked for already.
         let is_claim = request.method != Method::Register && asks_for_account(request.method);
         let claimed =
@@ -191,21 +189,20 @@ impl Enumeration {
         if !is_new || count <= self.accounts || scene.class >= Class::Credited || source.accepted > 0 {
             return;
         }
-        if !request.is_proof {
-            request.pending += self.points;
-            request.pending_kind = Some(Kind::Enumeration);
-        }
-        findings.add(source, Kind::Enumeration, self.points, request.is_proof, || {
+        // The credentials of an office that has just dialled are still on their way, so this limits and never bans.
+        findings.add(source, Kind::Enumeration, self.points, false, || {
             format!("claimed to be {count} different accounts and proved none, the last one {}", shown(name))
         });
     }
 }
 
-/// Whether a caller's name is a number of the telephone network rather than an extension: a carrier whose calls are challenged by
+/// Whether a caller's name is a number of the telephone network rather than an account: a carrier whose calls are challenged by
 /// mistake brings a new one with each call.
 fn is_telephone_number(name: &[u8]) -> bool {
-    let digits = name.strip_prefix(b"+").unwrap_or(name);
-    digits.len() >= 7 && digits.iter().all(u8::is_ascii_digit)
+    let is_separator = |byte: u8| matches!(byte, b'-' | b'.' | b'(' | b')');
+    let digits = name.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let (sign, rest) = name.strip_prefix(b"+").map_or((false, name), |rest| (true, rest));
+    (sign || digits >= 9) && rest.iter().all(|byte| byte.is_ascii_digit() || is_separator(*byte))
 }
 
 pub(crate) const fn asks_for_account(method: Method) -> bool {

@@ -1,14 +1,15 @@
 //! What is pinned where.
 //!
 //! ```text
-//! PINS/v3/links/xdp-eth0     the link that keeps the program attached (or generic-eth0, tc-eth0; out-eth0 at egress)
-//! PINS/v3/links/cgroup-root  the link of the search in reassembled datagrams (cgroup-root-new while it is replaced)
-//! PINS/v3/filters/in-3       a directory: a classic TC filter of ours is at interface 3 (or out-3; clsact-3: its qdisc is ours)
-//! PINS/v3/maps/CPU           maps that outlive a generation
-//! PINS/v3/policy/RULES       maps of the generation in force, for whoever wants to look (bpftool)
+//! PINS/v4/links/xdp-eth0     the link that keeps the program attached (or generic-eth0, tc-eth0; out-eth0 at egress)
+//! PINS/v4/links/cgroup-root  the link of the search in reassembled datagrams (cgroup-root-new while it is replaced)
+//! PINS/v4/filters/in-3       a directory: a classic TC filter of ours is at interface 3 (or out-3; clsact-3: its qdisc is ours)
+//! PINS/v4/maps/CPU           maps that outlive a generation
+//! PINS/v4/policy/RULES       maps of the generation in force, for whoever wants to look (bpftool)
 //! ```
 //!
-//! The version is that of `gate::layout`: a daemon never adopts maps whose meaning it does not know.
+//! The version is that of `gate::layout`: a daemon never adopts maps whose meaning it does not know. Links mean the same in all
+//! versions since 3, so an upgrade leaves no moment without a program.
 
 use std::fs;
 use std::io;
@@ -22,6 +23,8 @@ use super::filter::{self, Side};
 use crate::bpffs;
 use crate::error::Error;
 
+/// Since this version links and filters are pinned as they are now.
+const SINCE: u32 = 3;
 const LINKS: &str = "links";
 const FILTERS: &str = "filters";
 /// Everything that we make, what attaches first.
@@ -51,15 +54,20 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// Makes the directories on a bpf file system that is there.
+    /// Makes the directories on a bpf file system that is there. What an older version attached becomes this one's: its programs go
+    /// on, with their own maps, until they are replaced.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], or [`Error::Pins`] for pins of another version.
+    /// [`Error::Io`], or [`Error::Pins`] for pins of a version that is newer, or too old.
     pub(super) fn prepare(root: &Path) -> Result<Self, Error> {
         let pins = Self { root: root.to_owned() };
+        let mut older = Vec::new();
         for version in versions(root) {
-            if version != pins.version() {
+            let number = version.file_name().and_then(|name| name.to_str()?.strip_prefix('v')?.parse().ok());
+            if number.is_some_and(|number: u32| (SINCE..VERSION).contains(&number)) {
+                older.push(version);
+            } else if version != pins.version() {
                 return Err(Error::Pins {
                     path: version,
                     what: "another version of Ringfence left it; `ringfence stop --clean` removes it"
@@ -71,7 +79,31 @@ impl Pins {
             let path = pins.version().join(folder);
             fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
         }
+        older.iter().try_for_each(|version| pins.take_over(version))?;
         Ok(pins)
+    }
+
+    /// Moves the pins of what an older version attached, and removes those of its maps.
+    fn take_over(&self, older: &Path) -> Result<(), Error> {
+        for folder in FOLDERS {
+            let from = older.join(folder);
+            let attaches = folder == LINKS || folder == FILTERS;
+            for (path, name) in entries(&from) {
+                if attaches {
+                    let to = self.version().join(folder).join(name);
+                    fs::rename(&path, &to).map_err(Error::io("move", &path))?;
+                } else {
+                    fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+                }
+            }
+            match fs::remove_dir(&from) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &from)(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        fs::remove_dir(older).map_err(Error::io("remove", older))
     }
 
     /// The directory as it is, or is not.

@@ -96,7 +96,7 @@ pub(super) fn status(
     ] {
         engine.insert(name.to_owned(), json!({ "used": used, "limit": limit }));
     }
-    let lost = force.gate().lost_events().unwrap_or(0);
+    let undelivered = force.gate().undelivered_events().unwrap_or_default();
     json!({
         "type": "status",
         "pid": std::process::id(),
@@ -133,7 +133,8 @@ pub(super) fn status(
         },
         "events": {
             "delivered": reporter.delivered(),
-            "lost": lost,
+            "lost": undelivered.lost,
+            "untold": undelivered.untold,
             "suppressed": reporter.suppressed(),
             "unwritten": reporter.unwritten(),
             "file": args.state_dir.join("events.jsonl").display().to_string(),
