@@ -173,7 +173,7 @@ impl Enumeration {
     fn challenged(
         &self,
         scene: &Scene,
-        answer: &mut Answer<'_, '_>,
+        answer: &Answer<'_, '_>,
         source: &mut Source,
         findings: &mut Findings,
     ) {
