@@ -276,7 +276,7 @@ impl Matcher {
             }
             base = self.prefix_groups.fields(text, &self.found);
             host_before = self.prefix_groups.host(&self.found);
-            reach = prefix.reach(&self.found);
+            reach = self.found.reach();
             if let Some((from, to)) = prefix.content(text, &self.found).filter(|(from, to)| from < to) {
                 start = from;
                 let is_rest = to + 1 == text.len();

@@ -4,6 +4,8 @@
 //! is the fastest on what logs hold. It is given few steps; where they do not suffice, an expression that does not look round
 //! goes to `regex-automata`, which is linear in the text, and one that does is first asked there in a weaker form.
 
+/// Steps as the machine reads them.
+mod code;
 /// Ways that are tried one after another.
 mod machine;
 /// What may come next.
@@ -71,6 +73,12 @@ impl Found {
     pub(crate) fn text<'t>(&self, text: &'t str, group: usize) -> Option<&'t str> {
         self.span(group).and_then(|(start, end)| text.get(start..end))
     }
+
+    /// From this place on the text could be another, and it would have matched in the same way; behind the text's end that it
+    /// ends there counts, too.
+    pub(crate) const fn reach(&self) -> usize {
+        self.machine.reach()
+    }
 }
 
 impl Pattern {
@@ -110,10 +118,6 @@ impl Pattern {
         self.names().iter().find(|(other, _)| other == name).map(|(_, group)| *group)
     }
 
-    /// Behind this place the text could be another, and it would have matched in the same way.
-    pub(crate) fn reach(&self, found: &Found) -> usize {
-        found.machine.reach(&self.program)
-    }
 
     /// Whether it matches at the beginning of a text or nowhere.
     pub(crate) const fn is_at_start(&self) -> bool {
