@@ -7,6 +7,8 @@
 mod connections;
 /// The groups of an expression that mean something.
 mod groups;
+/// What stands before each host.
+mod guards;
 /// Several lines for one expression.
 mod lines;
 /// Whether somebody else might have been meant.
@@ -24,8 +26,9 @@ use crate::pattern::{Care, Found, GaveUp, Pattern};
 use crate::{Filter, Host, MAX_LINE};
 use connections::{Connections, Merged, Told};
 use groups::{Fields, Groups};
+use guards::Guards;
 use lines::{Lines, Matched};
-use screen::Screen;
+use screen::{Candidates, Screen};
 
 /// How old the last date may be and still count for a line without one, in seconds.
 const LAST_DATE_COUNTS: u64 = 60;
@@ -73,6 +76,7 @@ pub struct Matcher {
     prefix_groups: Groups,
     detector: Detector,
     screen: Screen,
+    guards: Guards,
     connections: Connections,
     lines: Lines,
     last: Last,
@@ -103,16 +107,29 @@ struct Hit<'t> {
     fields: Fields<'t>,
     /// Where the host is in the text, if the text says it.
     host: Option<(usize, usize)>,
-    /// Where the content begins that the prefix leaves, and how far it looked to see that.
-    content: (usize, usize),
+    content: Content,
     matched: Matched,
+}
+
+/// What the prefix leaves, and what is known of it.
+#[derive(Clone, Copy, Debug)]
+struct Content {
+    /// Where it begins, and how far the prefix looked to see that.
+    start: usize,
+    reach: usize,
+    /// Who may match it, and how much of it was read to see that.
+    candidates: Candidates,
+    read: usize,
 }
 
 impl Matcher {
     pub fn new(filter: &Filter) -> Self {
+        let groups: Vec<Groups> = filter.failures.iter().map(Groups::of).collect();
+        let prefix_groups = filter.prefix.as_ref().map(Groups::of).unwrap_or_default();
         Self {
-            groups: filter.failures.iter().map(Groups::of).collect(),
-            prefix_groups: filter.prefix.as_ref().map(Groups::of).unwrap_or_default(),
+            guards: Guards::new(filter.prefix.as_ref().zip(Some(&prefix_groups)), &filter.failures, &groups),
+            groups,
+            prefix_groups,
             detector: Detector::new(&filter.forms),
             screen: Screen::new(filter),
             connections: Connections::default(),
@@ -243,7 +260,7 @@ impl Matcher {
             !self.filter.ignored.is_empty() && self.filter.ignored.len() + 2 < self.filter.failures.len();
         let prefixed = self.filter.prefix.is_some();
         few && self.screen.may_begin(text)
-            && (prefixed || !self.screen.candidates(text, Care::Full).is_none())
+            && (prefixed || !self.screen.candidates(text, Care::Full).0.is_none())
             && self.is_ignored(text, outcome)
     }
 
@@ -293,7 +310,7 @@ impl Matcher {
                 }
             }
         }
-        let candidates = self.screen.candidates(searched, if keep { Care::Few } else { Care::Full });
+        let (candidates, read) = self.screen.candidates(searched, if keep { Care::Few } else { Care::Full });
         let count = self.filter.failures.len();
         let mut from = 0;
         while let Some(regex) = candidates.from(from, count) {
@@ -307,7 +324,8 @@ impl Matcher {
             fields.update(groups.fields(searched, &self.found));
             let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
             let matched = self.lines.matched(searched, &self.found, groups, !self.filter.ignored.is_empty());
-            return Some(Hit { regex, fields, host, content: (start, reach), matched });
+            let content = Content { start, reach, candidates, read };
+            return Some(Hit { regex, fields, host, content, matched });
         }
         None
     }

@@ -4,6 +4,8 @@
 //! is the fastest on what logs hold. It is given few steps; where they do not suffice, an expression that does not look round
 //! goes to `regex-automata`, which is linear in the text, and one that does is first asked there in a weaker form.
 
+/// What stands before a group.
+mod before;
 /// Steps as the machine reads them.
 mod code;
 /// Ways that are tried one after another.
@@ -25,6 +27,7 @@ use regex_automata::util::primitives::NonMaxUsize;
 
 use crate::python::{self, Flags, Needed, Tree};
 use crate::{Error, MAX_COMPILED, MAX_STEPS};
+pub(crate) use before::Before;
 use machine::Machine;
 use program::Program;
 pub(crate) use sieve::{Bits, Care, MOST, Sieve};
@@ -118,6 +121,11 @@ impl Pattern {
         self.names().iter().find(|(other, _)| other == name).map(|(_, group)| *group)
     }
 
+
+    /// What stands right before what one of some groups finds, which does not begin with `never`.
+    pub(crate) fn before(&self, groups: &[usize], never: char) -> Option<Before> {
+        Before::of(&self.tree.root, groups, never)
+    }
 
     /// Whether it matches at the beginning of a text or nowhere.
     pub(crate) const fn is_at_start(&self) -> bool {

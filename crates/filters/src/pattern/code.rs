@@ -14,6 +14,8 @@ use super::set::Set;
 use crate::python::{Greed, Look};
 pub(super) use words::{Head, Words};
 
+/// No end to a [`Op::Take`].
+pub(super) const ALL: u8 = u8::MAX;
 /// Jumps that are followed from one place; a ring of them ends here.
 const MAX_JUMPS: usize = 100;
 
@@ -36,10 +38,12 @@ pub(super) enum Op {
     Text(u32),
     Words(u32),
     Set(u32),
-    /// All letters of a set, of which none is given back; so many must be there, none or one.
-    All {
+    /// Letters of a set, as many as there are up to `most`, of which none is given back.
+    Take {
         set: u32,
         least: u8,
+        /// [`ALL`], if there is no end to it.
+        most: u8,
     },
     Run(u32),
     Either(u32),
@@ -139,8 +143,9 @@ impl Code {
             Step::Text(text) => Head::of_all(text).map_or_else(|| Op::Text(put(&mut self.texts, text.clone())), Op::Short),
             Step::Words { words, fold } => Op::Words(put(&mut self.words, Words::new(words, *fold))),
             Step::Set(set) => Op::Set(number(*set)),
-            Step::Run { set, until: None, min: least @ (0 | 1), max: u32::MAX, greed: Greed::Possessive, .. } => {
-                Op::All { set: number(*set), least: u8::from(*least == 1) }
+            Step::Run { set, until: None, min, max, greed: Greed::Possessive, .. } if *min < 255 && (*max < 255 || *max == u32::MAX) => {
+                let few = |number: u32| u8::try_from(number).unwrap_or(ALL);
+                Op::Take { set: number(*set), least: few(*min), most: few(*max) }
             }
             Step::Run { set, until, min, max, greed, next } => {
                 let until = until.as_ref().map(|until| Box::new(Finder::new(until).into_owned()));

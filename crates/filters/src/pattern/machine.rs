@@ -1,4 +1,4 @@
-use super::code::{Code, Op};
+use super::code::{ALL, Code, Op};
 use super::program::Program;
 use super::set::Set;
 
@@ -20,6 +20,8 @@ pub(super) struct Machine {
 }
 
 const NOWHERE: usize = usize::MAX;
+/// Bytes of a letter in UTF-8.
+const LONGEST_LETTER: usize = 4;
 
 /// What to do when it goes no further.
 #[derive(Clone, Copy, Debug)]
@@ -193,7 +195,7 @@ impl Reader<'_> {
                         continue;
                     }
                 }
-                Some(Op::All { set, least }) => {
+                Some(Op::Take { set, least, most: ALL }) if *least < 2 => {
                     let end = self.set(*set).map_or(at, |set| set.all(self.text, at));
                     let len = end - at;
                     if len >= usize::from(*least) {
@@ -201,6 +203,14 @@ impl Reader<'_> {
                         (step, at) = (step + 1, end);
                         continue;
                     }
+                }
+                Some(Op::Take { set, least, most }) => {
+                    if let Some(end) = self.set(*set).and_then(|set| set.some(self.text, at, *least, *most)) {
+                        left = left.saturating_sub((end - at) / 16);
+                        (step, at) = (step + 1, end);
+                        continue;
+                    }
+                    machine.looked_up_to(at.saturating_add(usize::from(*least) * LONGEST_LETTER));
                 }
                 Some(Op::Either(fork)) => {
                     if let Some(fork) = self.code.forks.get(*fork as usize) {
@@ -317,7 +327,7 @@ impl Reader<'_> {
             }
             Op::Words(words) => self.code.words.get(words as usize)?.begins(rest),
             Op::Set(set) => self.set(set)?.take(self.text, at),
-            Op::All { .. }
+            Op::Take { .. }
             | Op::Run(_)
             | Op::Either(_)
             | Op::Jump(_)
@@ -341,7 +351,7 @@ impl Reader<'_> {
             Op::Words(words) => self.code.words.get(words as usize).map_or(0, |words| words.longest),
             Op::Byte(_)
             | Op::Set(_)
-            | Op::All { .. }
+            | Op::Take { .. }
             | Op::Run(_)
             | Op::Either(_)
             | Op::Jump(_)

@@ -105,6 +105,19 @@ impl Set {
         }
     }
 
+    /// The end of so many at least and so many at most, if there are as many.
+    #[inline]
+    pub(super) fn some(&self, text: &str, from: usize, least: u8, most: u8) -> Option<usize> {
+        let (mut end, mut count) = (from, 0);
+        while count < most {
+            let Some(len) = self.take(text, end) else { break };
+            end += len;
+            // Who asks for 255 asks for all.
+            count = if most == u8::MAX { (count + 1).min(least) } else { count + 1 };
+        }
+        (count >= least).then_some(end)
+    }
+
     /// The end of so many at most.
     pub(super) fn most(&self, text: &str, from: usize, most: u32) -> usize {
         let (mut end, mut more) = (from, most);
