@@ -22,7 +22,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::date::{Detector, Seen};
-use crate::pattern::{Care, Found, GaveUp, Pattern};
+use crate::pattern::{Care, Found, GaveUp, Pattern, Shapes};
 use crate::{Filter, Host, MAX_LINE};
 use connections::{Connections, Merged, Told};
 use groups::{Fields, Groups};
@@ -74,6 +74,7 @@ pub struct Matcher {
     filter: Filter,
     groups: Vec<Groups>,
     prefix_groups: Groups,
+    prefix_shapes: Option<Shapes>,
     detector: Detector,
     screen: Screen,
     guards: Guards,
@@ -130,6 +131,7 @@ impl Matcher {
             guards: Guards::new(filter.prefix.as_ref().zip(Some(&prefix_groups)), &filter.failures, &groups),
             groups,
             prefix_groups,
+            prefix_shapes: filter.prefix.as_ref().and_then(Shapes::of),
             detector: Detector::new(&filter.forms),
             screen: Screen::new(filter),
             connections: Connections::default(),
@@ -280,21 +282,15 @@ impl Matcher {
         let mut host_before = None;
         let (mut start, mut reach) = (0, 0);
         let mut searched = text;
-        if let Some(prefix) = &self.filter.prefix {
-            // Where the last line had the prefix, this one may be expected to.
-            let asked = keep && self.prefixed;
-            let matched =
-                (asked || self.screen.may_begin(text)) && matches(prefix, text, &mut self.found, outcome);
-            if keep {
-                self.prefixed = matched;
-            }
-            if !matched {
+        if self.filter.prefix.is_some() {
+            if !self.has_prefix(text, outcome, keep) {
                 return None;
             }
             base = self.prefix_groups.fields(text, &self.found);
             host_before = self.prefix_groups.host(&self.found);
             reach = self.found.reach();
-            if let Some((from, to)) = prefix.content(text, &self.found).filter(|(from, to)| from < to) {
+            let left = self.filter.prefix.as_ref().and_then(|prefix| prefix.content(text, &self.found));
+            if let Some((from, to)) = left.filter(|(from, to)| from < to) {
                 start = from;
                 let is_rest = to + 1 == text.len();
                 searched = if is_rest {
@@ -328,6 +324,29 @@ impl Matcher {
             return Some(Hit { regex, fields, host, content, matched });
         }
         None
+    }
+
+    /// Whether a text has the prefix, and where; `expected` to have it if the last one had it.
+    fn has_prefix(&mut self, text: &str, outcome: &mut Outcome, expected: bool) -> bool {
+        let Some(prefix) = &self.filter.prefix else { return true };
+        let known = self.prefix_shapes.as_ref().and_then(|shapes| shapes.recall(text, &mut self.found));
+        let matched = known.unwrap_or_else(|| {
+            if !(expected && self.prefixed) && !self.screen.may_begin(text) {
+                return false;
+            }
+            let gave_up = outcome.gave_up;
+            let matched = matches(prefix, text, &mut self.found, outcome);
+            if let Some(shapes) = &mut self.prefix_shapes
+                && outcome.gave_up == gave_up
+            {
+                shapes.remember(text, matched, &self.found);
+            }
+            matched
+        });
+        if expected {
+            self.prefixed = matched;
+        }
+        matched
     }
 }
 

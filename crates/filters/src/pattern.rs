@@ -16,6 +16,8 @@ mod next;
 mod program;
 /// Sets of letters.
 mod set;
+/// What became of texts of the same shape.
+mod shapes;
 /// Which of many can match at all.
 mod sieve;
 
@@ -30,6 +32,7 @@ use crate::{Error, MAX_COMPILED, MAX_STEPS};
 pub(crate) use before::Before;
 use machine::Machine;
 use program::Program;
+pub(crate) use shapes::Shapes;
 pub(crate) use sieve::{Bits, Care, MOST, Sieve};
 
 /// Steps after which the linear engine is asked.

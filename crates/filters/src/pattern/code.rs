@@ -137,6 +137,18 @@ impl Code {
         code
     }
 
+    /// All texts that are asked for.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &[u8]> {
+        let in_step = self.ops.iter().filter_map(|op| match op {
+            Op::Byte(byte) => Some(std::slice::from_ref(byte)),
+            Op::Short(head) => Some(head.bytes()),
+            _ => None,
+        });
+        let until = self.runs.iter().filter_map(|run| run.until.as_deref()).map(Finder::needle);
+        let words = self.words.iter().flat_map(Words::all);
+        in_step.chain(self.texts.iter().map(|text| &**text)).chain(until).chain(words)
+    }
+
     fn op(&mut self, step: &Step, rest: &[Step]) -> Op {
         match step {
             Step::Byte(byte) => Op::Byte(*byte),

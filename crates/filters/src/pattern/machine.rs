@@ -19,6 +19,13 @@ pub(super) struct Machine {
     nested: bool,
 }
 
+/// What a run found.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    slots: Box<[usize]>,
+    reach: usize,
+}
+
 const NOWHERE: usize = usize::MAX;
 /// Bytes of a letter in UTF-8.
 const LONGEST_LETTER: usize = 4;
@@ -63,7 +70,8 @@ impl Machine {
     ) -> Result<bool, Exhausted> {
         self.left = steps;
         self.nested = false;
-        self.reach = if program.at_start { 0 } else { NOWHERE };
+        // Its first letter is looked at before all.
+        self.reach = if program.at_start { 1 } else { NOWHERE };
         let bytes = text.as_bytes();
         let mut start = from;
         loop {
@@ -112,6 +120,18 @@ impl Machine {
         self.reach = NOWHERE;
         self.slots.clear();
         self.slots.extend(places.map(|at| at.unwrap_or(NOWHERE)));
+    }
+
+    /// What the last run found, and how far it looked.
+    pub(super) fn places(&self) -> Places {
+        Places { slots: self.slots.as_slice().into(), reach: self.reach }
+    }
+
+    /// As if the last run had found that.
+    pub(super) fn put_back(&mut self, places: &Places) {
+        self.slots.clear();
+        self.slots.extend_from_slice(&places.slots);
+        self.reach = places.reach;
     }
 
     fn set(&mut self, slot: usize, at: usize) {

@@ -25,6 +25,10 @@ impl Head {
         self.len as usize
     }
 
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len()).unwrap_or_default()
+    }
+
     /// Whether a text begins so.
     #[inline]
     pub(in crate::pattern) fn begins(&self, text: &[u8]) -> bool {
@@ -66,6 +70,10 @@ impl Words {
     pub(super) fn new(words: &[Box<[u8]>], fold: bool) -> Self {
         let longest = words.iter().map(|word| word.len()).max().unwrap_or(0);
         Self { words: words.iter().map(|word| Word::new(word, fold)).collect(), fold, longest }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &[u8]> {
+        self.words.iter().map(|word| &*word.bytes)
     }
 
     /// The length of the word with which a text begins.
