@@ -368,7 +368,7 @@ fn readable(line: &[u8]) -> (Cow<'_, str>, bool) {
     let line = line.get(..end.min(MAX_LINE)).unwrap_or_default();
     let text = std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
     // A line end within would let `^` and `$` hold in the middle of what one program wrote.
-    (if line.contains(&b'\n') { Cow::Owned(text.replace('\n', " ")) } else { text }, cut)
+    (if memchr::memchr(b'\n', line).is_some() { Cow::Owned(text.replace('\n', " ")) } else { text }, cut)
 }
 
 impl Last {
