@@ -124,7 +124,6 @@ impl Pattern {
         self.names().iter().find(|(other, _)| other == name).map(|(_, group)| *group)
     }
 
-
     /// What stands right before what one of some groups finds, which does not begin with `never`.
     pub(crate) fn before(&self, groups: &[usize], never: char) -> Option<Before> {
         Before::of(&self.tree.root, groups, never)

@@ -22,7 +22,11 @@ impl Guards {
         let by_prefix = !prefix.is_none_or(|(_, groups)| has_none(groups));
         Self {
             prefix: prefix.filter(|_| by_prefix && alone).and_then(guard),
-            failures: failures.iter().zip(groups).map(|of| if by_prefix { None } else { guard(of) }).collect(),
+            failures: failures
+                .iter()
+                .zip(groups)
+                .map(|of| if by_prefix { None } else { guard(of) })
+                .collect(),
         }
     }
 
@@ -41,7 +45,8 @@ impl Guards {
         let mut from = 0;
         while let Some(regex) = candidates.from(from, self.failures.len()) {
             from = regex + 1;
-            let is_sure = |before: &Option<Before>| before.as_ref().is_some_and(|before| is_only(before, text, host));
+            let is_sure =
+                |before: &Option<Before>| before.as_ref().is_some_and(|before| is_only(before, text, host));
             if !self.failures.get(regex).is_some_and(is_sure) {
                 return false;
             }

@@ -39,15 +39,14 @@ impl Matcher {
             return true;
         }
         // What is before the host is the same with it masked, and so is who may match after that.
-        let Some(before) = text.get(content.start..from).filter(|_| content.reach <= from) else { return false };
+        let Some(before) = text.get(content.start..from).filter(|_| content.reach <= from) else {
+            return false;
+        };
         if !self.guards.has_any() {
             return false;
         }
-        let candidates = if content.read <= before.len() {
-            Some(content.candidates)
-        } else {
-            self.screen.alive(before)
-        };
+        let candidates =
+            if content.read <= before.len() { Some(content.candidates) } else { self.screen.alive(before) };
         let rest = text.get(content.start..).unwrap_or_default();
         candidates.is_some_and(|candidates| self.guards.are_sure(candidates, rest, before.len()))
     }

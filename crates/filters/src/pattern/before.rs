@@ -97,7 +97,9 @@ fn joined(mut parts: Vec<Part>, nodes: &[Node]) -> Vec<Part> {
     for node in nodes {
         match node {
             _ if exact(node).is_some() => {
-                let mut letter = Vec::from_iter(exact(node).map(String::from).map(String::into_bytes).into_iter().flatten());
+                let mut letter = Vec::from_iter(
+                    exact(node).map(String::from).map(String::into_bytes).into_iter().flatten(),
+                );
                 let follows = letter.first().copied().unwrap_or_default();
                 match parts.last_mut() {
                     Some(Part::Text(text)) => text.append(&mut letter),
@@ -109,10 +111,12 @@ fn joined(mut parts: Vec<Part>, nodes: &[Node]) -> Vec<Part> {
             Node::Class(class) if !matches!(parts.last(), None | Some(Part::All(_))) => {
                 parts.push(Part::One(Set::of(class.clone())));
             }
-            Node::Repeat { node, .. } if !matches!(parts.last(), None | Some(Part::All(_))) => match &**node {
-                Node::Class(class) => parts.push(Part::All(Set::of(class.clone()))),
-                _ => parts.clear(),
-            },
+            Node::Repeat { node, .. } if !matches!(parts.last(), None | Some(Part::All(_))) => {
+                match &**node {
+                    Node::Class(class) => parts.push(Part::All(Set::of(class.clone()))),
+                    _ => parts.clear(),
+                }
+            }
             _ => parts.clear(),
         }
     }

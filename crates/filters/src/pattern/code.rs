@@ -127,8 +127,14 @@ impl Fork {
 impl Code {
     /// Each step becomes one, at the same place.
     pub(super) fn new(steps: &[Step], sets: Vec<Set>) -> Self {
-        let mut code =
-            Self { ops: Vec::new(), sets, texts: Vec::new(), words: Vec::new(), runs: Vec::new(), forks: Vec::new() };
+        let mut code = Self {
+            ops: Vec::new(),
+            sets,
+            texts: Vec::new(),
+            words: Vec::new(),
+            runs: Vec::new(),
+            forks: Vec::new(),
+        };
         for (at, step) in steps.iter().enumerate() {
             let op = code.op(step, steps.get(at + 1..).unwrap_or_default());
             code.ops.push(op);
@@ -152,10 +158,14 @@ impl Code {
     fn op(&mut self, step: &Step, rest: &[Step]) -> Op {
         match step {
             Step::Byte(byte) => Op::Byte(*byte),
-            Step::Text(text) => Head::of_all(text).map_or_else(|| Op::Text(put(&mut self.texts, text.clone())), Op::Short),
+            Step::Text(text) => {
+                Head::of_all(text).map_or_else(|| Op::Text(put(&mut self.texts, text.clone())), Op::Short)
+            }
             Step::Words { words, fold } => Op::Words(put(&mut self.words, Words::new(words, *fold))),
             Step::Set(set) => Op::Set(number(*set)),
-            Step::Run { set, until: None, min, max, greed: Greed::Possessive, .. } if *min < 255 && (*max < 255 || *max == u32::MAX) => {
+            Step::Run { set, until: None, min, max, greed: Greed::Possessive, .. }
+                if *min < 255 && (*max < 255 || *max == u32::MAX) =>
+            {
                 let few = |number: u32| u8::try_from(number).unwrap_or(ALL);
                 Op::Take { set: number(*set), least: few(*min), most: few(*max) }
             }
@@ -164,7 +174,9 @@ impl Code {
                 let run = Run { set: number(*set), until, min: *min, max: *max, greed: *greed, next: *next };
                 Op::Run(put(&mut self.runs, run))
             }
-            Step::Either { ways, next } => Op::Either(put(&mut self.forks, Fork::new(ways.map(number), next))),
+            Step::Either { ways, next } => {
+                Op::Either(put(&mut self.forks, Fork::new(ways.map(number), next)))
+            }
             Step::Jump(to) => Op::Jump(number(*to)),
             Step::Save(slot) => Op::Save(number(*slot)),
             Step::Progress { slot, out } => Op::Progress { slot: number(*slot), out: number(*out) },
@@ -222,6 +234,6 @@ mod tests {
 
     #[test]
     fn a_step_is_small() {
-        assert_eq!(size_of::<Op>(), 16);
+        assert_eq!(size_of::<Op>(), 12);
     }
 }

@@ -75,7 +75,9 @@ impl Shapes {
 
     /// Remembers what came of a text.
     pub(crate) fn remember(&mut self, text: &str, matched: bool, found: &Found) {
-        let Some(seen) = text.as_bytes().get(..found.reach()).filter(|seen| seen.len() <= MAX_LEN) else { return };
+        let Some(seen) = text.as_bytes().get(..found.reach()).filter(|seen| seen.len() <= MAX_LEN) else {
+            return;
+        };
         if self.shapes.len() >= MAX_SHAPES || self.nodes.len() + seen.len() > MAX_NODES {
             self.missed += 1;
             if self.missed > self.shapes.len() * MISSES_PER_SHAPE {

@@ -33,9 +33,7 @@ impl Head {
     #[inline]
     pub(in crate::pattern) fn begins(&self, text: &[u8]) -> bool {
         match text.first_chunk() {
-            Some(there) => {
-                (u64::from_le_bytes(*there) ^ u64::from_le_bytes(self.bytes)) & self.mask() == 0
-            }
+            Some(there) => (u64::from_le_bytes(*there) ^ u64::from_le_bytes(self.bytes)) & self.mask() == 0,
             None => self.bytes.get(..self.len()).is_some_and(|bytes| text.starts_with(bytes)),
         }
     }

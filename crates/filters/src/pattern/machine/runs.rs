@@ -62,7 +62,9 @@ impl Reader<'_> {
     /// How many bytes the letter at a place has, if a run may take it.
     #[inline]
     fn letter(self, set: &Set, until: Option<&Finder<'_>>, at: usize) -> Option<usize> {
-        let ends = |until: &Finder<'_>| self.text.as_bytes().get(at..).is_some_and(|rest| rest.starts_with(until.needle()));
+        let ends = |until: &Finder<'_>| {
+            self.text.as_bytes().get(at..).is_some_and(|rest| rest.starts_with(until.needle()))
+        };
         if until.is_some_and(ends) { None } else { set.take(self.text, at) }
     }
 
@@ -81,7 +83,12 @@ impl Reader<'_> {
     }
 
     /// The next place before that a run may end at, and remembers that there may be more of them.
-    pub(super) fn give_back(self, machine: &mut Machine, step: u32, (low, at): (usize, usize)) -> Option<usize> {
+    pub(super) fn give_back(
+        self,
+        machine: &mut Machine,
+        step: u32,
+        (low, at): (usize, usize),
+    ) -> Option<usize> {
         let shorter = self.shorter(self.run_of(step)?, low, at)?;
         if shorter > low {
             machine.back.push(Way::Shorter { step, low, at: shorter });
