@@ -331,7 +331,8 @@ impl Matcher {
         let Some(prefix) = &self.filter.prefix else { return true };
         let known = self.prefix_shapes.as_ref().and_then(|shapes| shapes.recall(text, &mut self.found));
         let matched = known.unwrap_or_else(|| {
-            if !(expected && self.prefixed) && !self.screen.may_begin(text) {
+            let asked = expected && self.prefixed;
+            if !asked && !self.screen.may_begin(text) {
                 return false;
             }
             let gave_up = outcome.gave_up;

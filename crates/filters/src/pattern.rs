@@ -148,6 +148,8 @@ impl Pattern {
         if let Ok(matched) = found.machine.search(&self.program, text, from, FEW_STEPS) {
             return Ok(matched);
         }
+        // What the other engine looks at is not known.
+        found.machine.looked_everywhere();
         let input = Input::new(text).range(from.min(text.len())..);
         match self.linear.get_or_init(|| linear(&self.tree)) {
             Some(regex) if self.plain => Ok(search(regex, &input, self.tree.groups, found)),

@@ -34,9 +34,14 @@ impl Before {
 
     /// The places in a text where a host may begin.
     pub(crate) fn places<'t>(&'t self, text: &'t str) -> impl Iterator<Item = usize> + 't {
-        let len = self.text.needle().len();
-        let found = self.text.find_iter(text.as_bytes());
-        found.filter_map(move |place| self.parts.iter().try_fold(place + len, |at, part| part.end(text, at)))
+        let mut from = 0;
+        // One copy may begin within another.
+        let copies = std::iter::from_fn(move || {
+            let place = from + self.text.find(text.as_bytes().get(from..)?)?;
+            from = place + 1;
+            Some(place + self.text.needle().len())
+        });
+        copies.filter_map(|place| self.parts.iter().try_fold(place, |at, part| part.end(text, at)))
     }
 }
 
@@ -71,11 +76,9 @@ fn parts(node: &Node, before: Vec<Part>, groups: &[usize], never: char) -> Optio
             let mut with = nodes.iter().enumerate().filter(|(_, node)| holds(node, groups));
             let ((place, node), None) = (with.next()?, with.next()) else { return None };
             // An optional letter such as `[` belongs to the host.
-            let optional = |node: &&Node| match node {
-                Node::Repeat { node, min: 0, max: Some(1), .. } => {
-                    node.letter().is_some_and(|(letter, _)| letter != never)
-                }
-                _ => false,
+            let optional = |node: &&Node| {
+                matches!(node, Node::Repeat { node, min: 0, max: Some(1), .. }
+                    if node.letter().is_some_and(|(letter, _)| letter != never))
             };
             let ahead = nodes.get(..place)?;
             let ahead = ahead.get(..place - ahead.iter().rev().take_while(optional).count())?;
@@ -95,33 +98,34 @@ fn parts(node: &Node, before: Vec<Part>, groups: &[usize], never: char) -> Optio
 /// Parts, and behind them those of some nodes; only the last where between them is something else.
 fn joined(mut parts: Vec<Part>, nodes: &[Node]) -> Vec<Part> {
     for node in nodes {
-        match node {
-            _ if exact(node).is_some() => {
-                let mut letter = Vec::from_iter(
-                    exact(node).map(String::from).map(String::into_bytes).into_iter().flatten(),
-                );
-                let follows = letter.first().copied().unwrap_or_default();
-                match parts.last_mut() {
-                    Some(Part::Text(text)) => text.append(&mut letter),
-                    Some(Part::All(set)) if set.may_begin(follows) => parts = vec![Part::Text(letter)],
-                    Some(Part::All(_) | Part::One(_)) | None => parts.push(Part::Text(letter)),
-                }
-                continue;
+        if let Some(letter) = exact(node) {
+            let mut letter = letter.to_string().into_bytes();
+            let is_in = |set: &Set| letter.first().is_some_and(|byte| set.may_begin(*byte));
+            match parts.last_mut() {
+                Some(Part::Text(text)) => text.append(&mut letter),
+                // The run could end before its end.
+                Some(Part::All(set)) if is_in(set) => parts = vec![Part::Text(letter)],
+                Some(Part::All(_) | Part::One(_)) | None => parts.push(Part::Text(letter)),
             }
-            Node::Class(class) if !matches!(parts.last(), None | Some(Part::All(_))) => {
-                parts.push(Part::One(Set::of(class.clone())));
-            }
-            Node::Repeat { node, .. } if !matches!(parts.last(), None | Some(Part::All(_))) => {
-                match &**node {
-                    Node::Class(class) => parts.push(Part::All(Set::of(class.clone()))),
-                    _ => parts.clear(),
-                }
-            }
-            _ => parts.clear(),
+            continue;
+        }
+        // A run ends in one place only before a text, and all begins with one.
+        let part = letters(node).filter(|_| !matches!(parts.last(), None | Some(Part::All(_))));
+        match part {
+            Some(part) => parts.push(part),
+            None => parts.clear(),
         }
     }
-    // What follows is no text: a run could end anywhere.
     if matches!(parts.last(), Some(Part::All(_))) { Vec::new() } else { parts }
+}
+
+/// A letter of a class, or a run of them.
+fn letters(node: &Node) -> Option<Part> {
+    if let Node::Class(class) = node {
+        return Some(Part::One(Set::of(class.clone())));
+    }
+    let Node::Repeat { node, .. } = node else { return None };
+    if let Node::Class(class) = &**node { Some(Part::All(Set::of(class.clone()))) } else { None }
 }
 
 /// A letter that stands for itself only.

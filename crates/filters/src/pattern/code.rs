@@ -145,10 +145,9 @@ impl Code {
 
     /// All texts that are asked for.
     pub(super) fn literals(&self) -> impl Iterator<Item = &[u8]> {
-        let in_step = self.ops.iter().filter_map(|op| match op {
-            Op::Byte(byte) => Some(std::slice::from_ref(byte)),
-            Op::Short(head) => Some(head.bytes()),
-            _ => None,
+        let in_step = self.ops.iter().filter_map(|op| {
+            let byte = if let Op::Byte(byte) = op { Some(std::slice::from_ref(byte)) } else { None };
+            byte.or(if let Op::Short(head) = op { Some(head.bytes()) } else { None })
         });
         let until = self.runs.iter().filter_map(|run| run.until.as_deref()).map(Finder::needle);
         let words = self.words.iter().flat_map(Words::all);

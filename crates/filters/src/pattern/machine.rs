@@ -119,7 +119,7 @@ impl Machine {
 
     /// Takes over what another engine found: beginning and end of each group.
     pub(super) fn take(&mut self, places: impl Iterator<Item = Option<usize>>) {
-        self.reach = NOWHERE;
+        self.looked_everywhere();
         self.slots.clear();
         self.slots.extend(places.map(|at| at.unwrap_or(NOWHERE)));
     }
@@ -140,6 +140,10 @@ impl Machine {
         if let Some(place) = self.slots.get_mut(slot) {
             *place = at;
         }
+    }
+
+    pub(super) const fn looked_everywhere(&mut self) {
+        self.reach = NOWHERE;
     }
 
     /// It has looked at all before this place.
@@ -278,10 +282,8 @@ impl Reader<'_> {
             }
             machine.looked_up_to(self.behind(at));
             machine.left = left;
-            (step, at) = match self.other_way(machine, base) {
-                Some(way) => way,
-                None => return Ok(None),
-            };
+            let Some(way) = self.other_way(machine, base) else { return Ok(None) };
+            (step, at) = way;
             left = machine.left;
         }
     }
@@ -327,7 +329,17 @@ impl Reader<'_> {
                 let is_there = machine.span(group as usize).is_some();
                 Some((if is_there { step + 1 } else { no as usize }, at))
             }
-            op => {
+            // The others are done where they are most often met.
+            Op::Byte(_)
+            | Op::Short(_)
+            | Op::Text(_)
+            | Op::Words(_)
+            | Op::Set(_)
+            | Op::Take { .. }
+            | Op::Either(_)
+            | Op::Jump(_)
+            | Op::Save(_)
+            | Op::Match => {
                 let len = self.simple(op, at);
                 if len.is_none() {
                     machine.looked_up_to(self.looked(op, at));
