@@ -7,6 +7,8 @@
 mod connections;
 /// The groups of an expression that mean something.
 mod groups;
+/// What stands before each host.
+mod guards;
 /// Several lines for one expression.
 mod lines;
 /// Whether somebody else might have been meant.
@@ -20,12 +22,13 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::date::{Detector, Seen};
-use crate::pattern::{Care, Found, GaveUp, Pattern};
+use crate::pattern::{Care, Found, GaveUp, Pattern, Shapes};
 use crate::{Filter, Host, MAX_LINE};
 use connections::{Connections, Merged, Told};
 use groups::{Fields, Groups};
+use guards::Guards;
 use lines::{Lines, Matched};
-use screen::Screen;
+use screen::{Candidates, Screen};
 
 /// How old the last date may be and still count for a line without one, in seconds.
 const LAST_DATE_COUNTS: u64 = 60;
@@ -71,8 +74,10 @@ pub struct Matcher {
     filter: Filter,
     groups: Vec<Groups>,
     prefix_groups: Groups,
+    prefix_shapes: Option<Shapes>,
     detector: Detector,
     screen: Screen,
+    guards: Guards,
     connections: Connections,
     lines: Lines,
     last: Last,
@@ -103,16 +108,30 @@ struct Hit<'t> {
     fields: Fields<'t>,
     /// Where the host is in the text, if the text says it.
     host: Option<(usize, usize)>,
-    /// Where the content begins that the prefix leaves, and how far it looked to see that.
-    content: (usize, usize),
+    content: Content,
     matched: Matched,
+}
+
+/// What the prefix leaves, and what is known of it.
+#[derive(Clone, Copy, Debug)]
+struct Content {
+    /// Where it begins, and how far the prefix looked to see that.
+    start: usize,
+    reach: usize,
+    /// Who may match it, and how much of it was read to see that.
+    candidates: Candidates,
+    read: usize,
 }
 
 impl Matcher {
     pub fn new(filter: &Filter) -> Self {
+        let groups: Vec<Groups> = filter.failures.iter().map(Groups::of).collect();
+        let prefix_groups = filter.prefix.as_ref().map(Groups::of).unwrap_or_default();
         Self {
-            groups: filter.failures.iter().map(Groups::of).collect(),
-            prefix_groups: filter.prefix.as_ref().map(Groups::of).unwrap_or_default(),
+            guards: Guards::new(filter.prefix.as_ref().zip(Some(&prefix_groups)), &filter.failures, &groups),
+            groups,
+            prefix_groups,
+            prefix_shapes: filter.prefix.as_ref().and_then(Shapes::of),
             detector: Detector::new(&filter.forms),
             screen: Screen::new(filter),
             connections: Connections::default(),
@@ -243,7 +262,7 @@ impl Matcher {
             !self.filter.ignored.is_empty() && self.filter.ignored.len() + 2 < self.filter.failures.len();
         let prefixed = self.filter.prefix.is_some();
         few && self.screen.may_begin(text)
-            && (prefixed || !self.screen.candidates(text, Care::Full).is_none())
+            && (prefixed || !self.screen.candidates(text, Care::Full).0.is_none())
             && self.is_ignored(text, outcome)
     }
 
@@ -263,21 +282,15 @@ impl Matcher {
         let mut host_before = None;
         let (mut start, mut reach) = (0, 0);
         let mut searched = text;
-        if let Some(prefix) = &self.filter.prefix {
-            // Where the last line had the prefix, this one may be expected to.
-            let asked = keep && self.prefixed;
-            let matched =
-                (asked || self.screen.may_begin(text)) && matches(prefix, text, &mut self.found, outcome);
-            if keep {
-                self.prefixed = matched;
-            }
-            if !matched {
+        if self.filter.prefix.is_some() {
+            if !self.has_prefix(text, outcome, keep) {
                 return None;
             }
             base = self.prefix_groups.fields(text, &self.found);
             host_before = self.prefix_groups.host(&self.found);
-            reach = prefix.reach(&self.found);
-            if let Some((from, to)) = prefix.content(text, &self.found).filter(|(from, to)| from < to) {
+            reach = self.found.reach();
+            let left = self.filter.prefix.as_ref().and_then(|prefix| prefix.content(text, &self.found));
+            if let Some((from, to)) = left.filter(|(from, to)| from < to) {
                 start = from;
                 let is_rest = to + 1 == text.len();
                 searched = if is_rest {
@@ -293,7 +306,7 @@ impl Matcher {
                 }
             }
         }
-        let candidates = self.screen.candidates(searched, if keep { Care::Few } else { Care::Full });
+        let (candidates, read) = self.screen.candidates(searched, if keep { Care::Few } else { Care::Full });
         let count = self.filter.failures.len();
         let mut from = 0;
         while let Some(regex) = candidates.from(from, count) {
@@ -307,9 +320,34 @@ impl Matcher {
             fields.update(groups.fields(searched, &self.found));
             let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
             let matched = self.lines.matched(searched, &self.found, groups, !self.filter.ignored.is_empty());
-            return Some(Hit { regex, fields, host, content: (start, reach), matched });
+            let content = Content { start, reach, candidates, read };
+            return Some(Hit { regex, fields, host, content, matched });
         }
         None
+    }
+
+    /// Whether a text has the prefix, and where; `expected` to have it if the last one had it.
+    fn has_prefix(&mut self, text: &str, outcome: &mut Outcome, expected: bool) -> bool {
+        let Some(prefix) = &self.filter.prefix else { return true };
+        let known = self.prefix_shapes.as_ref().and_then(|shapes| shapes.recall(text, &mut self.found));
+        let matched = known.unwrap_or_else(|| {
+            let asked = expected && self.prefixed;
+            if !asked && !self.screen.may_begin(text) {
+                return false;
+            }
+            let gave_up = outcome.gave_up;
+            let matched = matches(prefix, text, &mut self.found, outcome);
+            if let Some(shapes) = &mut self.prefix_shapes
+                && outcome.gave_up == gave_up
+            {
+                shapes.remember(text, matched, &self.found);
+            }
+            matched
+        });
+        if expected {
+            self.prefixed = matched;
+        }
+        matched
     }
 }
 
@@ -331,7 +369,7 @@ fn readable(line: &[u8]) -> (Cow<'_, str>, bool) {
     let line = line.get(..end.min(MAX_LINE)).unwrap_or_default();
     let text = std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
     // A line end within would let `^` and `$` hold in the middle of what one program wrote.
-    (if line.contains(&b'\n') { Cow::Owned(text.replace('\n', " ")) } else { text }, cut)
+    (if memchr::memchr(b'\n', line).is_some() { Cow::Owned(text.replace('\n', " ")) } else { text }, cut)
 }
 
 impl Last {

@@ -4,6 +4,10 @@
 //! is the fastest on what logs hold. It is given few steps; where they do not suffice, an expression that does not look round
 //! goes to `regex-automata`, which is linear in the text, and one that does is first asked there in a weaker form.
 
+/// What stands before a group.
+mod before;
+/// Steps as the machine reads them.
+mod code;
 /// Ways that are tried one after another.
 mod machine;
 /// What may come next.
@@ -12,6 +16,8 @@ mod next;
 mod program;
 /// Sets of letters.
 mod set;
+/// What became of texts of the same shape.
+mod shapes;
 /// Which of many can match at all.
 mod sieve;
 
@@ -23,8 +29,10 @@ use regex_automata::util::primitives::NonMaxUsize;
 
 use crate::python::{self, Flags, Needed, Tree};
 use crate::{Error, MAX_COMPILED, MAX_STEPS};
+pub(crate) use before::Before;
 use machine::Machine;
 use program::Program;
+pub(crate) use shapes::Shapes;
 pub(crate) use sieve::{Bits, Care, MOST, Sieve};
 
 /// Steps after which the linear engine is asked.
@@ -71,6 +79,12 @@ impl Found {
     pub(crate) fn text<'t>(&self, text: &'t str, group: usize) -> Option<&'t str> {
         self.span(group).and_then(|(start, end)| text.get(start..end))
     }
+
+    /// From this place on the text could be another, and it would have matched in the same way; behind the text's end that it
+    /// ends there counts, too.
+    pub(crate) const fn reach(&self) -> usize {
+        self.machine.reach()
+    }
 }
 
 impl Pattern {
@@ -110,9 +124,9 @@ impl Pattern {
         self.names().iter().find(|(other, _)| other == name).map(|(_, group)| *group)
     }
 
-    /// Behind this place the text could be another, and it would have matched in the same way.
-    pub(crate) fn reach(&self, found: &Found) -> usize {
-        found.machine.reach(&self.program)
+    /// What stands right before what one of some groups finds, which does not begin with `never`.
+    pub(crate) fn before(&self, groups: &[usize], never: char) -> Option<Before> {
+        Before::of(&self.tree.root, groups, never)
     }
 
     /// Whether it matches at the beginning of a text or nowhere.
@@ -134,6 +148,8 @@ impl Pattern {
         if let Ok(matched) = found.machine.search(&self.program, text, from, FEW_STEPS) {
             return Ok(matched);
         }
+        // What the other engine looks at is not known.
+        found.machine.looked_everywhere();
         let input = Input::new(text).range(from.min(text.len())..);
         match self.linear.get_or_init(|| linear(&self.tree)) {
             Some(regex) if self.plain => Ok(search(regex, &input, self.tree.groups, found)),

@@ -244,7 +244,7 @@ impl Detector {
         let (start, end) = self.found.span(0)?;
         let found = Match { start, end, cut: self.found.span(1).unwrap_or((start, end)) };
         slot.matches += 1;
-        let reach = template.pattern.reach(&self.found);
+        let reach = self.found.reach();
         self.begin.push_str(line.get(..reach).filter(|_| from == 0).unwrap_or_default());
         Some(found)
     }

@@ -49,7 +49,12 @@ impl Screen {
         } else {
             (&mut self.anywhere, &mut possible.anywhere)
         };
-        let look = || sieve.as_mut().and_then(|sieve| sieve.which(line, Care::Full)).unwrap_or(Bits::MAX);
+        let look = || {
+            sieve
+                .as_mut()
+                .and_then(|sieve| sieve.which(line, Care::Full))
+                .map_or(Bits::MAX, |(which, _)| which)
+        };
         *known.get_or_insert_with(look) >> bit & 1 == 1
     }
 }

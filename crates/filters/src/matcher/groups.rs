@@ -87,6 +87,15 @@ impl Groups {
         fields
     }
 
+    /// The groups that find hosts, if these are addresses and names and nothing else; `None` where they may be anything.
+    pub(super) fn hosts(&self) -> Option<Vec<usize>> {
+        let is_host = |key: &Key| matches!(key, Key::Id | Key::Ip4 | Key::Ip6 | Key::Dns);
+        let any = self.named.iter().any(|(key, _)| *key == Key::Id)
+            || self.instead.iter().chain(&self.parts).any(|(key, _)| is_host(key));
+        let hosts = self.named.iter().filter(|(key, _)| is_host(key)).map(|(_, group)| *group);
+        if any { None } else { Some(hosts.collect()) }
+    }
+
     /// Where the host stands that this expression itself finds.
     pub(super) fn host(&self, found: &Found) -> Option<(usize, usize)> {
         [Key::Ip4, Key::Ip6, Key::Dns, Key::Id].into_iter().find_map(|wanted| {

@@ -1,11 +1,11 @@
-use super::{Matcher, Outcome};
+use super::guards::MASK;
+use super::{Content, Matcher, Outcome};
 use crate::Host;
 use crate::pattern::Care;
 
 /// So many places are masked before it is given up.
 const MAX_MASKED: usize = 8;
-/// Takes the place of a letter of the host: no letter, no digit, no space, nothing that stands in a name or an address.
-const MASK: &str = "\u{1}";
+/// Masks of an address, and more.
 const MASKS: &str = "\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}";
 
 impl Matcher {
@@ -14,11 +14,11 @@ impl Matcher {
         &mut self,
         text: &str,
         host: (usize, usize),
-        content: (usize, usize),
+        content: Content,
         found: &Host,
     ) -> Option<Host> {
         let named = matches!(found, Host::Id(_));
-        if !named && !may_hold_host(text.as_bytes(), host) {
+        if !named && (self.is_guarded(text, host.0, content) || !may_hold_host(text.as_bytes(), host)) {
             return None;
         }
         let mut masked = std::mem::take(&mut self.masked);
@@ -29,22 +29,44 @@ impl Matcher {
         other
     }
 
+    /// Whether whoever may match with the host masked would find a host only behind what stands nowhere else than before it.
+    fn is_guarded(&mut self, text: &str, host: usize, content: Content) -> bool {
+        if self.filter.max_lines() > 1 {
+            return false;
+        }
+        let from = before_mapped(text, host);
+        if self.guards.is_prefix_sure(text, from) {
+            return true;
+        }
+        // What is before the host is the same with it masked, and so is who may match after that.
+        let Some(before) = text.get(content.start..from).filter(|_| content.reach <= from) else {
+            return false;
+        };
+        if !self.guards.has_any() {
+            return false;
+        }
+        let candidates =
+            if content.read <= before.len() { Some(content.candidates) } else { self.screen.alive(before) };
+        let rest = text.get(content.start..).unwrap_or_default();
+        candidates.is_some_and(|candidates| self.guards.are_sure(candidates, rest, before.len()))
+    }
+
     fn other_in(
         &mut self,
         masked: &mut String,
         mut host: (usize, usize),
-        (start, reach): (usize, usize),
+        Content { start, reach, .. }: Content,
         (found, named): (&Host, bool),
     ) -> Option<Host> {
         for round in 0..MAX_MASKED {
             let from = before_mapped(masked, host.0);
             masked.replace_range(
                 from..host.1,
-                MASKS.get(..host.1 - from).unwrap_or(&MASK.repeat(host.1 - from)),
+                MASKS.get(..host.1 - from).unwrap_or(&MASK.to_string().repeat(host.1 - from)),
             );
             // The prefix saw nothing of the host: it would leave the same, in which perhaps nothing can match.
             let same_prefix = round == 0 && reach <= from && self.filter.max_lines() == 1;
-            if same_prefix && self.screen.candidates(masked.get(start..)?, Care::Full).is_none() {
+            if same_prefix && self.screen.candidates(masked.get(start..)?, Care::Full).0.is_none() {
                 return None;
             }
             let mut searched = String::new();

@@ -56,16 +56,21 @@ impl Screen {
     /// Whether the prefix may match.
     pub(super) fn may_begin(&mut self, text: &str) -> bool {
         match self.prefix.as_mut().and_then(|prefix| prefix.which(text, Care::Full)) {
-            Some(which) => which != 0,
+            Some((which, _)) => which != 0,
             None => self.texts.may_begin(text),
         }
     }
 
-    /// Which expressions may match what the prefix leaves.
-    pub(super) fn candidates(&mut self, text: &str, care: Care) -> Candidates {
+    /// Which expressions may match what begins with a text, if that is known.
+    pub(super) fn alive(&mut self, text: &str) -> Option<Candidates> {
+        self.failures.as_mut()?.alive(text).map(Candidates)
+    }
+
+    /// Which expressions may match what the prefix leaves, and how much of it was read to see that.
+    pub(super) fn candidates(&mut self, text: &str, care: Care) -> (Candidates, usize) {
         match self.failures.as_mut().and_then(|failures| failures.which(text, care)) {
-            Some(which) => Candidates(which),
-            None => self.texts.candidates(text),
+            Some((which, read)) => (Candidates(which), read),
+            None => (self.texts.candidates(text), usize::MAX),
         }
     }
 }

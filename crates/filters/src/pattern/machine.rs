@@ -1,10 +1,13 @@
-use super::next::Next;
-use super::program::{Program, Step};
+use super::code::{ALL, Code, Op};
+use super::program::Program;
 use super::set::Set;
-use crate::python::Greed;
 
 /// What stands between two letters.
 mod look;
+/// Sets as often as they can be, or as seldom.
+mod runs;
+/// Steps that take what they take by one look.
+mod simple;
 
 /// Runs programs; what it needs is kept from one run to the next.
 #[derive(Clone, Debug, Default)]
@@ -12,13 +15,22 @@ pub(super) struct Machine {
     slots: Vec<usize>,
     back: Vec<Way>,
     left: usize,
-    /// No step and no run went further into the text; but for the letters of one step.
+    /// Nothing from this place on was looked at.
     reach: usize,
     /// It looks round, and may have to take all of that back.
     nested: bool,
 }
 
+/// What a run found.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    slots: Box<[usize]>,
+    reach: usize,
+}
+
 const NOWHERE: usize = usize::MAX;
+/// Bytes of a letter in UTF-8.
+const LONGEST_LETTER: usize = 4;
 
 /// What to do when it goes no further.
 #[derive(Clone, Copy, Debug)]
@@ -28,18 +40,18 @@ enum Way {
         at: usize,
     },
     Restore {
-        slot: usize,
+        slot: u32,
         at: usize,
     },
     /// A run that may give back letters down to `low`.
     Shorter {
-        step: usize,
+        step: u32,
         low: usize,
         at: usize,
     },
     /// A run that may take so many more.
     Longer {
-        step: usize,
+        step: u32,
         at: usize,
         more: u32,
     },
@@ -60,7 +72,8 @@ impl Machine {
     ) -> Result<bool, Exhausted> {
         self.left = steps;
         self.nested = false;
-        self.reach = if program.at_start { 0 } else { NOWHERE };
+        // Its first letter is looked at before all.
+        self.reach = if program.at_start { 1 } else { NOWHERE };
         let bytes = text.as_bytes();
         let mut start = from;
         loop {
@@ -81,7 +94,7 @@ impl Machine {
                 self.slots.clear();
                 self.slots.resize(program.slots, NOWHERE);
                 self.back.clear();
-                if let Some(end) = (Run { program, text, bytes }).go(self, 0, start)? {
+                if let Some(end) = (Reader { code: &program.code, text }).go(self, 0, start)? {
                     self.set(0, start);
                     self.set(1, end);
                     return Ok(true);
@@ -99,20 +112,28 @@ impl Machine {
         at(group * 2).zip(at(group * 2 + 1))
     }
 
-    /// Behind this place the text could be another, and the same would have been found.
-    pub(super) fn reach(&self, program: &Program) -> usize {
-        self.reach.saturating_add(program.longest)
+    /// From this place on the text could be another, and the same would have been found.
+    pub(super) const fn reach(&self) -> usize {
+        self.reach
     }
 
     /// Takes over what another engine found: beginning and end of each group.
     pub(super) fn take(&mut self, places: impl Iterator<Item = Option<usize>>) {
-        self.reach = NOWHERE;
+        self.looked_everywhere();
         self.slots.clear();
         self.slots.extend(places.map(|at| at.unwrap_or(NOWHERE)));
     }
 
-    fn get(&self, slot: usize) -> usize {
-        self.slots.get(slot).copied().unwrap_or(NOWHERE)
+    /// What the last run found, and how far it looked.
+    pub(super) fn places(&self) -> Places {
+        Places { slots: self.slots.as_slice().into(), reach: self.reach }
+    }
+
+    /// As if the last run had found that.
+    pub(super) fn put_back(&mut self, places: &Places) {
+        self.slots.clear();
+        self.slots.extend_from_slice(&places.slots);
+        self.reach = places.reach;
     }
 
     fn set(&mut self, slot: usize, at: usize) {
@@ -121,11 +142,20 @@ impl Machine {
         }
     }
 
+    pub(super) const fn looked_everywhere(&mut self) {
+        self.reach = NOWHERE;
+    }
+
+    /// It has looked at all before this place.
+    fn looked_up_to(&mut self, place: usize) {
+        self.reach = self.reach.max(place);
+    }
+
     /// Goes back to the base, as if nothing had been tried since.
     fn undo(&mut self, base: usize) {
         while self.back.len() > base {
             if let Some(Way::Restore { slot, at }) = self.back.pop() {
-                self.set(slot, at);
+                self.set(slot as usize, at);
             }
         }
     }
@@ -145,215 +175,200 @@ impl Machine {
 
 /// A program on a text.
 #[derive(Clone, Copy)]
-struct Run<'a> {
-    program: &'a Program,
+struct Reader<'a> {
+    code: &'a Code,
     text: &'a str,
-    bytes: &'a [u8],
 }
 
-impl Run<'_> {
+impl Reader<'_> {
     /// Where it ends if it matches from here.
+    ///
+    /// Nearly all steps are of the few kinds that are done here and go on at once; who comes behind the `match` goes another way.
     fn go(self, machine: &mut Machine, step: usize, at: usize) -> Result<Option<usize>, Exhausted> {
         let base = machine.back.len();
         let (mut step, mut at) = (step, at);
+        let mut left = machine.left;
+        let ops = self.code.ops.as_slice();
+        let bytes = self.text.as_bytes();
         loop {
-            machine.left = machine.left.checked_sub(1).ok_or(Exhausted)?;
-            machine.reach = machine.reach.max(at);
-            let next = match self.program.steps.get(step) {
-                None | Some(Step::Match) => return Ok(Some(at)),
-                Some(Step::Byte(byte)) => (self.bytes.get(at) == Some(byte)).then_some((step + 1, at + 1)),
-                Some(Step::Text(text)) => {
-                    let fits = self.bytes.get(at..).is_some_and(|rest| rest.starts_with(text));
-                    fits.then_some((step + 1, at + text.len()))
+            let Some(fewer) = left.checked_sub(1) else {
+                machine.left = 0;
+                return Err(Exhausted);
+            };
+            left = fewer;
+            match ops.get(step) {
+                None | Some(Op::Match) => {
+                    machine.left = left;
+                    machine.looked_up_to(self.behind(at));
+                    return Ok(Some(at));
                 }
-                Some(Step::Words { words, fold }) => {
-                    self.word(words, *fold, at).map(|len| (step + 1, at + len))
+                Some(Op::Byte(byte)) => {
+                    if bytes.get(at) == Some(byte) {
+                        (step, at) = (step + 1, at + 1);
+                        continue;
+                    }
                 }
-                Some(Step::Set(set)) => {
-                    self.set(*set).and_then(|set| set.take(self.text, at)).map(|len| (step + 1, at + len))
+                Some(Op::Short(head)) => {
+                    if bytes.get(at..).is_some_and(|rest| head.begins(rest)) {
+                        (step, at) = (step + 1, at + head.len());
+                        continue;
+                    }
+                    machine.looked_up_to(at + head.len());
                 }
-                Some(Step::Jump(to)) => Some((*to, at)),
-                Some(Step::Either { ways: [first, second], next: [of_first, of_second] }) => {
-                    let byte = self.bytes.get(at);
-                    match (of_first.may_be(byte), of_second.may_be(byte)) {
-                        (true, true) => {
-                            machine.back.push(Way::Try { step: *second, at });
-                            Some((*first, at))
+                Some(Op::Set(set)) => {
+                    if let Some(len) = self.set(*set).and_then(|set| set.take(self.text, at)) {
+                        (step, at) = (step + 1, at + len);
+                        continue;
+                    }
+                }
+                Some(Op::Take { set, least, most: ALL }) if *least < 2 => {
+                    let end = self.set(*set).map_or(at, |set| set.all(self.text, at));
+                    let len = end - at;
+                    if len >= usize::from(*least) {
+                        left = left.saturating_sub(len / 16);
+                        (step, at) = (step + 1, end);
+                        continue;
+                    }
+                }
+                Some(Op::Take { set, least, most }) => {
+                    if let Some(end) = self.set(*set).and_then(|set| set.some(self.text, at, *least, *most)) {
+                        left = left.saturating_sub((end - at) / 16);
+                        (step, at) = (step + 1, end);
+                        continue;
+                    }
+                    machine.looked_up_to(at.saturating_add(usize::from(*least) * LONGEST_LETTER));
+                }
+                Some(Op::Either(fork)) => {
+                    if let Some(fork) = self.code.forks.get(*fork as usize) {
+                        let [first, second] = fork.ways;
+                        let open = fork.open(bytes.get(at));
+                        if open & 1 == 1 {
+                            if open == 3 {
+                                machine.back.push(Way::Try { step: second as usize, at });
+                            }
+                            step = first as usize;
+                            continue;
                         }
-                        (true, false) => Some((*first, at)),
-                        (false, true) => Some((*second, at)),
-                        (false, false) => None,
+                        if open == 2 {
+                            step = second as usize;
+                            continue;
+                        }
                     }
                 }
-                Some(Step::Save(slot)) => {
-                    // Where nothing can be taken back, nothing is restored.
-                    if machine.nested || !machine.back.is_empty() {
-                        machine.back.push(Way::Restore { slot: *slot, at: machine.get(*slot) });
+                Some(Op::Save(slot)) => {
+                    if let Some(place) = machine.slots.get_mut(*slot as usize) {
+                        // Where nothing can be taken back, nothing is restored.
+                        if machine.nested || !machine.back.is_empty() {
+                            machine.back.push(Way::Restore { slot: *slot, at: *place });
+                        }
+                        *place = at;
                     }
-                    machine.set(*slot, at);
-                    Some((step + 1, at))
+                    step += 1;
+                    continue;
                 }
-                Some(Step::Run { set, until, min, max, greed, next }) => {
-                    self.run(machine, step, at, (*set, until.as_deref()), (*min, *max, *greed, next))
+                Some(Op::Jump(to)) => {
+                    step = *to as usize;
+                    continue;
                 }
-                Some(Step::Progress { slot, out }) => {
-                    Some((if machine.get(*slot) == at { *out } else { step + 1 }, at))
+                Some(op) => {
+                    machine.left = left;
+                    let next = self.less_common(machine, *op, step, at)?;
+                    left = machine.left;
+                    if let Some(next) = next {
+                        (step, at) = next;
+                        continue;
+                    }
                 }
-                Some(Step::Look(look)) => self.looks(*look, at).then_some((step + 1, at)),
-                Some(Step::Around { back, negated, end }) => {
-                    self.around(machine, step + 1, at, *back, *negated)?.then_some((*end, at))
-                }
-                Some(Step::Atomic { end }) => {
-                    let mark = machine.back.len();
-                    let ended = self.go(machine, step + 1, at)?;
-                    machine.commit(mark);
-                    ended.map(|at| (*end, at))
-                }
-                Some(Step::Back { group, fold }) => {
-                    self.again(machine, *group, *fold, at).map(|at| (step + 1, at))
-                }
-                Some(Step::If { group, no }) => {
-                    Some((if machine.span(*group).is_some() { step + 1 } else { *no }, at))
-                }
-            };
-            (step, at) = match next {
-                Some(next) => next,
-                None => match self.other_way(machine, base) {
-                    Some(way) => way,
-                    None => return Ok(None),
-                },
-            };
+            }
+            machine.looked_up_to(self.behind(at));
+            machine.left = left;
+            let Some(way) = self.other_way(machine, base) else { return Ok(None) };
+            (step, at) = way;
+            left = machine.left;
         }
     }
 
-    /// The length of the word that stands there.
-    fn word(self, words: &[Box<[u8]>], fold: bool, at: usize) -> Option<usize> {
-        let fits = |word: &&[u8]| {
-            let there = self.bytes.get(at..at + word.len());
-            there.is_some_and(|there| if fold { there.eq_ignore_ascii_case(word) } else { there == *word })
-        };
-        words.iter().map(|word| &**word).find(fits).map(<[u8]>::len)
+    /// Where a step leads, if it does.
+    fn less_common(
+        self,
+        machine: &mut Machine,
+        op: Op,
+        step: usize,
+        at: usize,
+    ) -> Result<Option<(usize, usize)>, Exhausted> {
+        Ok(match op {
+            Op::Run(run) => {
+                let run = self.code.runs.get(run as usize);
+                run.and_then(|run| self.run(machine, step, at, run)).map(|end| (step + 1, end))
+            }
+            Op::Peek { negated, end } => {
+                let op = self.code.ops.get(step + 1).copied().unwrap_or(Op::Match);
+                machine.looked_up_to(self.looked(op, at));
+                (self.simple(op, at).is_some() != negated).then_some((end as usize, at))
+            }
+            Op::Progress { slot, out } => {
+                let is_stuck = machine.slots.get(slot as usize) == Some(&at);
+                Some((if is_stuck { out as usize } else { step + 1 }, at))
+            }
+            Op::Look(look) => self.looks(look, at).then_some((step + 1, at)),
+            Op::Around { back, negated, end } => {
+                self.around(machine, step + 1, at, back, negated)?.then_some((end as usize, at))
+            }
+            Op::Atomic { end } => {
+                let mark = machine.back.len();
+                let ended = self.go(machine, step + 1, at)?;
+                machine.commit(mark);
+                ended.map(|at| (end as usize, at))
+            }
+            Op::Back { group, fold } => machine.span(group as usize).and_then(|(start, end)| {
+                let len = end.saturating_sub(start);
+                machine.looked_up_to(at + len);
+                self.again((start, end), fold, at).then_some((step + 1, at + len))
+            }),
+            Op::If { group, no } => {
+                let is_there = machine.span(group as usize).is_some();
+                Some((if is_there { step + 1 } else { no as usize }, at))
+            }
+            // The others are done where they are most often met.
+            Op::Byte(_)
+            | Op::Short(_)
+            | Op::Text(_)
+            | Op::Words(_)
+            | Op::Set(_)
+            | Op::Take { .. }
+            | Op::Either(_)
+            | Op::Jump(_)
+            | Op::Save(_)
+            | Op::Match => {
+                let len = self.simple(op, at);
+                if len.is_none() {
+                    machine.looked_up_to(self.looked(op, at));
+                }
+                len.map(|len| (step + 1, at + len))
+            }
+        })
     }
 
-    fn set(&self, set: usize) -> Option<&Set> {
-        self.program.sets.get(set)
+    fn set(&self, set: u32) -> Option<&Set> {
+        self.code.sets.get(set as usize)
     }
 
     /// Takes back what was tried last, and goes another way.
     fn other_way(self, machine: &mut Machine, base: usize) -> Option<(usize, usize)> {
         while machine.back.len() > base {
             match machine.back.pop()? {
-                Way::Restore { slot, at } => machine.set(slot, at),
+                Way::Restore { slot, at } => machine.set(slot as usize, at),
                 Way::Try { step, at } => return Some((step, at)),
                 Way::Shorter { step, low, at } => {
-                    if let Some(shorter) = self.shorter(step, low, at) {
-                        if shorter > low {
-                            machine.back.push(Way::Shorter { step, low, at: shorter });
-                        }
-                        machine.left = machine.left.saturating_sub((at - shorter) / 16);
-                        return Some((step + 1, shorter));
+                    if let Some(shorter) = self.give_back(machine, step, (low, at)) {
+                        return Some((step as usize + 1, shorter));
                     }
                 }
                 Way::Longer { step, at, more } => {
                     if let Some(longer) = self.longer(machine, step, at, more) {
-                        return Some((step + 1, longer));
+                        return Some((step as usize + 1, longer));
                     }
                 }
-            }
-        }
-        None
-    }
-
-    fn run(
-        self,
-        machine: &mut Machine,
-        step: usize,
-        at: usize,
-        (set, until): (usize, Option<&[u8]>),
-        (min, max, greed, next): (u32, u32, Greed, &Next),
-    ) -> Option<(usize, usize)> {
-        let set = self.set(set)?;
-        let mut low = at;
-        for _ in 0..min {
-            low += self.letter(set, until, low)?;
-        }
-        if greed == Greed::Lazy {
-            if next.may_be(self.bytes.get(low)) {
-                if max > min {
-                    machine.back.push(Way::Longer { step, at: low, more: max - min });
-                }
-                return Some((step + 1, low));
-            }
-            return self.longer(machine, step, low, max - min).map(|at| (step + 1, at));
-        }
-        let end = if max == u32::MAX { set.all(self.text, low) } else { set.most(self.text, low, max - min) };
-        let mut end = until.map_or(end, |until| self.first(until, low, end));
-        machine.reach = machine.reach.max(end);
-        machine.left = machine.left.saturating_sub((end - at) / 16);
-        if greed == Greed::Possessive {
-            return Some((step + 1, end));
-        }
-        if !next.may_be(self.bytes.get(end)) {
-            end = self.shorter(step, low, end)?;
-        }
-        if end > low {
-            machine.back.push(Way::Shorter { step, low, at: end });
-        }
-        Some((step + 1, end))
-    }
-
-    /// How many bytes the letter at a place has, if a run may take it.
-    #[inline]
-    fn letter(self, set: &Set, until: Option<&[u8]>, at: usize) -> Option<usize> {
-        if until.is_some_and(|until| self.bytes.get(at..).is_some_and(|rest| rest.starts_with(until))) {
-            return None;
-        }
-        set.take(self.text, at)
-    }
-
-    /// The first place of the two and between them where a text begins; the last if none is.
-    fn first(self, text: &[u8], from: usize, to: usize) -> usize {
-        let end = (to + text.len() - 1).min(self.bytes.len());
-        let there = self.bytes.get(from..end).and_then(|bytes| memchr::memmem::find(bytes, text));
-        there.map_or(to, |place| from + place)
-    }
-
-    /// The next place before that a run may end at.
-    fn shorter(self, step: usize, low: usize, at: usize) -> Option<usize> {
-        let Some(Step::Run { next, .. }) = self.program.steps.get(step) else { return None };
-        let before = self.bytes.get(low..at)?;
-        let fits = |byte: &u8| next.may_be(Some(byte)) && (*byte < 0x80 || *byte >= 0xc0);
-        before.iter().rposition(fits).map(|place| low + place)
-    }
-
-    /// The next place behind that a run may end at.
-    fn longer(self, machine: &mut Machine, step: usize, at: usize, more: u32) -> Option<usize> {
-        let Some(Step::Run { set, until, next, .. }) = self.program.steps.get(step) else { return None };
-        let (set, until) = (self.set(*set)?, until.as_deref());
-        // No text has so many letters: they need not be counted.
-        if more as usize > self.bytes.len()
-            && until.is_none()
-            && let Some(found) = next.only().and_then(|wanted| set.up_to(wanted, self.text, at))
-        {
-            let Some(found) = found else {
-                machine.reach = NOWHERE;
-                return None;
-            };
-            machine.left = machine.left.saturating_sub((found - at) / 16);
-            machine.back.push(Way::Longer { step, at: found, more });
-            return Some(found);
-        }
-        let (mut end, mut more) = (at, more);
-        while more > 0 {
-            machine.reach = machine.reach.max(end);
-            end += self.letter(set, until, end)?;
-            more -= 1;
-            if next.may_be(self.bytes.get(end)) {
-                machine.left = machine.left.saturating_sub((end - at) / 16);
-                if more > 0 {
-                    machine.back.push(Way::Longer { step, at: end, more });
-                }
-                return Some(end);
             }
         }
         None
@@ -364,16 +379,13 @@ impl Run<'_> {
         machine: &mut Machine,
         step: usize,
         at: usize,
-        back: Option<usize>,
+        back: u32,
         negated: bool,
     ) -> Result<bool, Exhausted> {
-        let start = match back {
+        let before = self.text.get(..at).unwrap_or_default();
+        let start = match back.checked_sub(1) {
             None => Some(at),
-            Some(0) => Some(at),
-            Some(letters) => {
-                let before = self.text.get(..at).unwrap_or_default();
-                before.char_indices().rev().nth(letters - 1).map(|(start, _)| start)
-            }
+            Some(letters) => before.char_indices().rev().nth(letters as usize).map(|(start, _)| start),
         };
         let Some(start) = start else { return Ok(negated) };
         let base = machine.back.len();
@@ -388,11 +400,10 @@ impl Run<'_> {
         Ok(fits != negated)
     }
 
-    fn again(self, machine: &Machine, group: usize, fold: bool, at: usize) -> Option<usize> {
-        let (start, end) = machine.span(group)?;
-        let wanted = self.bytes.get(start..end)?;
-        let there = self.bytes.get(at..at + wanted.len())?;
-        let same = if fold { there.eq_ignore_ascii_case(wanted) } else { there == wanted };
-        same.then_some(at + wanted.len())
+    /// Whether what a group found stands here again.
+    fn again(self, (start, end): (usize, usize), fold: bool, at: usize) -> bool {
+        let Some(wanted) = self.text.as_bytes().get(start..end) else { return false };
+        let there = self.text.as_bytes().get(at..at + wanted.len());
+        there.is_some_and(|there| if fold { there.eq_ignore_ascii_case(wanted) } else { there == wanted })
     }
 }

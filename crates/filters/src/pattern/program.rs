@@ -1,6 +1,7 @@
 /// What a tree is like.
 mod shape;
 
+use super::code::Code;
 use super::next::{self, Next};
 use super::set::Set;
 use crate::Error;
@@ -14,16 +15,13 @@ const MAX_STEPS: usize = 50_000;
 /// An expression as a list of steps, for a machine that tries one way after another as Python's does.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
-    pub(super) steps: Vec<Step>,
-    pub(super) sets: Vec<Set>,
+    pub(super) code: Code,
     /// Places for groups, two each, the whole first, and behind them for loops.
     pub(super) slots: usize,
     /// With what a match may begin.
     pub(super) first: Next,
     /// It matches at the beginning of the text or nowhere.
     pub(super) at_start: bool,
-    /// So many bytes one step looks at, but for runs.
-    pub(super) longest: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -94,34 +92,28 @@ impl Program {
         }
         next::foresee(&mut steps, &sets);
         let first = next::of(&steps, &sets, 0);
-        let longest = steps.iter().map(looked_at).max().unwrap_or(0);
-        Ok(Self { steps, sets, slots, first, at_start: begins_at_start(&tree.root), longest })
+        let at_start = begins_at_start(&tree.root);
+        Ok(Self { code: Code::new(&steps, sets), slots, first, at_start })
     }
 }
 
-/// How many bytes a step looks at, at most; a letter of any kind, and one more to see whether the text ends.
-fn looked_at(step: &Step) -> usize {
-    const LETTER: usize = 6;
-    match step {
-        Step::Text(text) => text.len().max(LETTER),
-        Step::Words { words, .. } => words.iter().map(|word| word.len()).max().unwrap_or(0).max(LETTER),
-        Step::Run { until, min, max, .. } => {
-            // Letters that must be there are taken one by one.
-            let letters = LETTER * (*min as usize).saturating_add(usize::from(*max > *min));
-            letters + until.as_ref().map_or(0, |until| until.len())
+impl Step {
+    /// Whether it takes what it takes by one look, or nothing.
+    pub(super) const fn is_simple(&self) -> bool {
+        match self {
+            Self::Byte(_) | Self::Text(_) | Self::Words { .. } | Self::Set(_) => true,
+            Self::Run { .. }
+            | Self::Either { .. }
+            | Self::Jump(_)
+            | Self::Save(_)
+            | Self::Progress { .. }
+            | Self::Look(_)
+            | Self::Around { .. }
+            | Self::Atomic { .. }
+            | Self::Back { .. }
+            | Self::If { .. }
+            | Self::Match => false,
         }
-        Step::Back { .. } => usize::MAX,
-        Step::Byte(_)
-        | Step::Set(_)
-        | Step::Either { .. }
-        | Step::Jump(_)
-        | Step::Save(_)
-        | Step::Progress { .. }
-        | Step::Look(_)
-        | Step::Around { .. }
-        | Step::Atomic { .. }
-        | Step::If { .. }
-        | Step::Match => LETTER,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::python::{Class, Item, Kind};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Set {
     /// By the first byte of a letter.
-    table: Box<[Has; 256]>,
+    table: [Has; 256],
     class: Class,
     /// All letters but one.
     but: Option<u8>,
@@ -31,7 +31,7 @@ impl Set {
         };
         let beyond =
             if class.negated || !class.items.iter().all(only_ascii) { Has::Perhaps } else { Has::No };
-        let mut table = Box::new([beyond; 256]);
+        let mut table = [beyond; 256];
         for (byte, has) in (0_u8..128).zip(table.iter_mut()) {
             *has = if holds(&class, char::from(byte)) { Has::Yes } else { Has::No };
         }
@@ -90,8 +90,32 @@ impl Set {
                 let rest = text.as_bytes().get(from..).unwrap_or_default();
                 memchr::memchr(byte, rest).map_or(text.len(), |len| from + len)
             }
-            None => self.most(text, from, u32::MAX),
+            None => {
+                let mut end = from;
+                loop {
+                    let rest = text.as_bytes().get(end..).unwrap_or_default();
+                    let taken = rest.iter().position(|byte| self.has(*byte) != Has::Yes);
+                    end += taken.unwrap_or(rest.len());
+                    match self.take(text, end) {
+                        Some(len) => end += len,
+                        None => return end,
+                    }
+                }
+            }
         }
+    }
+
+    /// The end of so many at least and so many at most, if there are as many.
+    #[inline]
+    pub(super) fn some(&self, text: &str, from: usize, least: u8, most: u8) -> Option<usize> {
+        let (mut end, mut count) = (from, 0);
+        while count < most {
+            let Some(len) = self.take(text, end) else { break };
+            end += len;
+            // Who asks for 255 asks for all.
+            count = if most == u8::MAX { (count + 1).min(least) } else { count + 1 };
+        }
+        (count >= least).then_some(end)
     }
 
     /// The end of so many at most.

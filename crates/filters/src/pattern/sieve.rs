@@ -56,6 +56,14 @@ struct State {
     alive: Bits,
 }
 
+/// What was read of a text.
+enum Read {
+    /// Who may match, and how much was read.
+    Settled(Bits, usize),
+    /// All; who has matched, and in which state.
+    Open { matched: Bits, row: u32 },
+}
+
 /// How much is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Care {
@@ -96,19 +104,36 @@ impl Sieve {
         Some(sieve)
     }
 
-    /// Who may match; `None` if it cannot tell.
-    pub(crate) fn which(&mut self, text: &str, care: Care) -> Option<Bits> {
+    /// Who may match, and how much of the text was read to see that; `None` if it cannot tell.
+    pub(crate) fn which(&mut self, text: &str, care: Care) -> Option<(Bits, usize)> {
+        match self.read(text, Some(care))? {
+            Read::Settled(which, read) => Some((which, read)),
+            // That it ends there was read, too.
+            Read::Open { matched, row } => Some((matched | self.state_of(row)?.at_end, text.len() + 1)),
+        }
+    }
+
+    /// Who may match a text that begins so; `None` if it cannot tell.
+    pub(crate) fn alive(&mut self, text: &str) -> Option<Bits> {
+        match self.read(text, None)? {
+            Read::Settled(which, _) => Some(which),
+            Read::Open { matched, row } => Some(matched | self.state_of(row)?.alive),
+        }
+    }
+
+    /// Goes from state to state, until all is settled or the text ends.
+    fn read(&mut self, text: &str, care: Option<Care>) -> Option<Read> {
         if !text.is_ascii() {
             return None;
         }
-        let stop = if care == Care::Few { ALONE } else { NOTABLE };
+        let stop = if care == Some(Care::Few) { ALONE } else { NOTABLE };
         let mut new = 0;
         let (mut row, mut matched) = (self.start & !(NOTABLE | ALONE), 0);
         if self.start >= stop {
             let state = self.state_of(row)?;
             matched = state.matched;
             if let Some(which) = state.settled(matched, care) {
-                return Some(which);
+                return Some(Read::Settled(which, 0));
             }
         }
         for (at, byte) in text.bytes().enumerate() {
@@ -130,14 +155,14 @@ impl Sieve {
                     matched |= state.matched;
                     if let Some(which) = state.settled(matched, care) {
                         self.read += at;
-                        return Some(which);
+                        return Some(Read::Settled(which, at + 1));
                     }
                 }
             }
             row = next & !(NOTABLE | ALONE);
         }
         self.read += text.len();
-        Some(matched | self.state_of(row)?.at_end)
+        Some(Read::Open { matched, row })
     }
 
     fn state_of(&self, row: u32) -> Option<&State> {
@@ -238,11 +263,11 @@ impl Sieve {
 
 impl State {
     /// Who may match, where no more letters are needed to say so.
-    fn settled(&self, matched: Bits, care: Care) -> Option<Bits> {
+    fn settled(&self, matched: Bits, care: Option<Care>) -> Option<Bits> {
         let open = self.alive & !matched;
         let is_settled = match care {
-            Care::Few => open.count_ones() + matched.count_ones() < 2,
-            Care::Full => false,
+            Some(Care::Few) => open.count_ones() + matched.count_ones() < 2,
+            Some(Care::Full) | None => false,
         };
         (open == 0 || is_settled).then_some(matched | open)
     }

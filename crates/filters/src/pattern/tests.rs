@@ -177,18 +177,68 @@ proptest! {
         let mut sieve = Sieve::new(patterns.iter()).unwrap();
         let mut found = Found::default();
         for text in [format!("{text}\n"), format!("{text}{other}\n"), text] {
-            let (full, few) = (sieve.which(&text, Care::Full).unwrap(), sieve.which(&text, Care::Few).unwrap());
+            let (full, _) = sieve.which(&text, Care::Full).unwrap();
+            let (few, read) = sieve.which(&text, Care::Few).unwrap();
             prop_assert_eq!(full & !few, 0, "what is asked with less care is no less");
+            if let Some(begin) = text.get(..read) {
+                prop_assert_eq!(sieve.which(&format!("{begin}{other}"), Care::Few), Some((few, read)));
+            }
+            let begin = text.get(..text.len() / 2).unwrap();
+            prop_assert_eq!(full & !sieve.alive(begin).unwrap(), 0, "who matches was alive before");
             for (place, pattern) in patterns.iter().enumerate() {
-                if pattern.search(&text, &mut found) != Ok(true) {
-                    continue;
-                }
-                prop_assert!(full >> place & 1 == 1, "{} matches {text:?}", regexes[place]);
-                let (span, reach) = (found.span(0), pattern.reach(&found));
+                let Ok(matched) = pattern.search(&text, &mut found) else { continue };
+                prop_assert!(!matched || full >> place & 1 == 1, "{} matches {text:?}", regexes[place]);
+                let (span, reach) = (found.span(0), found.reach());
                 if let Some(seen) = text.get(..reach) {
-                    prop_assert_eq!(pattern.search(&format!("{seen}{other}\n"), &mut found), Ok(true));
-                    prop_assert_eq!(found.span(0), span, "{:?} behind {}", &other, reach);
+                    prop_assert_eq!(pattern.search(&format!("{seen}{other}\n"), &mut found), Ok(matched));
+                    prop_assert!(!matched || found.span(0) == span, "{:?} behind {}", &other, reach);
                 }
+            }
+        }
+    }
+
+    /// What is remembered of a shape is what a search finds.
+    #[test]
+    fn shapes_tell_what_a_search_finds(
+        regex in looking_expression(),
+        texts in prop::collection::vec("[abcdA1é :]{0,8}", 1..12),
+    ) {
+        let Ok(pattern) = Pattern::new(&format!("^{regex}"), Flags::default(), Haystack::Line) else { return Ok(()) };
+        let Some(mut shapes) = Shapes::of(&pattern) else { return Ok(()) };
+        let (mut found, mut recalled) = (Found::default(), Found::default());
+        for text in texts.iter().flat_map(|text| [text.clone(), format!("{text}\n"), format!("{text}b:\n")]) {
+            let Ok(matched) = pattern.search(&text, &mut found) else { continue };
+            if let Some(known) = shapes.recall(&text, &mut recalled) {
+                prop_assert_eq!(known, matched, "{:?}", &text);
+                for group in (0..=pattern.tree.groups).filter(|_| matched) {
+                    prop_assert_eq!(recalled.span(group), found.span(group), "group {} of {:?}", group, &text);
+                }
+            } else {
+                shapes.remember(&text, matched, &found);
+            }
+        }
+    }
+
+    /// Each host that is found stands where one may begin.
+    #[test]
+    fn hosts_stand_behind_what_stands_before(
+        before in looking_expression(),
+        text in "[abcA1 :]{0,6}",
+        literal in "[ab:]{1,3}",
+        run in prop::sample::select(vec!["", "[^:]*:", "[ab]+1", "c?", "(?:a|b)", "[ab]"]),
+    ) {
+        let regex = format!("{before}{literal}{run}(?:\\[?(?P<host>[0-9]+)|(?P<name>x))");
+        let Ok(pattern) = Pattern::new(&regex, Flags::default(), Haystack::Line) else { return Ok(()) };
+        let groups = [pattern.group("host").unwrap(), pattern.group("name").unwrap()];
+        let Some(stands) = pattern.before(&groups, '\u{1}') else { return Ok(()) };
+        let mut found = Found::default();
+        for host in ["1", "[1", "x", "b:1", "ab11x"] {
+            let text = format!("{text}{literal}{host}{text}{literal}a1{host}\n");
+            if pattern.search(&text, &mut found) == Ok(true) {
+                let at = groups.iter().find_map(|group| found.span(*group)).unwrap().0;
+                // A letter that may be left out belongs to the host.
+                let mut places = stands.places(&text);
+                prop_assert!(places.any(|place| (at - 1..=at).contains(&place)), "{} in {:?} at {}", &regex, &text, at);
             }
         }
     }

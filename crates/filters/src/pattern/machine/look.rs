@@ -1,13 +1,13 @@
-use super::Run;
+use super::Reader;
 use crate::pattern::set::is_word;
 use crate::python::Look;
 
-impl Run<'_> {
+impl Reader<'_> {
     pub(super) fn looks(self, look: Look, at: usize) -> bool {
-        let rest = self.bytes.get(at..).unwrap_or_default();
+        let rest = self.text.as_bytes().get(at..).unwrap_or_default();
         match look {
             Look::Start => at == 0,
-            Look::StartOfLine => at == 0 || self.bytes.get(at - 1) == Some(&b'\n'),
+            Look::StartOfLine => at == 0 || self.text.as_bytes().get(at - 1) == Some(&b'\n'),
             Look::End => rest.is_empty() || rest == b"\n",
             Look::EndOfLine => rest.first().is_none_or(|byte| *byte == b'\n'),
             Look::VeryEnd => rest.is_empty(),
@@ -18,7 +18,7 @@ impl Run<'_> {
     }
 
     fn word_before(self, at: usize, ascii: bool) -> bool {
-        match at.checked_sub(1).and_then(|at| self.bytes.get(at)) {
+        match at.checked_sub(1).and_then(|at| self.text.as_bytes().get(at)) {
             Some(byte) if byte.is_ascii() => is_word(char::from(*byte), true),
             Some(_) => self
                 .text
@@ -30,7 +30,7 @@ impl Run<'_> {
     }
 
     fn word_after(self, at: usize, ascii: bool) -> bool {
-        match self.bytes.get(at) {
+        match self.text.as_bytes().get(at) {
             Some(byte) if byte.is_ascii() => is_word(char::from(*byte), true),
             Some(_) => self
                 .text

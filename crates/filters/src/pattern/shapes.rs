@@ -1,0 +1,160 @@
+//! What an expression that begins at the start of a text did with texts of the same shape.
+//!
+//! Two texts have the same shape as far as an expression looked if it cannot tell their letters apart: then it does the same with
+//! both. `sshd[1234]: ` and `sshd[5678]: ` are the same to all that asks for digits. What a prefix makes of a line is known by its
+//! shape nearly always.
+
+use super::code::{Code, Op};
+use super::machine::Places;
+use super::set::is_word;
+use super::{Found, Pattern};
+
+/// Shapes that are remembered, letters of all together, and letters of each.
+const MAX_SHAPES: usize = 1024;
+const MAX_NODES: usize = 16_384;
+const MAX_LEN: usize = 192;
+/// So many texts of unknown shape for each that is known, and all are forgotten.
+const MISSES_PER_SHAPE: usize = 64;
+
+/// A tree of shapes: who goes down from letter to letter comes to what became of a text that began so.
+#[derive(Clone, Debug)]
+pub(crate) struct Shapes {
+    /// For each byte a number, the same for those that the expression does not tell apart.
+    classes: Box<[u8; 256]>,
+    /// The first is the root.
+    nodes: Vec<Node>,
+    shapes: Vec<Shape>,
+    /// Texts of unknown shape since there was no more room.
+    missed: usize,
+}
+
+/// A letter of shapes. Numbers are places among the nodes; none leads to the root.
+#[derive(Clone, Copy, Debug, Default)]
+struct Node {
+    class: u8,
+    /// The first of those that may follow it, and the next that may stand here instead.
+    follows: u32,
+    instead: u32,
+    /// A shape that ends here, from 1.
+    shape: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Shape {
+    matched: bool,
+    places: Places,
+}
+
+impl Shapes {
+    /// `None` for what may match anywhere, or asks for a text that stood before.
+    pub(crate) fn of(pattern: &Pattern) -> Option<Self> {
+        let code = &pattern.program.code;
+        let refers = code.ops.iter().any(|op| matches!(op, Op::Back { .. }));
+        let classes = || Box::new(classes(code));
+        (pattern.is_at_start() && !refers).then(|| Self {
+            classes: classes(),
+            nodes: vec![Node::default()],
+            shapes: Vec::new(),
+            missed: 0,
+        })
+    }
+
+    /// Whether the expression matches a text, if one of its shape is known; says where, too.
+    pub(crate) fn recall(&self, text: &str, found: &mut Found) -> Option<bool> {
+        let mut node = self.nodes.first()?;
+        for byte in text.as_bytes() {
+            if node.shape != 0 {
+                break;
+            }
+            node = self.nodes.get(self.child(node, self.class(*byte))?)?;
+        }
+        let shape = self.shapes.get((node.shape as usize).checked_sub(1)?)?;
+        found.machine.put_back(&shape.places);
+        Some(shape.matched)
+    }
+
+    /// Remembers what came of a text.
+    pub(crate) fn remember(&mut self, text: &str, matched: bool, found: &Found) {
+        let Some(seen) = text.as_bytes().get(..found.reach()).filter(|seen| seen.len() <= MAX_LEN) else {
+            return;
+        };
+        if self.shapes.len() >= MAX_SHAPES || self.nodes.len() + seen.len() > MAX_NODES {
+            self.missed += 1;
+            if self.missed > self.shapes.len() * MISSES_PER_SHAPE {
+                self.nodes.truncate(1);
+                self.nodes.fill(Node::default());
+                self.shapes.clear();
+                self.missed = 0;
+            }
+            return;
+        }
+        let mut at = 0;
+        for byte in seen {
+            at = self.grow(at, self.class(*byte));
+        }
+        self.shapes.push(Shape { matched, places: found.machine.places() });
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.shape = u32::try_from(self.shapes.len()).unwrap_or(0);
+        }
+    }
+
+    #[inline]
+    fn class(&self, byte: u8) -> u8 {
+        self.classes.get(usize::from(byte)).copied().unwrap_or(byte)
+    }
+
+    #[inline]
+    fn child(&self, node: &Node, class: u8) -> Option<usize> {
+        let mut at = node.follows as usize;
+        while at != 0 {
+            let node = self.nodes.get(at)?;
+            if node.class == class {
+                return Some(at);
+            }
+            at = node.instead as usize;
+        }
+        None
+    }
+
+    /// The node that follows one with a letter, which is made if it is not there.
+    fn grow(&mut self, at: usize, class: u8) -> usize {
+        let Some(node) = self.nodes.get(at).copied() else { return 0 };
+        self.child(&node, class).unwrap_or_else(|| {
+            let new = self.nodes.len();
+            self.nodes.push(Node { class, instead: node.follows, ..Node::default() });
+            if let Some(node) = self.nodes.get_mut(at) {
+                node.follows = u32::try_from(new).unwrap_or(0);
+            }
+            new
+        })
+    }
+}
+
+/// Numbers for bytes that no step tells apart.
+fn classes(code: &Code) -> [u8; 256] {
+    let mut alone = [false; 256];
+    let mut see = |byte: u8| {
+        for byte in [byte, byte.to_ascii_lowercase(), byte.to_ascii_uppercase()] {
+            if let Some(alone) = alone.get_mut(usize::from(byte)) {
+                *alone = true;
+            }
+        }
+    };
+    see(b'\n');
+    code.literals().for_each(|text| text.iter().copied().for_each(&mut see));
+    let is_same = |one: u8, other: u8| {
+        let word = |byte: u8| is_word(char::from(byte), true);
+        word(one) == word(other) && code.sets.iter().all(|set| set.may_begin(one) == set.may_begin(other))
+    };
+    let mut classes = [0; 256];
+    for byte in 0..=255_u8 {
+        // Of longer letters the others have to be asked, too.
+        let is_alone = !byte.is_ascii() || alone.get(usize::from(byte)) == Some(&true);
+        let like = |other: &u8| alone.get(usize::from(*other)) == Some(&false) && is_same(byte, *other);
+        let class = if is_alone { byte } else { (0..byte).find(like).unwrap_or(byte) };
+        if let Some(place) = classes.get_mut(usize::from(byte)) {
+            *place = class;
+        }
+    }
+    classes
+}
