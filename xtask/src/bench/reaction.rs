@@ -111,8 +111,9 @@ fn attack(lab: &Lab, source: Ipv4Addr) -> Result<Attack> {
     // The limit of all strangers together does not hold for him once he has shown that the address is his.
     let nonce = challenge(&socket, source, "none", None)?;
     let nonce = challenge(&socket, source, "guess", Some(&nonce))?;
+    let mut questions = Questions { socket: &socket, asked: 0 };
     let proven = Instant::now();
-    while !(0..DOUBTS).all(|_| is_heard(&socket).is_ok_and(|heard| heard)) {
+    while !(0..DOUBTS).all(|_| questions.is_heard().is_ok_and(|heard| heard)) {
         ensure!(proven.elapsed() < Duration::from_secs(5), "{source} is not heard before it is banned");
     }
     let written = Instant::now();
@@ -120,7 +121,7 @@ fn attack(lab: &Lab, source: Ipv4Addr) -> Result<Attack> {
         // svcrack of SIPVicious writes the guess into From's tag: `100:1`, a byte 1, ten digits.
         let tag = format!("3130303a3{tries:x}0132333738333139323131", tries = tries % 10);
         socket.send(register(source, &tag, Some(&nonce)).as_bytes())?;
-        if let Some(heard) = silent_after(&socket, written, Duration::from_secs(u64::from(tries)))? {
+        if let Some(heard) = silent_after(&mut questions, written, Duration::from_secs(u64::from(tries)))? {
             return Ok(Attack { heard, tries });
         }
     }
@@ -128,12 +129,12 @@ fn attack(lab: &Lab, source: Ipv4Addr) -> Result<Attack> {
 }
 
 /// Seconds from `written` to the first of the questions that nobody answers.
-fn silent_after(socket: &UdpSocket, written: Instant, most: Duration) -> Result<Option<f64>> {
+fn silent_after(questions: &mut Questions<'_>, written: Instant, most: Duration) -> Result<Option<f64>> {
     while written.elapsed() < most {
         let asked = Instant::now();
         let mut heard = false;
         for _ in 0..DOUBTS {
-            heard = heard || is_heard(socket)?;
+            heard = heard || questions.is_heard()?;
         }
         if !heard {
             return Ok(Some((asked - written).as_secs_f64()));
@@ -159,17 +160,26 @@ fn challenge(socket: &UdpSocket, source: Ipv4Addr, tag: &str, nonce: Option<&str
     anyhow::bail!("{source} gets no challenge")
 }
 
-/// An empty line, which the PBX of this measurement sends back.
-fn is_heard(socket: &UdpSocket) -> Result<bool> {
-    socket.send(b"\r\n\r\n")?;
-    loop {
+/// Questions of one attacker: empty lines, which the PBX of this measurement sends back, in each question another number of them. So
+/// an answer that comes late is not taken for one to the question after.
+struct Questions<'s> {
+    socket: &'s UdpSocket,
+    asked: usize,
+}
+
+impl Questions<'_> {
+    fn is_heard(&mut self) -> Result<bool> {
+        self.asked += 1;
+        let question = b"\r\n".repeat(2 + self.asked % 50);
+        self.socket.send(&question)?;
+        let begin = Instant::now();
         let mut buffer = [0; 1000];
-        match answer(socket, &mut buffer)? {
-            // An answer to something before.
-            Some(length) if length > 4 => {}
-            Some(_) => return Ok(true),
-            None => return Ok(false),
+        while begin.elapsed() < SILENCE {
+            if answer(self.socket, &mut buffer)? == Some(question.len()) {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 }
 
@@ -219,7 +229,7 @@ impl Pbx {
             while !stopped.load(Ordering::Relaxed) {
                 let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
                 let text = buffer.get(..length).unwrap_or_default();
-                if text == b"\r\n\r\n" {
+                if text.iter().all(|byte| b"\r\n".contains(byte)) {
                     // Who is gone is gone.
                     let _ = socket.send_to(text, from);
                 } else if text.starts_with(b"REGISTER ") {
