@@ -32,7 +32,9 @@ impl About {
     #[inline(always)]
     pub fn incoming(judgement: &Judgement, observed: bool) -> Self {
         let dropped = judgement.reason.verdict() == Verdict::Drop;
-        let share = if dropped && judgement.reason.is_of_a_crowd() {
+        let share = if dropped && !observed && judgement.reason.is_unread() {
+            Share::Unread
+        } else if dropped && judgement.reason.is_of_a_crowd() {
             Share::Crowd
         } else if dropped || judgement.notes != 0 {
             Share::Urgent
@@ -63,7 +65,7 @@ pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; SHARES], judgement: &Jud
     let (budget, most) = match about.share {
         Share::Passing => (passing, most),
         Share::Urgent => (urgent, most / 4),
-        Share::Crowd => (crowd, most / 4),
+        Share::Crowd | Share::Unread => (crowd, most / 4),
     };
     if !within(budget, most, now) {
         return;
@@ -73,7 +75,7 @@ pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; SHARES], judgement: &Jud
     let record = unsafe { &mut *record };
     let (offset, payload, sequence, acknowledgment) = payload(ctx, packet);
     let mut captured = 0;
-    let is_read = config().flags & CAPTURES != 0 && (about.observed || !judgement.reason.is_unread());
+    let is_read = config().flags & CAPTURES != 0 && about.share != Share::Unread;
     if payload > 0 && is_read && packet.fragment == Fragment::Whole {
         let most = if payload < MAX_CAPTURE as u32 { payload } else { MAX_CAPTURE as u32 };
         // The verifier must see that it is 1 to `MAX_CAPTURE`.

@@ -209,9 +209,11 @@ pub enum Share {
     Urgent = 1,
     /// A packet of a crowd ([`crate::Reason::is_of_a_crowd`]).
     Crowd = 2,
+    /// The same, and nobody reads what is in it ([`crate::Reason::is_unread`]).
+    Unread = 3,
 }
 
-/// How many shares there are.
+/// How many budgets there are: what is unread is of the crowd's.
 pub const SHARES: usize = 3;
 
 /// Packets and bytes.
