@@ -186,7 +186,15 @@ impl Anomalies {
 
     /// Adds `anomaly` if `holds`.
     pub(crate) fn note(&mut self, holds: bool, anomaly: Anomaly) {
-        self.0 |= u128::from(holds) << anomaly as u8;
+        if holds {
+            self.insert_rarely(anomaly);
+        }
+    }
+
+    /// Out of the way of messages with nothing odd in them.
+    #[cold]
+    fn insert_rarely(&mut self, anomaly: Anomaly) {
+        self.insert(anomaly);
     }
 
     #[must_use]

@@ -1,7 +1,7 @@
 //! Digest credentials and challenges (RFC 3261 section 22, RFC 7616).
 
 use crate::anomaly::{Anomalies, Anomaly};
-use crate::text::{find_unquoted, is_lws, split, trim, trim_start};
+use crate::text::{find_any, find_lws, find_unquoted, quoted_end, split, trim, trim_start};
 
 /// What an Authorization or Proxy-Authorization header proves its sender with. Values are without quotes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -42,20 +42,17 @@ impl<'a> Credentials<'a> {
             return read;
         }
         for (name, value) in AuthParams(params) {
-            let field = match name.to_ascii_lowercase_array() {
-                Some(name) => match name.as_slice() {
-                    b"username" => &mut read.username,
-                    b"realm" => &mut read.realm,
-                    b"nonce" => &mut read.nonce,
-                    b"uri" => &mut read.uri,
-                    b"response" => &mut read.response,
-                    b"algorithm" => &mut read.algorithm,
-                    b"cnonce" => &mut read.cnonce,
-                    b"nc" => &mut read.nc,
-                    b"qop" => &mut read.qop,
-                    _ => continue,
-                },
-                None => continue,
+            let field = match Parameter::of(name) {
+                Some(Parameter::Username) => &mut read.username,
+                Some(Parameter::Realm) => &mut read.realm,
+                Some(Parameter::Nonce) => &mut read.nonce,
+                Some(Parameter::Uri) => &mut read.uri,
+                Some(Parameter::Response) => &mut read.response,
+                Some(Parameter::Algorithm) => &mut read.algorithm,
+                Some(Parameter::Cnonce) => &mut read.cnonce,
+                Some(Parameter::Nc) => &mut read.nc,
+                Some(Parameter::Qop) => &mut read.qop,
+                Some(Parameter::Stale) | None => continue,
             };
             anomalies.note(field.is_some(), Anomaly::DigestParameterRepeated);
             *field = field.or(Some(value));
@@ -76,14 +73,13 @@ impl<'a> Challenge<'a> {
             return read;
         }
         for (name, value) in AuthParams(params) {
-            let Some(name) = name.to_ascii_lowercase_array() else { continue };
-            match name.as_slice() {
-                b"realm" => read.realm = read.realm.or(Some(value)),
-                b"nonce" => read.nonce = read.nonce.or(Some(value)),
-                b"algorithm" => read.algorithm = read.algorithm.or(Some(value)),
-                b"qop" => read.qop = read.qop.or(Some(value)),
-                b"stale" => read.stale = value.eq_ignore_ascii_case(b"true"),
-                _ => {}
+            match Parameter::of(name) {
+                Some(Parameter::Realm) => read.realm = read.realm.or(Some(value)),
+                Some(Parameter::Nonce) => read.nonce = read.nonce.or(Some(value)),
+                Some(Parameter::Algorithm) => read.algorithm = read.algorithm.or(Some(value)),
+                Some(Parameter::Qop) => read.qop = read.qop.or(Some(value)),
+                Some(Parameter::Stale) => read.stale = value.eq_ignore_ascii_case(b"true"),
+                Some(_) | None => {}
             }
         }
         read
@@ -91,36 +87,54 @@ impl<'a> Challenge<'a> {
 }
 
 fn scheme(value: &[u8]) -> (&[u8], &[u8]) {
-    let end = value.iter().position(|&byte| is_lws(byte)).unwrap_or(value.len());
+    let end = find_lws(value).unwrap_or(value.len());
     value.split_at_checked(end).unwrap_or((value, &[]))
 }
 
-/// A name in small letters, on the stack.
-struct SmallName {
-    bytes: [u8; 9],
-    len: usize,
-}
-
-impl SmallName {
-    fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-trait Lowercase {
-    /// `None` for names longer than every known one.
-    fn to_ascii_lowercase_array(&self) -> Option<SmallName>;
-}
-
-impl Lowercase for &[u8] {
-    fn to_ascii_lowercase_array(&self) -> Option<SmallName> {
-        let mut bytes = [0; 9];
-        let target = bytes.get_mut(..self.len())?;
-        for (to, from) in target.iter_mut().zip(self.iter()) {
-            *to = from.to_ascii_lowercase();
+macro_rules! parameters {
+    ($($variant:ident $name:literal)*) => {
+        /// The parameters that are read.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        enum Parameter {
+            $($variant,)*
         }
-        Some(SmallName { bytes, len: self.len() })
+
+        impl Parameter {
+            /// The parameter of that name, in any case.
+            fn of(name: &[u8]) -> Option<Self> {
+                // Nearly all write small letters, which are compared whole.
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    $(_ if name.eq_ignore_ascii_case($name) => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+parameters! {
+    Username b"username"
+    Realm b"realm"
+    Nonce b"nonce"
+    Uri b"uri"
+    Response b"response"
+    Algorithm b"algorithm"
+    Cnonce b"cnonce"
+    Nc b"nc"
+    Qop b"qop"
+    Stale b"stale"
+}
+
+/// Where a value ends: at a comma outside of quotes.
+fn value_end(text: &[u8]) -> usize {
+    if text.first() == Some(&b'"')
+        && let Some(end) = quoted_end(text)
+        && text.get(end).is_none_or(|&next| next == b',')
+    {
+        return end;
     }
+    find_unquoted(text, b',', b',')
 }
 
 /// `name=value, name="value"`; values lose their quotes.
@@ -135,10 +149,21 @@ impl<'a> Iterator for AuthParams<'a> {
             if rest.is_empty() {
                 return None;
             }
-            let end = find_unquoted(rest, b',', b',');
-            let (one, after) = rest.split_at_checked(end)?;
-            self.0 = after.get(1..).unwrap_or_default();
-            if let (name, Some(value)) = split(one, b'=') {
+            // Nearly always a name, and its value behind a `=`.
+            let sign = find_any([b'=', b',', b'"'], rest)?;
+            let (name, value, end) = match rest.get(sign..) {
+                Some([b'=', after @ ..]) => {
+                    let len = value_end(after);
+                    (rest.get(..sign)?, after.get(..len), sign + 1 + len)
+                }
+                _ => {
+                    let end = find_unquoted(rest, b',', b',');
+                    let (name, value) = split(rest.get(..end)?, b'=');
+                    (name, value, end)
+                }
+            };
+            self.0 = rest.get(end + 1..).unwrap_or_default();
+            if let Some(value) = value {
                 let value = trim(value);
                 let inner = match value {
                     [b'"', inner @ .., b'"'] => inner,

@@ -30,6 +30,17 @@ macro_rules! headers {
                 let compact: &str = match self { $(Self::$variant => $compact,)* Self::Other => "" };
                 compact.bytes().next()
             }
+
+            /// The header of that name as RFCs spell it.
+            #[expect(non_upper_case_globals, reason = "each has the name of its variant")]
+            fn from_exact(name: &[u8]) -> Option<Self> {
+                // One comparison of two words for each candidate of that length.
+                $(const $variant: &[u8] = $name.as_bytes();)*
+                match name {
+                    $($variant => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -87,6 +98,11 @@ impl HeaderName {
         if let &[letter] = name {
             return Self::from_compact(letter.to_ascii_lowercase());
         }
+        // Most write a name as the RFC does.
+        Self::from_exact(name).unwrap_or_else(|| Self::from_any_case(name))
+    }
+
+    fn from_any_case(name: &[u8]) -> Self {
         let Some(first) = name.first().map(u8::to_ascii_lowercase) else { return Self::Other };
         // Length and first letter leave one or two candidates.
         let candidates: &[Self] = match (name.len(), first) {
@@ -132,11 +148,7 @@ impl HeaderName {
             (20, b'p') => &[Self::PPreferredIdentity],
             _ => &[],
         };
-        // Most write a name as the RFC does; comparing exactly is much faster.
-        let same = |candidate: &&Self| {
-            let known = candidate.as_str().as_bytes();
-            known == name || known.eq_ignore_ascii_case(name)
-        };
+        let same = |candidate: &&Self| candidate.as_str().as_bytes().eq_ignore_ascii_case(name);
         candidates.iter().find(same).copied().unwrap_or(Self::Other)
     }
 

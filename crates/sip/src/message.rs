@@ -10,7 +10,7 @@ use crate::name_addr::NameAddr;
 use crate::number::Number;
 use crate::sdp::Sdp;
 use crate::start_line::{StartLine, number_at_start};
-use crate::text::{is_lws, is_token, trim};
+use crate::text::{find_lws, is_token, trim};
 use crate::uri::{Scheme, Uri};
 use crate::via::Via;
 use crate::view::View;
@@ -212,7 +212,7 @@ fn cseq<'a>(view: &View<'a>, start: &StartLine<'_>, anomalies: &mut Anomalies) -
         anomalies.insert(Anomaly::CseqMissing);
         return None;
     };
-    let end = value.iter().position(|&byte| is_lws(byte)).unwrap_or(value.len());
+    let end = find_lws(value).unwrap_or(value.len());
     let (digits, name) = value.split_at_checked(end)?;
     let name = trim(name);
     anomalies.note(name.len() > LONG_METHOD, Anomaly::CseqMethodTooLong);

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::method::Method;
 use crate::number::Number;
-use crate::text::{find, is_lws, is_token, trim};
+use crate::text::{find, has_lws, is_lws, is_token, trim};
 
 /// What the first line says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -126,7 +126,7 @@ fn check_uri(uri: &[u8], anomalies: &mut Anomalies) {
     anomalies.note(uri.is_empty(), Anomaly::RequestUriEmpty);
     anomalies.note(uri.len() > LONG_URI, Anomaly::RequestUriTooLong);
     anomalies.note(matches!(uri, [b'<', .., b'>']), Anomaly::RequestUriInBrackets);
-    anomalies.note(uri.iter().any(|&byte| is_lws(byte)), Anomaly::RequestUriWithWhitespace);
+    anomalies.note(has_lws(uri), Anomaly::RequestUriWithWhitespace);
 }
 
 /// Reads a number of seconds or hops: digits alone, or followed by something that is not a digit's business.

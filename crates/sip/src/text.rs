@@ -5,6 +5,14 @@ pub(crate) const fn is_lws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+pub(crate) fn find_lws(text: &[u8]) -> Option<usize> {
+    find_any([b' ', b'\t', b'\r', b'\n'], text)
+}
+
+pub(crate) fn has_lws(text: &[u8]) -> bool {
+    find_lws(text).is_some()
+}
+
 /// Without white space at both ends.
 #[must_use]
 pub const fn trim(mut text: &[u8]) -> &[u8] {
@@ -101,16 +109,16 @@ pub(crate) fn split(text: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
 
 /// Where the quoted string that `text` begins with ends, behind its closing quote; `None` if it does not end.
 pub(crate) fn quoted_end(text: &[u8]) -> Option<usize> {
-    let mut escaped = false;
-    for (index, &byte) in text.iter().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return Some(index + 1),
-            _ => {}
+    let mut at = 1;
+    loop {
+        let rest = text.get(at..)?;
+        let found = find_any([b'"', b'\\'], rest)?;
+        if rest.get(found) == Some(&b'"') {
+            return Some(at + found + 1);
         }
+        // Whatever follows a backslash is part of the string.
+        at += found + 2;
     }
-    None
 }
 
 /// The index of the first `one` or `other` outside of quotes; the length if there is none.
@@ -182,15 +190,59 @@ impl<'a> Params<'a> {
         let mut at = 0;
         let mut extraneous = false;
         while let Some([b';', rest @ ..]) = text.get(at..) {
-            let end = find_unquoted(rest, b';', b',');
-            let (name, value) = split(rest.get(..end).unwrap_or(rest), b'=');
-            let name = trim(name);
+            let (name, value, end) = parameter(rest);
             extraneous |= name.is_empty();
-            each(name, trim(value.unwrap_or_default()));
+            each(name, value);
             at += 1 + end;
         }
         let (params, rest) = text.split_at_checked(at).unwrap_or((text, &[]));
         (Self(params), extraneous, rest)
+    }
+}
+
+/// Name and value of the parameter at the start of `text`, without blanks around them, and where it ends: at a `;` or `,` outside of
+/// quotes.
+fn parameter(text: &[u8]) -> (&[u8], &[u8], usize) {
+    // Most names end with a `=` that no quote stands before.
+    let sign = find_any([b'=', b';', b',', b'"'], text).unwrap_or(text.len());
+    let (name, after) = text.split_at_checked(sign).unwrap_or((text, &[]));
+    match after {
+        [b'=', value @ ..] => {
+            let len = find_unquoted(value, b';', b',');
+            (trim(name), trim(value.get(..len).unwrap_or(value)), sign + 1 + len)
+        }
+        [b'"', ..] => {
+            let end = find_unquoted(text, b';', b',');
+            let (name, value) = split(text.get(..end).unwrap_or(text), b'=');
+            (trim(name), trim(value.unwrap_or_default()), end)
+        }
+        _ => (trim(name), &[], sign),
+    }
+}
+
+/// What one look at all bytes tells.
+pub(crate) struct Tally {
+    /// Carriage returns.
+    pub(crate) returns: usize,
+    pub(crate) has_nul: bool,
+    pub(crate) is_ascii: bool,
+}
+
+impl Tally {
+    pub(crate) fn of(text: &[u8]) -> Self {
+        /// As many as a byte can count, in whole vectors.
+        const CHUNK: usize = 240;
+        let (mut returns, mut nuls, mut all) = (0, 0, 0);
+        for chunk in text.chunks(CHUNK) {
+            let mut here = 0_u8;
+            for &byte in chunk {
+                here = here.wrapping_add(u8::from(byte == b'\r'));
+                nuls |= u8::from(byte == 0);
+                all |= byte;
+            }
+            returns += usize::from(here);
+        }
+        Self { returns, has_nul: nuls != 0, is_ascii: all < 0x80 }
     }
 }
 
@@ -233,8 +285,21 @@ mod tests {
     }
 
     #[test]
+    fn one_look_counts_beyond_what_a_byte_can() {
+        let mut text = vec![b'\r'; 1000];
+        let Tally { returns, has_nul, is_ascii } = Tally::of(&text);
+        assert_eq!((returns, has_nul, is_ascii), (1000, false, true));
+        text[999] = 0;
+        text[500] = 0x80;
+        let Tally { returns, has_nul, is_ascii } = Tally::of(&text);
+        assert_eq!((returns, has_nul, is_ascii), (998, true, false));
+    }
+
+    #[test]
     fn a_quoted_string_ends_at_its_own_quote() {
         assert_eq!(quoted_end(b"\"a\\\"b\" <"), Some(6));
         assert_eq!(quoted_end(b"\"abc"), None);
+        assert_eq!(quoted_end(b"\"abc\\"), None);
+        assert_eq!(quoted_end(b"\"abc\\\""), None);
     }
 }

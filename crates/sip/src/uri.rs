@@ -33,15 +33,14 @@ impl<'a> Uri<'a> {
     /// Reads a URI. `None` when it has no scheme, or is a `sip` URI without a host.
     #[must_use]
     pub fn parse(raw: &'a [u8]) -> Option<Self> {
-        let colon = find(b':', raw)?;
-        let (name, rest) = raw.split_at_checked(colon)?;
-        let rest = rest.get(1..)?;
-        let scheme = match name.len() {
-            3 if name.eq_ignore_ascii_case(b"sip") => Scheme::Sip,
-            4 if name.eq_ignore_ascii_case(b"sips") => Scheme::Sips,
-            3 if name.eq_ignore_ascii_case(b"tel") => Scheme::Tel,
-            _ if is_scheme(name) => Scheme::Other,
-            _ => return None,
+        let (scheme, rest) = match raw {
+            [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', rest @ ..] => (Scheme::Sip, rest),
+            [b's' | b'S', b'i' | b'I', b'p' | b'P', b's' | b'S', b':', rest @ ..] => (Scheme::Sips, rest),
+            [b't' | b'T', b'e' | b'E', b'l' | b'L', b':', rest @ ..] => (Scheme::Tel, rest),
+            _ => {
+                let (name, rest) = raw.split_at_checked(find(b':', raw)?)?;
+                (is_scheme(name).then_some(Scheme::Other)?, rest)
+            }
         };
         let empty = Self {
             scheme,
@@ -78,12 +77,14 @@ impl<'a> Uri<'a> {
             self.host = inner.get(..end)?;
             inner.get(end + 1..)?
         } else {
-            let is_end = |&byte: &u8| matches!(byte, b':' | b';' | b'?');
-            let end = host_part.iter().position(is_end).unwrap_or(host_part.len());
+            let end = find_any([b':', b';', b'?'], host_part).unwrap_or(host_part.len());
             let (host, after) = host_part.split_at_checked(end)?;
             self.host = host;
             after
         };
+        if after.is_empty() {
+            return (!self.host.is_empty()).then_some(self);
+        }
         let end = find_any([b';', b'?'], after).unwrap_or(after.len());
         let (port, after) = after.split_at_checked(end)?;
         if let [b':', digits @ ..] = port {

@@ -2,7 +2,7 @@
 
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::number::Number;
-use crate::text::{Params, find, find_unquoted, is_lws, is_token, trim, trim_start};
+use crate::text::{Params, find, find_lws, find_unquoted, has_lws, is_token, trim, trim_start};
 
 /// The magic cookie of branches since RFC 3261.
 pub const COOKIE: &[u8] = b"z9hG4bK";
@@ -51,7 +51,7 @@ impl<'a> Via<'a> {
             _ => return None,
         };
         let host = trim(host);
-        if host.is_empty() || host.iter().any(|&byte| is_lws(byte)) {
+        if host.is_empty() || has_lws(host) {
             return None;
         }
         let (mut branch, mut received, mut rport) = (None, None, None);
@@ -100,7 +100,7 @@ fn before_slash(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Up to the next blank, which must be there.
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    text.split_at_checked(text.iter().position(|&byte| is_lws(byte))?)
+    text.split_at_checked(find_lws(text)?)
 }
 
 /// Whether a comma has nothing behind it.

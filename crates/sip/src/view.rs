@@ -7,7 +7,7 @@ use crate::anomaly::{Anomalies, Anomaly};
 use crate::header::HeaderName;
 use crate::payload::{Payload, classify};
 use crate::start_line::{self, NotSip, StartLine};
-use crate::text::{is_lws, is_token_byte, trim};
+use crate::text::{Tally, is_lws, is_token_byte, trim, trim_start};
 
 /// Headers that are kept, at most: one of each known name, and [`MAX_MORE`].
 pub const MAX_HEADERS: usize = HeaderName::KNOWN.len() + MAX_MORE;
@@ -62,7 +62,8 @@ struct Slot {
     name: HeaderName,
 }
 
-const EMPTY: Slot = Slot { name_at: 0, value_at: 0, value_end: 0, name_len: 0, name: HeaderName::Other };
+/// All zeros, as those are written fastest.
+const EMPTY: Slot = Slot { name_at: 0, value_at: 0, value_end: 0, name_len: 0, name: HeaderName::Accept };
 
 impl<'a> View<'a> {
     /// Reads one message. Line ends before it are skipped; bytes beyond [`MAX_MESSAGE`] are not looked at.
@@ -214,12 +215,12 @@ impl<'a> View<'a> {
 
     /// Bytes that no text has: looked for in all headers at once. So many lines end with CR and LF.
     fn check_bytes(&mut self, head: &[u8], line_ends: usize) {
-        self.anomalies.note(!head.is_ascii() && std::str::from_utf8(head).is_err(), Anomaly::InvalidUtf8);
+        let Tally { returns, has_nul, is_ascii } = Tally::of(head);
+        self.anomalies.note(!is_ascii && std::str::from_utf8(head).is_err(), Anomaly::InvalidUtf8);
         // Lawful only as a quoted pair (RFC 3261 section 25.1).
         let mut nuls = memchr::memchr_iter(0, head);
         let is_quoted = |at: usize| at.checked_sub(1).and_then(|before| head.get(before)) == Some(&b'\\');
-        self.anomalies.note(nuls.any(|at| !is_quoted(at)), Anomaly::NulByte);
-        let returns = memchr::memchr_iter(b'\r', head).count();
+        self.anomalies.note(has_nul && nuls.any(|at| !is_quoted(at)), Anomaly::NulByte);
         self.anomalies.note(returns != line_ends, Anomaly::BareCr);
     }
 
@@ -232,7 +233,7 @@ impl<'a> View<'a> {
         let begin = usize::from(slot.value_at).min(end);
         let value = self.bytes.get(begin..end).unwrap_or_default();
         let trimmed = trim(value);
-        let before = value.len() - crate::text::trim_start(value).len();
+        let before = value.len() - trim_start(value).len();
         // A value that begins on the continuation line has its blanks before it only now.
         slot.value_at = u16::try_from(begin + before).unwrap_or(end_offset);
         slot.value_end = u16::try_from(begin + before + trimmed.len()).unwrap_or(end_offset);
@@ -258,8 +259,8 @@ impl<'a> View<'a> {
             }
         }
         let value = value.get(1..).unwrap_or_default();
-        let before = value.iter().take_while(|&&byte| is_lws(byte)).count();
-        let value_at = at + colon + 1 + before;
+        let value = trim_start(value);
+        let value_at = at + line.len() - value.len();
         let value_end = value_at + trim(value).len();
         let Some(slot) = self.slots.get_mut(usize::from(self.count)) else {
             return self.anomalies.insert(Anomaly::TooManyHeaders);
