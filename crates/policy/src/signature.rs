@@ -1,5 +1,7 @@
 //! The search for one signature in user space, with the automaton that the gate walks.
 
+use regex_syntax::hir::Hir;
+
 use crate::plan::automaton::{self, Automaton, AutomatonError, Needle};
 use crate::ruleset::HeaderText;
 
@@ -34,11 +36,19 @@ impl Matcher {
     ///
     /// More than [`automaton::MAX_STATES`] together. No policy's are.
     pub fn any<'a>(headers: impl IntoIterator<Item = &'a HeaderText>) -> Result<Self, AutomatonError> {
-        let needle = |header: &HeaderText| Needle {
-            pattern: header.needle().clone(),
-            output: gate::layout::Output::default(),
-        };
-        let needles: Vec<Needle> = headers.into_iter().map(needle).collect();
+        // Which one it is does not matter, so all are one expression, and those on one header share its name: there is much less to
+        // compile.
+        let mut of_headers: Vec<(&str, Vec<Hir>)> = Vec::new();
+        for header in headers {
+            let needle = header.needle().clone();
+            match of_headers.iter_mut().find(|(name, _)| *name == header.header()) {
+                Some((_, needles)) => needles.push(needle),
+                None => of_headers.push((header.header(), vec![needle])),
+            }
+        }
+        let of_headers = of_headers.into_iter().map(|(_, needles)| Hir::alternation(needles));
+        let pattern = Hir::alternation(of_headers.collect());
+        let needles = [Needle { pattern, output: gate::layout::Output::default() }];
         Ok(Self::with(automaton::compile(&needles)?))
     }
 

@@ -45,14 +45,20 @@ impl Entry {
     }
 }
 
-/// Names an entry; never used again for another.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) struct Handle(u64);
+/// Names an entry; never used again for another. In the order of their ages.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Handle {
+    serial: u64,
+    /// Its place, which another one may have later.
+    at: usize,
+}
 
 #[derive(Debug)]
 pub(super) struct Table {
     max: usize,
-    entries: HashMap<Handle, Entry, RandomState>,
+    /// With their serial numbers.
+    places: Vec<Option<(u64, Entry)>>,
+    free: Vec<usize>,
     by_tuple: HashMap<Tuple, (Handle, Direction), RandomState>,
     /// Oldest first.
     unassured: BTreeSet<Handle>,
@@ -69,7 +75,8 @@ impl Table {
     pub(super) fn new(max: usize) -> Self {
         Self {
             max,
-            entries: HashMap::default(),
+            places: Vec::new(),
+            free: Vec::new(),
             by_tuple: HashMap::default(),
             unassured: BTreeSet::new(),
             next: 0,
@@ -78,13 +85,13 @@ impl Table {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.places.len() - self.free.len()
     }
 
     /// The live connection that `tuple` belongs to; an expired one goes away.
     pub(super) fn find(&mut self, tuple: &Tuple, now: Duration) -> Option<(Handle, Direction)> {
         let &(handle, direction) = self.by_tuple.get(tuple)?;
-        if self.entries.get(&handle)?.expires <= now {
+        if self.entry_mut(handle)?.expires <= now {
             self.remove(handle);
             return None;
         }
@@ -92,7 +99,8 @@ impl Table {
     }
 
     pub(super) fn entry_mut(&mut self, handle: Handle) -> Option<&mut Entry> {
-        self.entries.get_mut(&handle)
+        let (serial, entry) = self.places.get_mut(handle.at)?.as_mut()?;
+        (*serial == handle.serial).then_some(entry)
     }
 
     /// From now on the entry is spared when the table is full.
@@ -105,7 +113,7 @@ impl Table {
         if now.saturating_sub(self.swept) >= SWEEP_EVERY {
             self.sweep(now);
         }
-        if self.entries.len() < self.max {
+        if self.len() < self.max {
             return true;
         }
         let Some(&oldest) = self.unassured.first() else { return false };
@@ -115,14 +123,11 @@ impl Table {
 
     fn sweep(&mut self, now: Duration) {
         self.swept = now;
-        let expired: Vec<Handle> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.expires <= now)
-            .map(|(&handle, _)| handle)
-            .collect();
-        for handle in expired {
-            self.remove(handle);
+        for at in 0..self.places.len() {
+            let Some(Some((serial, entry))) = self.places.get(at) else { continue };
+            if entry.expires <= now {
+                self.remove(Handle { serial: *serial, at });
+            }
         }
     }
 
@@ -132,17 +137,25 @@ impl Table {
         if taken || !self.make_room(now) {
             return;
         }
-        let handle = Handle(self.next);
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        let handle = Handle { serial: self.next, at };
         self.next += 1;
         self.by_tuple.insert(entry.reply, (handle, Direction::Reply));
         self.by_tuple.insert(entry.original, (handle, Direction::Original));
         self.unassured.insert(handle);
-        self.entries.insert(handle, entry);
+        if let Some(place) = self.places.get_mut(at) {
+            *place = Some((handle.serial, entry));
+        }
     }
 
     pub(super) fn remove(&mut self, handle: Handle) {
         self.unassured.remove(&handle);
-        if let Some(entry) = self.entries.remove(&handle) {
+        let Some(place) = self.places.get_mut(handle.at) else { return };
+        if let Some((_, entry)) = place.take_if(|(serial, _)| *serial == handle.serial) {
+            self.free.push(handle.at);
             self.by_tuple.remove(&entry.original);
             self.by_tuple.remove(&entry.reply);
         }

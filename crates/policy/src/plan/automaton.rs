@@ -69,16 +69,24 @@ pub fn compile_within(needles: &[Needle], most: usize) -> Result<Automaton, Auto
     if needles.is_empty() {
         return Ok(Automaton { rows: vec![[0; 256]], outputs: Vec::new(), start: 0 });
     }
-    let (rows, ends, start) = determinise(needles, most)?;
-    let classes = minimise(&rows, &ends);
-    if classes.iter().max().is_some_and(|class| *class as usize >= most) {
+    let raw = determinise(needles, most)?;
+    let kinds = minimise(&raw.rows, &raw.ends);
+    if kinds.iter().max().is_some_and(|kind| *kind as usize >= most) {
         return Err(AutomatonError::TooManyStates(most));
     }
-    number(needles, &rows, &ends, start, &classes)
+    number(needles, &raw, &kinds)
 }
 
-/// Rows of 256, the signatures that end in each state, and the start.
-type Raw = (Vec<Vec<u32>>, Vec<Vec<usize>>, usize);
+/// An automaton whose rows have one next state for each class of bytes that no signature tells apart.
+#[derive(Debug)]
+struct Raw {
+    /// The class of each byte.
+    classes: [u8; 256],
+    rows: Vec<Vec<u32>>,
+    /// The signatures that end in each state.
+    ends: Vec<Vec<usize>>,
+    start: usize,
+}
 
 fn determinise(needles: &[Needle], most: usize) -> Result<Raw, AutomatonError> {
     let library = |error: &dyn std::fmt::Display| AutomatonError::Library(error.to_string());
@@ -99,22 +107,31 @@ fn determinise(needles: &[Needle], most: usize) -> Result<Raw, AutomatonError> {
     })?;
     let start =
         dfa.start_state(&start::Config::new().anchored(Anchored::No)).map_err(|error| library(&error))?;
-    let mut numbers: HashMap<StateID, u32> = HashMap::from([(start, 0)]);
-    let mut queue = vec![start];
-    let mut rows = Vec::new();
+    let classes =
+        std::array::from_fn(|byte| u8::try_from(byte).map_or(0, |byte| dfa.byte_classes().get(byte)));
+    // In the order of their classes.
+    let bytes: Vec<u8> = dfa.byte_classes().representatives(..).filter_map(|unit| unit.as_u8()).collect();
+    // States are multiples of the length of a row.
+    let place = |state: StateID| state.as_usize() >> dfa.stride2();
+    let mut numbers: Vec<Option<u32>> = Vec::new();
+    let mut queue = Vec::new();
+    let mut number = |state: StateID, queue: &mut Vec<StateID>| {
+        if numbers.len() <= place(state) {
+            numbers.resize(place(state) + 1, None);
+        }
+        let fresh = u32::try_from(queue.len()).unwrap_or(u32::MAX);
+        numbers.get_mut(place(state)).map_or(0, |number| {
+            *number.get_or_insert_with(|| {
+                queue.push(state);
+                fresh
+            })
+        })
+    };
+    number(start, &mut queue);
+    let mut rows: Vec<Vec<u32>> = Vec::new();
     let mut ends = Vec::new();
     while let Some(&state) = queue.get(rows.len()) {
-        let mut row = Vec::with_capacity(256);
-        for byte in 0..=u8::MAX {
-            let next = dfa.next_state(state, byte);
-            let fresh = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-            let number = *numbers.entry(next).or_insert_with(|| {
-                queue.push(next);
-                fresh
-            });
-            row.push(number);
-        }
-        rows.push(row);
+        rows.push(bytes.iter().map(|&byte| number(dfa.next_state(state, byte), &mut queue)).collect());
         // The library reports a match one byte late; what would match at the end of input ends exactly here.
         let end = dfa.next_eoi_state(state);
         let count = if dfa.is_match_state(end) { dfa.match_len(end) } else { 0 };
@@ -123,66 +140,58 @@ fn determinise(needles: &[Needle], most: usize) -> Result<Raw, AutomatonError> {
             return Err(AutomatonError::TooManyStates(most));
         }
     }
-    Ok((rows, ends, 0))
+    Ok(Raw { classes, rows, ends, start: 0 })
 }
 
-/// Moore's partition refinement: the class of each state, equal for states that no input tells apart.
+/// Moore's partition refinement: the kind of each state, equal for states that no input tells apart.
 fn minimise(rows: &[Vec<u32>], ends: &[Vec<usize>]) -> Vec<u32> {
-    let mut kinds: BTreeMap<&[usize], u32> = BTreeMap::new();
-    let mut classes: Vec<u32> = Vec::with_capacity(rows.len());
+    let mut sets: BTreeMap<&[usize], u32> = BTreeMap::new();
+    let mut kinds: Vec<u32> = Vec::with_capacity(rows.len());
     for end in ends {
-        let fresh = u32::try_from(kinds.len()).unwrap_or(u32::MAX);
-        classes.push(*kinds.entry(end).or_insert(fresh));
+        let fresh = u32::try_from(sets.len()).unwrap_or(u32::MAX);
+        kinds.push(*sets.entry(end).or_insert(fresh));
     }
-    let mut count = kinds.len();
+    let mut count = sets.len();
     loop {
         let mut seen: HashMap<Vec<u32>, u32> = HashMap::new();
         let refined: Vec<u32> = rows
             .iter()
-            .zip(&classes)
-            .map(|(row, class)| {
-                let mut key = Vec::with_capacity(257);
-                key.push(*class);
-                key.extend(row.iter().map(|next| classes.get(*next as usize).copied().unwrap_or(0)));
+            .zip(&kinds)
+            .map(|(row, kind)| {
+                let mut key = Vec::with_capacity(row.len() + 1);
+                key.push(*kind);
+                key.extend(row.iter().map(|next| kinds.get(*next as usize).copied().unwrap_or(0)));
                 let fresh = u32::try_from(seen.len()).unwrap_or(u32::MAX);
                 *seen.entry(key).or_insert(fresh)
             })
             .collect();
         if seen.len() == count {
-            return classes;
+            return kinds;
         }
         count = seen.len();
-        classes = refined;
+        kinds = refined;
     }
 }
 
-/// One row per class, accepting classes first.
-fn number(
-    needles: &[Needle],
-    rows: &[Vec<u32>],
-    ends: &[Vec<usize>],
-    start: usize,
-    classes: &[u32],
-) -> Result<Automaton, AutomatonError> {
+/// One row per kind of states, accepting ones first.
+fn number(needles: &[Needle], raw: &Raw, kinds: &[u32]) -> Result<Automaton, AutomatonError> {
+    let Raw { classes, rows, ends, start } = raw;
     let mut representatives: BTreeMap<u32, usize> = BTreeMap::new();
-    for (state, class) in classes.iter().enumerate() {
-        representatives.entry(*class).or_insert(state);
+    for (state, kind) in kinds.iter().enumerate() {
+        representatives.entry(*kind).or_insert(state);
     }
     let accepts = |state: &usize| ends.get(*state).is_some_and(|end| !end.is_empty());
     let (accepting, others): (Vec<_>, Vec<_>) = representatives.iter().partition(|(_, state)| accepts(state));
     let order: Vec<(u32, usize)> =
-        accepting.iter().chain(&others).map(|(class, state)| (**class, **state)).collect();
+        accepting.iter().chain(&others).map(|(kind, state)| (**kind, **state)).collect();
     let numbers: HashMap<u32, u32> =
-        (0u32..).zip(&order).map(|(number, (class, _))| (*class, number)).collect();
-    let renumber =
-        |state: usize| classes.get(state).and_then(|class| numbers.get(class)).copied().unwrap_or(0);
-    let mut automaton = Automaton { rows: Vec::new(), outputs: Vec::new(), start: renumber(start) };
+        (0u32..).zip(&order).map(|(number, (kind, _))| (*kind, number)).collect();
+    let renumber = |state: usize| kinds.get(state).and_then(|kind| numbers.get(kind)).copied().unwrap_or(0);
+    let mut automaton = Automaton { rows: Vec::new(), outputs: Vec::new(), start: renumber(*start) };
     for (_, state) in &order {
-        let mut row = [0; 256];
-        for (slot, next) in row.iter_mut().zip(rows.get(*state).into_iter().flatten()) {
-            *slot = renumber(*next as usize);
-        }
-        automaton.rows.push(row);
+        let next = rows.get(*state).map_or(&[] as &[u32], Vec::as_slice);
+        let next: Vec<u32> = next.iter().map(|state| renumber(*state as usize)).collect();
+        automaton.rows.push(classes.map(|class| next.get(usize::from(class)).copied().unwrap_or(0)));
     }
     for (_, state) in accepting {
         automaton.outputs.push(outputs(needles, ends.get(*state).map_or(&[], Vec::as_slice))?);

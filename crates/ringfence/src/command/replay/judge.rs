@@ -4,6 +4,7 @@ mod follow;
 mod observe;
 mod reasons;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -35,7 +36,9 @@ pub(super) struct Judge<'a> {
     stack: Stack<Ticket>,
     detection: Detection,
     enforcer: Enforcer,
-    follower: Option<Follower>,
+    /// Made when the first packet comes that is no UDP: it compiles the policy.
+    follower: OnceCell<Option<Follower>>,
+    policy: &'a Policy,
     /// The latest time seen; it never goes back, though captures of several interfaces may.
     now: Duration,
     decided: VecDeque<Record>,
@@ -88,7 +91,8 @@ impl<'a> Judge<'a> {
             stack: Stack::new(policy.sets(), settings),
             detection: Detection::new(policy, SEED),
             enforcer: Enforcer::new(&policy.detection().settings, MAX_BANS),
-            follower: Follower::new(policy),
+            follower: OnceCell::new(),
+            policy,
             now: Duration::ZERO,
             decided: VecDeque::new(),
             sent_to_self: VecDeque::new(),
@@ -240,7 +244,7 @@ impl<'a> Judge<'a> {
             // Datagrams stand alone.
             && packet.protocol() != Some(protocol::UDP)
             && let Some(Stopped { reason, rule, log }) =
-                self.follower.as_mut().and_then(|follower| follower.judge(packet.bytes()))
+                self.follow(packet)
         {
             let (number, verdict) = (place.frame, Decision::Drop);
             self.decided.push_back(Record::Packet(record::Packet { place, verdict, reason, rule, log }));
@@ -253,6 +257,11 @@ impl<'a> Judge<'a> {
         let piece = Piece::of(&packet);
         self.stack.push(&packet, way, Ticket { place, family, copy, way, piece }, self.now);
         self.collect(Some((&packet, reading)));
+    }
+
+    fn follow(&mut self, packet: &Packet<'_>) -> Option<Stopped> {
+        self.follower.get_or_init(|| Follower::new(self.policy));
+        self.follower.get_mut()?.as_mut()?.judge(packet.bytes())
     }
 
     /// Which chains a packet meets; `None` when it is not this host's affair.
