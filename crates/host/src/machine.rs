@@ -219,6 +219,12 @@ pub fn namespace() -> u64 {
     fs::metadata("/proc/self/ns/net").map_or(0, |metadata| metadata.ino())
 }
 
+/// Lets others of this machine go before the calling thread, by as much as nice(1) says. Where that is refused all stays as it is.
+pub fn lower_priority(by: i32) {
+    // On Linux the calling "process" is the thread.
+    let _ = rustix::process::setpriority_process(None, by);
+}
+
 /// Nanoseconds of `CLOCK_MONOTONIC`: the clock of the gate.
 pub fn monotonic() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

@@ -36,6 +36,8 @@ pub(crate) mod logs;
 mod metrics;
 /// Who talks in the clear.
 mod privacy;
+/// How fast bans came to be.
+mod reactions;
 /// What happened lately.
 mod recent;
 /// Another policy, while the daemon runs.

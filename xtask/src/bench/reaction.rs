@@ -1,5 +1,7 @@
-//! From the packet that gives an attacker away to the ban in the kernel's map, seen from his side, while a flood with forged sources
-//! runs: what he sends from then on is not heard any more.
+//! From the packet that gives an attacker away to the ban in the kernel's map, while a flood with forged sources runs. Told twice: by
+//! the daemon, from the gate's clock to the end of the call that writes the map, which is the time that Ringfence takes; and as the
+//! attacker sees it, who asks until he is not heard any more. He shares a processor with the daemon and with who answers him, so that
+//! his time has that of his own turns in it.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -72,6 +74,10 @@ fn play(lab: &Lab, sources: u8, floods: bool) -> Result<()> {
     let status: serde_json::Value =
         serde_json::from_str(&guard.command(&["status", "--format", "json"])?.stdout)?;
     let lost = status.pointer("/events/lost").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let reaction = |name: &str| {
+        let time = status.pointer(&format!("/bans/reaction/{name}")).and_then(serde_json::Value::as_f64);
+        time.map_or_else(|| "-".to_owned(), |time| format!("{:.2} ms", time / 1000.0))
+    };
     let mut times: Vec<f64> = attacks.iter().map(|attack| attack.heard).collect();
     times.sort_by(f64::total_cmp);
     let at = |part: f64| {
@@ -79,14 +85,17 @@ fn play(lab: &Lab, sources: u8, floods: bool) -> Result<()> {
         format!("{:.2} ms", time * 1000.0)
     };
     println!(
-        "{}: from the packet that gives an attacker away to silence; {} attackers",
+        "{}, {} attackers",
         if floods { "\nunder a flood" } else { "at rest" },
         times.len()
     );
     if floods {
         row("forged packets a second", format!("{:.0}", sent.load(Ordering::Relaxed) as f64 / seconds));
     }
-    row("median", at(0.5));
+    row("from the gate to the ban in its map: median", reaction("median_us"));
+    row("99 of 100", reaction("of_hundred_99_us"));
+    row("slowest", reaction("longest_us"));
+    row("from the attacker's packet to silence: median", at(0.5));
     row("99 of 100", at(0.99));
     row("slowest", at(1.0));
     row("banned; the others limited, as the answer to them was not seen", bans.to_string());

@@ -1,16 +1,19 @@
 //! Who is never banned, whoever asks for it: this host, the SSH sessions of its operators, and whoever is trusted.
 
+/// Who is logged in, looked for beside the event loop.
+mod lookout;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host::machine::sessions::Sessions;
 use ledger::Net;
+pub(crate) use lookout::Lookout;
+use lookout::Seen;
 
 /// How long what the kernel said about addresses and sessions is believed.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long whoever cannot say who is logged in is not asked again: waiting for him holds everything up.
+/// How long whoever cannot say who is logged in is not asked again: waiting for it holds everything up.
 const PAUSE: Duration = Duration::from_secs(30);
 /// Grants of grace that are kept; beyond, the one that ends first makes room.
 const MAX_GRACES: usize = 4096;
@@ -41,10 +44,13 @@ impl std::fmt::Display for Why {
 #[derive(Debug, Default)]
 pub(crate) struct Shelter {
     /// Who looks who is logged in.
-    sessions: Option<Arc<Sessions>>,
+    lookout: Option<Lookout>,
     own: BTreeSet<IpAddr>,
+    /// When the kernel told them.
+    told: Option<Instant>,
     operators: BTreeSet<IpAddr>,
-    asked: Option<Instant>,
+    /// When they were looked for.
+    seen: Option<Instant>,
     /// Why nobody knows who is logged in.
     blind: Option<String>,
     /// What the operator trusts, by what it is called; a name with the addresses that it has.
@@ -58,23 +64,25 @@ pub(crate) struct Shelter {
 
 impl Shelter {
     /// Nobody but this host, yet; sessions are known if somebody looks.
-    pub(crate) fn new(sessions: Option<Arc<Sessions>>) -> Self {
-        Self { sessions, ..Self::default() }
+    pub(crate) fn new(lookout: Option<Lookout>) -> Self {
+        Self { lookout, ..Self::default() }
     }
 
-    /// Why nobody knows who is logged in now, if it is so.
+    /// Why nobody knew who is logged in when that was last looked for, if it was so. Has it looked for.
     pub(crate) fn blind(&mut self) -> Option<&str> {
-        self.look();
-        if self.blind.is_none() {
-            // Whoever is about to be banned is looked for anew.
-            self.asked = None;
+        self.hear();
+        if !self.seen.is_some_and(is_fresh)
+            && let Some(lookout) = &self.lookout
+        {
+            lookout.order();
         }
         self.blind.as_deref()
     }
 
     /// Why `net` must not be banned, as a whole or in part; `None` if it may be.
     pub(crate) fn covers(&mut self, net: Net) -> Option<Why> {
-        self.look();
+        self.ask_for_own();
+        self.look_for(net);
         let inside = |all: &BTreeSet<IpAddr>| {
             all.iter().copied().find(|address| net.contains(&Net::new(*address, 128)))
         };
@@ -97,7 +105,7 @@ impl Shelter {
 
     /// Whether it is this host's own address.
     pub(crate) fn is_own(&mut self, address: IpAddr) -> bool {
-        self.look();
+        self.ask_for_own();
         self.own.contains(&address.to_canonical())
     }
 
@@ -164,27 +172,62 @@ impl Shelter {
     }
 
     /// Asks the kernel, if what it said is old.
-    fn look(&mut self) {
-        if self.asked.is_some_and(|asked| asked.elapsed() < FRESH) {
+    fn ask_for_own(&mut self) {
+        if self.told.is_some_and(is_fresh) {
             return;
         }
-        self.asked = Some(Instant::now());
+        self.told = Some(Instant::now());
         // What cannot be read now was read a second ago: better than nobody.
         if let Ok(own) = host::machine::own_addresses() {
             self.own = own;
         }
-        match self.sessions.as_ref().map(|sessions| sessions.peers()) {
-            Some(Ok(operators)) => {
-                self.operators = operators;
-                self.blind = None;
-            }
-            Some(Err(error)) => {
-                self.asked = Instant::now().checked_add(PAUSE);
-                self.blind = Some(host::error::chain(&error));
-            }
-            None => {}
+    }
+
+    /// Knows whether somebody is logged in from `net`, and waits for nobody if it cannot be: who has no TCP connection to this host
+    /// has no session either, which the kernel tells at once.
+    fn look_for(&mut self, net: Net) {
+        self.hear();
+        let Some(lookout) = &self.lookout else { return };
+        if self.seen.is_some_and(is_fresh) {
+            return;
+        }
+        let was_in = self.operators.iter().any(|address| net.contains(&Net::new(*address, 128)));
+        if !was_in && matches!(host::sever::has_connection(net.address(), net.prefix()), Ok(false)) {
+            // For those who come next.
+            lookout.order();
+            return;
+        }
+        let seen = lookout.look();
+        self.learn(seen);
+    }
+
+    /// Takes what came of the last order.
+    fn hear(&mut self) {
+        if let Some(seen) = self.lookout.as_ref().and_then(Lookout::take) {
+            self.learn(seen);
         }
     }
+
+    fn learn(&mut self, Seen { at, operators }: Seen) {
+        match operators {
+            // What was seen before that says nothing new.
+            Ok(_) if self.seen.is_some_and(|seen| seen > at) => {}
+            Ok(operators) => {
+                self.operators = operators;
+                self.blind = None;
+                self.seen = Some(at);
+            }
+            Err(why) => {
+                self.blind = Some(why);
+                self.seen = Instant::now().checked_add(PAUSE);
+            }
+        }
+    }
+}
+
+/// Whether what was learnt then is still believed; what is to come is, too.
+fn is_fresh(then: Instant) -> bool {
+    then.elapsed() < FRESH
 }
 
 fn overlaps(one: Net, other: Net) -> bool {
