@@ -25,8 +25,6 @@ pub struct Peer {
     pub is_ours: bool,
 }
 
-/// `SOCK_DIAG_BY_FAMILY`
-const BY_FAMILY: u16 = 20;
 /// `IPPROTO_TCP`
 const TCP: u8 = 6;
 const INET: u8 = 2;
@@ -39,6 +37,7 @@ const INET6: u8 = 10;
 ///
 /// The kernel cannot list them, or was built without `CONFIG_INET_DIAG_DESTROY`.
 pub fn sockets(is_wanted: impl Fn(&Peer) -> bool) -> io::Result<usize> {
+    const BY_FAMILY: u16 = 20;
     const DESTROY: u16 = 21;
     let mut found = Vec::new();
     for family in [INET, INET6] {
@@ -52,49 +51,6 @@ pub fn sockets(is_wanted: impl Fn(&Peer) -> bool) -> io::Result<usize> {
     }
     let requests = found.iter().map(|(family, id)| diag_request(*family, id));
     end_all(requests.map(|request| command(Part::Sockets, DESTROY, &request)))
-}
-
-/// Whether a TCP connection of this network namespace has its other end in a network. The kernel looks itself and tells of no other
-/// connection, so that it costs some ten microseconds where few are open.
-///
-/// # Errors
-///
-/// The kernel cannot list them.
-pub fn has_connection(network: IpAddr, prefix: u8) -> io::Result<bool> {
-    let filter = peer_filter(network, prefix);
-    // An IPv6 socket may have a peer of IPv4.
-    let families: &[u8] = if network.is_ipv4() { &[INET, INET6] } else { &[INET6] };
-    for family in families {
-        let mut request = diag_request(*family, &[0; SOCKET_ID]);
-        request.extend(&filter);
-        let mut is_there = false;
-        dump_each(Part::Sockets, BY_FAMILY, &request, |_, _| is_there = true)?;
-        if is_there {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// The attribute that leaves those whose peer is in a network: a condition of `struct inet_diag_bc_op` and `struct inet_diag_hostcond`
-/// (include/uapi/linux/inet_diag.h), which goes on at its end, or jumps four bytes beyond it to fail.
-fn peer_filter(network: IpAddr, prefix: u8) -> Vec<u8> {
-    const BYTECODE: u16 = 1;
-    const PEER_IS: u8 = 8;
-    const ANY_PORT: i32 = -1;
-    let (family, octets) = match network {
-        IpAddr::V4(v4) => (INET, v4.octets().to_vec()),
-        IpAddr::V6(v6) => (INET6, v6.octets().to_vec()),
-    };
-    let length = if family == INET { 16 } else { 28 };
-    let mut condition = vec![PEER_IS, length];
-    condition.extend((u16::from(length) + 4).to_ne_bytes());
-    condition.extend([family, prefix, 0, 0]);
-    condition.extend(ANY_PORT.to_ne_bytes());
-    condition.extend(octets);
-    let mut attribute = Vec::new();
-    put(&mut attribute, BYTECODE, &condition);
-    attribute
 }
 
 /// How many were ended; or the first error, after all were tried.
@@ -217,7 +173,6 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd as _;
 
     use super::*;
 
@@ -250,32 +205,6 @@ mod tests {
         other.write_all(b"y").unwrap();
         assert_eq!(kept.read(&mut [0; 8]).unwrap(), 1);
         assert_eq!(sockets(is_wanted).unwrap(), 0);
-    }
-
-    #[test]
-    fn who_is_connected_is_found_by_network() {
-        let here = |text: &str, prefix| has_connection(text.parse().unwrap(), prefix).unwrap();
-        // Of both families, so that the server's end is an IPv6 socket with a peer of IPv4.
-        let listener = TcpListener::bind("[::]:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert!(!here("127.66.7.8", 32));
-        let client = nix::sys::socket::socket(
-            nix::sys::socket::AddressFamily::Inet,
-            nix::sys::socket::SockType::Stream,
-            nix::sys::socket::SockFlag::empty(),
-            None,
-        )
-        .unwrap();
-        let bound = nix::sys::socket::SockaddrIn::new(127, 66, 7, 8, 0);
-        nix::sys::socket::bind(client.as_raw_fd(), &bound).unwrap();
-        let server = nix::sys::socket::SockaddrIn::new(127, 0, 0, 1, port);
-        nix::sys::socket::connect(client.as_raw_fd(), &server).unwrap();
-        let (_served, _) = listener.accept().unwrap();
-        assert!(here("127.66.7.8", 32) && here("127.66.0.0", 16));
-        assert!(!here("127.66.7.9", 32) && !here("127.66.8.0", 24) && !here("2001:db8::", 32));
-        let own = TcpStream::connect(("::1", port)).unwrap();
-        assert!(own.local_addr().unwrap().is_ipv6());
-        assert!(here("::1", 128) && here("::", 64) && !here("::1:0:0:0:0", 64));
     }
 
     #[test]

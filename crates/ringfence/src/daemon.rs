@@ -194,6 +194,7 @@ impl Daemon {
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 _ = flush.tick() => {
+                    self.book.shelter.refresh();
                     self.live.tick(clock::now());
                     self.obey(None)?;
                     self.book.count();

@@ -144,8 +144,7 @@ impl Live {
                 self.bans += 1;
                 // What somebody else decided may last longer, or cover more.
                 let source = ledger::Net::new(source.address(), 128);
-                let has_room =
-                    book::extend(sources, source, Some(book::at(*until)), book::scope(*scope))?;
+                let has_room = book::extend(sources, source, Some(book::at(*until)), book::scope(*scope))?;
                 if let Some(came) = self.came {
                     self.reactions.add(host::machine::monotonic().saturating_sub(came));
                 }

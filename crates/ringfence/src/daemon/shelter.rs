@@ -11,8 +11,8 @@ use ledger::Net;
 pub(crate) use lookout::Lookout;
 use lookout::Seen;
 
-/// How long what the kernel said about addresses and sessions is believed.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long what the kernel said about addresses and sessions is believed: it is looked for every second.
+const FRESH: Duration = Duration::from_secs(2);
 /// How long whoever cannot say who is logged in is not asked again: waiting for it holds everything up.
 const PAUSE: Duration = Duration::from_secs(30);
 /// Grants of grace that are kept; beyond, the one that ends first makes room.
@@ -46,10 +46,8 @@ pub(crate) struct Shelter {
     /// Who looks who is logged in.
     lookout: Option<Lookout>,
     own: BTreeSet<IpAddr>,
-    /// When the kernel told them.
-    told: Option<Instant>,
     operators: BTreeSet<IpAddr>,
-    /// When they were looked for.
+    /// When both were looked for.
     seen: Option<Instant>,
     /// Why nobody knows who is logged in.
     blind: Option<String>,
@@ -68,21 +66,25 @@ impl Shelter {
         Self { lookout, ..Self::default() }
     }
 
-    /// Why nobody knew who is logged in when that was last looked for, if it was so. Has it looked for.
-    pub(crate) fn blind(&mut self) -> Option<&str> {
+    /// Has somebody look who is logged in, so that nobody has to wait for that when a ban is due; for every second.
+    pub(crate) fn refresh(&mut self) {
         self.hear();
-        if !self.seen.is_some_and(is_fresh)
-            && let Some(lookout) = &self.lookout
-        {
+        // Whoever could not look is left alone for a while.
+        let is_to_come = self.seen.is_some_and(|seen| seen > Instant::now());
+        if !is_to_come && let Some(lookout) = &self.lookout {
             lookout.order();
         }
+    }
+
+    /// Why nobody knew who is logged in when that was last looked for, if it was so.
+    pub(crate) fn blind(&mut self) -> Option<&str> {
+        self.hear();
         self.blind.as_deref()
     }
 
     /// Why `net` must not be banned, as a whole or in part; `None` if it may be.
     pub(crate) fn covers(&mut self, net: Net) -> Option<Why> {
-        self.ask_for_own();
-        self.look_for(net);
+        self.look();
         let inside = |all: &BTreeSet<IpAddr>| {
             all.iter().copied().find(|address| net.contains(&Net::new(*address, 128)))
         };
@@ -105,7 +107,7 @@ impl Shelter {
 
     /// Whether it is this host's own address.
     pub(crate) fn is_own(&mut self, address: IpAddr) -> bool {
-        self.ask_for_own();
+        self.look();
         self.own.contains(&address.to_canonical())
     }
 
@@ -171,33 +173,13 @@ impl Shelter {
         ended
     }
 
-    /// Asks the kernel, if what it said is old.
-    fn ask_for_own(&mut self) {
-        if self.told.is_some_and(is_fresh) {
-            return;
-        }
-        self.told = Some(Instant::now());
-        // What cannot be read now was read a second ago: better than nobody.
-        if let Ok(own) = host::machine::own_addresses() {
-            self.own = own;
-        }
-    }
-
-    /// Knows whether somebody is logged in from `net`, and waits for nobody if it cannot be: who has no TCP connection to this host
-    /// has no session either, which the kernel tells at once.
-    fn look_for(&mut self, net: Net) {
+    /// Knows what is not older than it may be; looks itself and waits, if nobody did lately.
+    fn look(&mut self) {
         self.hear();
-        let Some(lookout) = &self.lookout else { return };
-        if self.seen.is_some_and(is_fresh) {
+        if self.seen.is_some_and(|seen| seen.elapsed() < FRESH) {
             return;
         }
-        let was_in = self.operators.iter().any(|address| net.contains(&Net::new(*address, 128)));
-        if !was_in && matches!(host::sever::has_connection(net.address(), net.prefix()), Ok(false)) {
-            // For those who come next.
-            lookout.order();
-            return;
-        }
-        let seen = lookout.look();
+        let seen = self.lookout.as_ref().map_or_else(Seen::without_sessions, Lookout::look);
         self.learn(seen);
     }
 
@@ -208,10 +190,13 @@ impl Shelter {
         }
     }
 
-    fn learn(&mut self, Seen { at, operators }: Seen) {
+    fn learn(&mut self, Seen { at, own, operators }: Seen) {
+        if self.seen.is_some_and(|seen| seen > at) {
+            return;
+        }
+        // What cannot be read now was read a second ago: better than nobody.
+        self.own = own.unwrap_or_else(|| std::mem::take(&mut self.own));
         match operators {
-            // What was seen before that says nothing new.
-            Ok(_) if self.seen.is_some_and(|seen| seen > at) => {}
             Ok(operators) => {
                 self.operators = operators;
                 self.blind = None;
@@ -223,11 +208,6 @@ impl Shelter {
             }
         }
     }
-}
-
-/// Whether what was learnt then is still believed; what is to come is, too.
-fn is_fresh(then: Instant) -> bool {
-    then.elapsed() < FRESH
 }
 
 fn overlaps(one: Net, other: Net) -> bool {

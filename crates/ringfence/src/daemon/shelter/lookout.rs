@@ -1,5 +1,5 @@
-//! Who is logged in, looked for beside the event loop: a look at all processes takes milliseconds, and who gives himself away meanwhile
-//! is to be banned at once.
+//! Who is logged in, and what addresses this host has, looked for beside the event loop: a look at all processes and connections takes
+//! milliseconds, and who gives himself away meanwhile is to be banned at once.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,6 +24,8 @@ pub(crate) struct Lookout {
 pub(crate) struct Seen {
     /// When it began: who comes later is not among them.
     pub(crate) at: Instant,
+    /// This host's own; `None` where the kernel does not tell.
+    pub(crate) own: Option<BTreeSet<IpAddr>>,
     /// Where sessions come from, or why nobody knows.
     pub(crate) operators: Result<BTreeSet<IpAddr>, String>,
 }
@@ -68,7 +70,16 @@ impl Lookout {
     }
 }
 
+impl Seen {
+    /// Only what addresses this host has, looked for now.
+    pub(crate) fn without_sessions() -> Self {
+        let at = Instant::now();
+        Self { at, own: host::machine::own_addresses().ok(), operators: Ok(BTreeSet::new()) }
+    }
+}
+
 fn look(sessions: &Sessions) -> Seen {
-    let at = Instant::now();
-    Seen { at, operators: sessions.peers().map_err(|error| host::error::chain(&error)) }
+    let operators = |_| sessions.peers().map_err(|error| host::error::chain(&error));
+    let seen = Seen::without_sessions();
+    Seen { operators: seen.operators.and_then(operators), ..seen }
 }
