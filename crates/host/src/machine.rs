@@ -219,10 +219,13 @@ pub fn namespace() -> u64 {
     fs::metadata("/proc/self/ns/net").map_or(0, |metadata| metadata.ino())
 }
 
-/// Lets others of this machine go before the calling thread, by as much as nice(1) says. Where that is refused all stays as it is.
-pub fn lower_priority(by: i32) {
-    // On Linux the calling "process" is the thread.
-    let _ = rustix::process::setpriority_process(None, by);
+/// The nice value (setpriority(2)) of what nobody waits for.
+const UNHURRIED: i32 = 10;
+
+/// Lets others go before the calling thread, and before what it starts. Where that is refused all stays as it is.
+pub fn let_others_go_first() {
+    // To Linux the calling "process" is the thread.
+    let _ = rustix::process::setpriority_process(None, UNHURRIED);
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC`: the clock of the gate.

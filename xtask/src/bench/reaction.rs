@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use lab::{Guard, Lab, Node};
 
@@ -27,6 +27,8 @@ pub(super) struct ReactionArgs {
     sources: u8,
 }
 
+/// `Nice=` of the unit in `packaging/systemd`.
+const NICE: i32 = -5;
 const PBX: Ipv4Addr = Node::Pbx.v4();
 const SIP: u16 = 5060;
 /// Who hears nothing for so long is not heard: an answer takes a tenth of a millisecond.
@@ -53,7 +55,12 @@ fn play(lab: &Lab, sources: u8, floods: bool) -> Result<()> {
         lab.must(Node::Attacker, ["ip", "address", "add", &format!("{source}/32"), "dev", Node::INTERFACE])?;
     }
     let binary = target_dir().join("release/ringfence");
-    let guard = Guard::start(lab, &binary, &workspace().join("packaging/policy.toml"))?;
+    // The daemon inherits it from who starts it.
+    let nice = |value| rustix::process::setpriority_process(None, value).context("cannot set the priority");
+    nice(NICE)?;
+    let guard = Guard::start(lab, &binary, &workspace().join("packaging/policy.toml"));
+    nice(0)?;
+    let guard = guard?;
     let pbx = Pbx::start(lab)?;
     let (sent, stop) = (AtomicU64::new(0), AtomicBool::new(!floods));
     let begin = Instant::now();
@@ -84,11 +91,7 @@ fn play(lab: &Lab, sources: u8, floods: bool) -> Result<()> {
         let time = times.get(((times.len() - 1) as f64 * part) as usize).copied().unwrap_or(0.0);
         format!("{:.2} ms", time * 1000.0)
     };
-    println!(
-        "{}, {} attackers",
-        if floods { "\nunder a flood" } else { "at rest" },
-        times.len()
-    );
+    println!("{}, {} attackers", if floods { "\nunder a flood" } else { "at rest" }, times.len());
     if floods {
         row("forged packets a second", format!("{:.0}", sent.load(Ordering::Relaxed) as f64 / seconds));
     }

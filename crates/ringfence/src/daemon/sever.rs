@@ -24,8 +24,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const REST: u32 = 9;
 /// But no longer: the gate drops what comes of these connections anyway.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// Of the thread: whatever else runs goes first.
-const NICE: i32 = 10;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -60,7 +58,7 @@ impl Severer {
             .name("sever".to_owned())
             .spawn(move || {
                 // Before it is confined, as it may not do that later.
-                host::machine::lower_priority(NICE);
+                host::machine::let_others_go_first();
                 begin();
                 work(&receiver, &told);
             })
