@@ -76,6 +76,15 @@ impl Shelter {
         }
     }
 
+    /// Looks, and waits for what comes of it: an operator's own ban may be his first command after he has logged in.
+    pub(crate) fn look_now(&mut self) {
+        // Whoever could not look is left alone for a while.
+        if self.seen.is_none_or(|seen| seen <= Instant::now()) {
+            let seen = self.lookout.as_ref().map_or_else(Seen::without_sessions, Lookout::look);
+            self.learn(seen);
+        }
+    }
+
     /// Why nobody knew who is logged in when that was last looked for, if it was so.
     pub(crate) fn blind(&mut self) -> Option<&str> {
         self.hear();
@@ -176,11 +185,9 @@ impl Shelter {
     /// Knows what is not older than it may be; looks itself and waits, if nobody did lately.
     fn look(&mut self) {
         self.hear();
-        if self.seen.is_some_and(|seen| seen.elapsed() < FRESH) {
-            return;
+        if self.seen.is_none_or(|seen| seen.elapsed() >= FRESH) {
+            self.look_now();
         }
-        let seen = self.lookout.as_ref().map_or_else(Seen::without_sessions, Lookout::look);
-        self.learn(seen);
     }
 
     /// Takes what came of the last order.
