@@ -3,6 +3,9 @@
 //! `bpf/BUILDINFO` names the sources that the object came from by their hash. The check needs no toolchain; the build
 //! takes Debian's, because rustup's toolchains bring no LLVM that a BPF linker could use.
 
+/// How much stack it takes.
+mod frames;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -82,7 +85,7 @@ fn object(program: &str) -> String {
     format!("bpf/{program}.bpf.o")
 }
 
-/// Fails when a kernel object is not what the sources say.
+/// Fails when a kernel object is not what the sources say, or takes more stack than the oldest kernel has.
 pub(crate) fn check() -> Result<()> {
     let text = fs::read_to_string(workspace().join(BUILDINFO))
         .with_context(|| format!("cannot read `{BUILDINFO}`"))?;
@@ -94,6 +97,8 @@ pub(crate) fn check() -> Result<()> {
             info.get(program) == Some(&hex(&Sha256::digest(&bytes)).as_str()),
             "`{path}` is not the one that `{BUILDINFO}` describes; run `cargo xtask bpf`"
         );
+        let deepest = frames::check(&bytes).with_context(|| format!("`{path}`"))?;
+        println!("`{path}`: {} bytes of stack at most: {deepest}", deepest.bytes());
     }
     ensure!(
         info.get("sources") == Some(&sources_hash()?.as_str()),

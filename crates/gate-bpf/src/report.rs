@@ -1,4 +1,4 @@
-//! What user space learns: counters always, events while this CPU's budget for the second lasts.
+//! What user space learns: counters always, events as far as this CPU's budget goes.
 
 use gate::decode::{TCP, UDP};
 use gate::layout::{Budget, CAPTURES, Count, EVENT_SIZE, Event, MAX_CAPTURE, SHARES, Share};
@@ -8,8 +8,6 @@ use gate::{Fragment, Judgement, Packet, Reason, Verdict};
 use crate::clock;
 use crate::context::{Context, opaque};
 use crate::maps::{EVENTS, RECORD, config};
-
-const SECOND: u64 = 1_000_000_000;
 
 /// An event with room for what it brings.
 #[repr(C)]
@@ -59,15 +57,16 @@ pub fn count(counts: &mut [Count; REASONS], reason: Reason, bytes: usize) {
 #[inline(never)]
 pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; SHARES], judgement: &Judgement, about: About) {
     let packet = &judgement.packet;
-    let now = clock::now();
     let [passing, urgent, crowd] = budgets;
     let most = u64::from(config().events_per_second);
-    let (budget, most) = match about.share {
-        Share::Passing => (passing, most),
-        Share::Urgent => (urgent, most / 4),
-        Share::Crowd | Share::Unread => (crowd, most / 4),
+    // A crowd may have at once what comes with a tick of a slow clock (a hundredth of a second), as whatever it has waits in front
+    // of what is urgent. The others may have a quarter of a second's.
+    let (budget, rate, burst) = match about.share {
+        Share::Passing => (passing, most, most / 4 + 1),
+        Share::Urgent => (urgent, most / 4, most / 16 + 1),
+        Share::Crowd | Share::Unread => (crowd, most / 4, most / 256 + 1),
     };
-    if !within(budget, most, now) {
+    if !budget.take(rate, burst, clock::now()) {
         return;
     }
     let Some(record) = RECORD.get_ptr_mut(0) else { return };
@@ -85,7 +84,7 @@ pub fn send<C: Context>(ctx: &C, budgets: &mut [Budget; SHARES], judgement: &Jud
         }
     }
     record.event = Event {
-        time: now,
+        time: clock::exact(),
         source: packet.source,
         destination: packet.destination,
         interface: ctx.interface(),
@@ -133,19 +132,4 @@ fn payload<C: Context>(ctx: &C, packet: &Packet) -> (u32, u32, u32, u32) {
         _ => return (0, 0, 0, 0),
     };
     (transport + header, end.saturating_sub(transport + header), sequence, acknowledgment)
-}
-
-/// Whether this CPU may send one more event in this second.
-#[inline(always)]
-fn within(budget: &mut Budget, most: u64, now: u64) -> bool {
-    if now - budget.since >= SECOND {
-        budget.since = now;
-        budget.sent = 0;
-    }
-    if budget.sent >= most {
-        budget.lost += 1;
-        return false;
-    }
-    budget.sent += 1;
-    true
 }

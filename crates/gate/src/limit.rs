@@ -131,11 +131,23 @@ fn until(now: u32, ticks: u32) -> u32 {
     if until == 0 { 1 } else { until }
 }
 
-/// Ticks until a bucket is empty. A time that is farther away than any could be written was written long ago.
+/// Ticks by which a processor may be late: that it read the clock, and had to wait, before it reads a bucket that another filled
+/// meanwhile. 67 ms.
+const LATE: u32 = 1 << 16;
+
+/// Ticks until a bucket is empty. A time that is farther away than any could be written was written long ago; but one that is a little
+/// farther away was written by a processor whose clock went on meanwhile: taken for old, a bucket that a flood keeps full would be
+/// empty, and a whole burst of it let through.
 #[inline(always)]
 fn fill(bucket: u32, now: u32, rate: Rate) -> u32 {
     let fill = bucket.wrapping_sub(now);
-    if bucket == 0 || fill > rate.depth { 0 } else { fill }
+    if bucket == 0 || fill > rate.depth + LATE {
+        0
+    } else if fill > rate.depth {
+        rate.depth
+    } else {
+        fill
+    }
 }
 
 /// Whether one more packet of a source with a bucket of its own fits in.
@@ -230,6 +242,21 @@ mod tests {
             assert_eq!((0..9).filter(|_| at(0)).count(), 5);
             let through = (0..976_562u32).filter(|tick| at(*tick)).count();
             assert!((9..=10).contains(&through), "{through} in a second");
+        }
+    }
+
+    #[test]
+    fn a_processor_that_is_late_does_not_empty_a_full_bucket() {
+        let rate = Rate::new(5000, 1, 5000);
+        for begin in [7, 1 << 31, u32::MAX - 100_000] {
+            let mut buckets = empty();
+            let mut at = |tick: u32| take(&mut buckets, [1, 1], begin.wrapping_add(tick), rate);
+            assert_eq!((0..9000).filter(|_| at(50_000)).count(), 5000);
+            // A hundredth of a second before.
+            assert_eq!((0..9000).filter(|_| at(40_000)).count(), 0);
+            assert_eq!((0..9000).filter(|_| at(50_000 + rate.cost)).count(), 1);
+            // Long ago is still that.
+            assert_eq!((0..9000).filter(|_| at(50_000_u32.wrapping_sub(rate.depth + LATE))).count(), 5000);
         }
     }
 

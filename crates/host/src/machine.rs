@@ -219,6 +219,15 @@ pub fn namespace() -> u64 {
     fs::metadata("/proc/self/ns/net").map_or(0, |metadata| metadata.ino())
 }
 
+/// The nice value (setpriority(2)) of what nobody waits for.
+const UNHURRIED: i32 = 10;
+
+/// Lets others go before the calling thread, and before what it starts. Where that is refused all stays as it is.
+pub fn let_others_go_first() {
+    // To Linux the calling "process" is the thread.
+    let _ = rustix::process::setpriority_process(None, UNHURRIED);
+}
+
 /// Nanoseconds of `CLOCK_MONOTONIC`: the clock of the gate.
 pub fn monotonic() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

@@ -79,10 +79,8 @@ pub fn tracked(is_wanted: impl Fn(&Peer) -> bool) -> io::Result<usize> {
     let mut found = Vec::new();
     // Of every family.
     dump_each(Part::Netfilter, GET, &[0; 4], |_, body| {
-        if let Some((peers, delete)) = tracked_connection(body)
-            && peers.iter().any(&is_wanted)
-        {
-            found.push(delete);
+        if tracked_peers(body).is_some_and(|peers| peers.iter().any(&is_wanted)) {
+            found.extend(tracked_identity(body));
         }
     })?;
     end_all(found.iter().map(|delete| command(Part::Netfilter, DELETE, delete)))
@@ -120,14 +118,13 @@ fn diag_socket(body: &[u8]) -> Option<(Peer, [u8; SOCKET_ID])> {
     Some((Peer { address, local_port, protocol: TCP, is_ours: false }, *id))
 }
 
-/// A tracked connection (include/uapi/linux/netfilter/nfnetlink_conntrack.h): who may be its peer, and what deletes it.
-fn tracked_connection(body: &[u8]) -> Option<([Peer; 2], Vec<u8>)> {
-    const TUPLE_ORIG: u16 = 1;
+/// Attributes of a tracked connection (include/uapi/linux/netfilter/nfnetlink_conntrack.h).
+const TUPLE_ORIG: u16 = 1;
+
+/// Who may be the peer of a tracked connection.
+fn tracked_peers(body: &[u8]) -> Option<[Peer; 2]> {
     const TUPLE_IP: u16 = 1;
     const TUPLE_PROTO: u16 = 2;
-    const ID: u16 = 12;
-    const ZONE: u16 = 18;
-    const NESTED: u16 = 0x8000;
     let (head, attributes) = body.split_first_chunk::<4>()?;
     let tuple = attribute(attributes, TUPLE_ORIG)?;
     let addresses = attribute(tuple, TUPLE_IP)?;
@@ -142,18 +139,26 @@ fn tracked_connection(body: &[u8]) -> Option<([Peer; 2], Vec<u8>)> {
             .map_or(0, |port| u16::from_be_bytes(*port))
     };
     let number = *attribute(protocol, 1)?.first()?;
-    let peers = [
+    Some([
         Peer { address: address(source)?, local_port: port(3), protocol: number, is_ours: false },
         Peer { address: address(destination)?, local_port: port(2), protocol: number, is_ours: true },
-    ];
+    ])
+}
+
+/// What deletes a tracked connection, and no other that came in its place.
+fn tracked_identity(body: &[u8]) -> Option<Vec<u8>> {
+    const ID: u16 = 12;
+    const ZONE: u16 = 18;
+    const NESTED: u16 = 0x8000;
+    let (head, attributes) = body.split_first_chunk::<4>()?;
     let mut delete = head.to_vec();
-    put(&mut delete, TUPLE_ORIG | NESTED, tuple);
+    put(&mut delete, TUPLE_ORIG | NESTED, attribute(attributes, TUPLE_ORIG)?);
     for kind in [ID, ZONE] {
         if let Some(value) = attribute(attributes, kind) {
             put(&mut delete, kind, value);
         }
     }
-    Some((peers, delete))
+    Some(delete)
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
@@ -214,7 +219,8 @@ mod tests {
         assert_eq!(peer, Peer { address, local_port: 5060, protocol: TCP, is_ours: false });
         for cut in 0..52 {
             assert_eq!(diag_socket(&body[..cut]), None);
-            assert_eq!(tracked_connection(&body[..cut]), None);
+            assert_eq!(tracked_peers(&body[..cut]), None);
+            assert_eq!(tracked_identity(&body[..cut]), None);
         }
     }
 }

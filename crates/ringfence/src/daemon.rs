@@ -36,6 +36,8 @@ pub(crate) mod logs;
 mod metrics;
 /// Who talks in the clear.
 mod privacy;
+/// How fast bans came to be.
+mod reactions;
 /// What happened lately.
 mod recent;
 /// Another policy, while the daemon runs.
@@ -192,6 +194,7 @@ impl Daemon {
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 _ = flush.tick() => {
+                    self.book.shelter.refresh();
                     self.live.tick(clock::now());
                     self.obey(None)?;
                     self.book.count();

@@ -190,6 +190,9 @@ impl Daemon {
             }
         };
         let is_operator = by == By::Operator;
+        if is_operator {
+            self.book.shelter.look_now();
+        }
         let reason = if let By::Feed(name) = &by { name.clone() } else { by.to_string() };
         let mut refused = Vec::new();
         let mut changes = Vec::new();

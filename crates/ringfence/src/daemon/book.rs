@@ -15,7 +15,7 @@ use super::clock;
 use super::confined::Helpers;
 use super::report::timestamp;
 use super::sever::Severer;
-use super::shelter::Shelter;
+use super::shelter::{Lookout, Shelter};
 use crate::detection::told::reason_of;
 use crate::exit::Exit;
 
@@ -75,7 +75,11 @@ impl Book {
             writer: Arc::new(Writer::spawn_with(ledger, helpers.confine(Role::Ledger)).map_err(system)?),
             reader,
             other: Arc::new(Mutex::new(other)),
-            shelter: Shelter::new(Some(Arc::clone(&helpers.sessions))),
+            shelter: Shelter::new(Some(Lookout::spawn(
+                Arc::clone(&helpers.sessions),
+                // It asks the process that looks, and so takes no capability.
+                helpers.confine(Role::Ledger),
+            )?)),
             dropped: HashMap::new(),
             severer: Severer::spawn(helpers.confine(Role::Sever))?,
         })

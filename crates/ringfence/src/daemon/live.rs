@@ -14,6 +14,7 @@ use policy::detection::Detection as Told;
 
 use super::book;
 use super::clock;
+use super::reactions::Reactions;
 use crate::detection::Detection;
 use crate::exit::Exit;
 
@@ -34,6 +35,9 @@ pub(crate) struct Live {
     pub(crate) refused: u64,
     /// Evidence that waits to be written.
     commands: Vec<Command>,
+    /// When the event came to the gate that was looked at last, if an event was.
+    came: Option<u64>,
+    pub(crate) reactions: Reactions,
 }
 
 impl Live {
@@ -54,6 +58,8 @@ impl Live {
             alerts: 0,
             refused: 0,
             commands: Vec::new(),
+            came: None,
+            reactions: Reactions::default(),
         })
     }
 
@@ -85,6 +91,7 @@ impl Live {
 
     /// Takes one event; what is to be done waits for [`Live::take`].
     pub(crate) fn see(&mut self, event: &Event, capture: &[u8], time: SystemTime) {
+        self.came = Some(event.time);
         let Some(observation) = observation(event, capture) else { return };
         let is_tcp = event.protocol == TCP;
         let (local, remote) = match observation.direction {
@@ -99,6 +106,7 @@ impl Live {
 
     /// Takes a message that somebody else saw.
     pub(crate) fn see_copy(&mut self, observation: &Observation<'_>) {
+        self.came = None;
         let commands = &mut self.commands;
         self.detection.see(observation, since_epoch(clock::now()), |command| commands.push(command));
     }
@@ -115,6 +123,7 @@ impl Live {
 
     /// Time passes.
     pub(crate) fn tick(&mut self, time: SystemTime) {
+        self.came = None;
         let commands = &mut self.commands;
         self.detection.tick(since_epoch(time), |command| commands.push(command));
     }
@@ -135,7 +144,11 @@ impl Live {
                 self.bans += 1;
                 // What somebody else decided may last longer, or cover more.
                 let source = ledger::Net::new(source.address(), 128);
-                book::extend(sources, source, Some(book::at(*until)), book::scope(*scope))?
+                let has_room = book::extend(sources, source, Some(book::at(*until)), book::scope(*scope))?;
+                if let Some(came) = self.came {
+                    self.reactions.add(host::machine::monotonic().saturating_sub(came));
+                }
+                has_room
             }
             Command::Limit { source, until, is_known, .. } => {
                 self.limits += 1;
@@ -196,6 +209,7 @@ impl Live {
 
     /// Takes what somebody else saw; what is to be done waits for [`Live::take`].
     pub(crate) fn hear(&mut self, testimony: &Testimony<'_>) {
+        self.came = None;
         let commands = &mut self.commands;
         self.detection.hear(testimony, since_epoch(clock::now()), |command| commands.push(command));
     }

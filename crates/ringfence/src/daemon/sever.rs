@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use host::sever::{Peer, Severed, sockets, tracked};
 use ledger::{Net, Scope};
@@ -18,8 +18,12 @@ use crate::exit::Exit;
 
 /// Bans that may wait. Of those beyond, connections end by their own timers.
 const MAX_WAITING: usize = 1 << 16;
-/// Between two looks at all connections of the machine, which take a while where there are many.
+/// Between two looks at all connections of the machine, at least; what is banned meanwhile is looked for together.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How many times as long as a look the pause is: where a flood fills the table of tracked connections, looks take a tenth of a processor.
+const REST: u32 = 9;
+/// But no longer: the gate drops what comes of these connections anyway.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -53,6 +57,8 @@ impl Severer {
         std::thread::Builder::new()
             .name("sever".to_owned())
             .spawn(move || {
+                // Before it is confined, as it may not do that later.
+                host::machine::let_others_go_first();
                 begin();
                 work(&receiver, &told);
             })
@@ -139,6 +145,7 @@ fn work(orders: &Receiver<Order>, tally: &Tally) {
         if bans.is_empty() {
             continue;
         }
+        let begun = Instant::now();
         let error = match sever(&bans) {
             Ok(Severed { sockets, tracked }) => {
                 let add = |to: &AtomicU64, count: usize| {
@@ -153,7 +160,7 @@ fn work(orders: &Receiver<Order>, tally: &Tally) {
         *tally.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
         bans.sources.clear();
         bans.networks.clear();
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(begun.elapsed().saturating_mul(REST).clamp(PAUSE, MAX_PAUSE));
     }
 }
 

@@ -1,16 +1,19 @@
 //! Who is never banned, whoever asks for it: this host, the SSH sessions of its operators, and whoever is trusted.
 
+/// Who is logged in, looked for beside the event loop.
+mod lookout;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host::machine::sessions::Sessions;
 use ledger::Net;
+pub(crate) use lookout::Lookout;
+use lookout::Seen;
 
-/// How long what the kernel said about addresses and sessions is believed.
-const FRESH: Duration = Duration::from_secs(1);
-/// How long whoever cannot say who is logged in is not asked again: waiting for him holds everything up.
+/// How long what the kernel said about addresses and sessions is believed: it is looked for every second.
+const FRESH: Duration = Duration::from_secs(2);
+/// How long whoever cannot say who is logged in is not asked again: waiting for it holds everything up.
 const PAUSE: Duration = Duration::from_secs(30);
 /// Grants of grace that are kept; beyond, the one that ends first makes room.
 const MAX_GRACES: usize = 4096;
@@ -41,10 +44,11 @@ impl std::fmt::Display for Why {
 #[derive(Debug, Default)]
 pub(crate) struct Shelter {
     /// Who looks who is logged in.
-    sessions: Option<Arc<Sessions>>,
+    lookout: Option<Lookout>,
     own: BTreeSet<IpAddr>,
     operators: BTreeSet<IpAddr>,
-    asked: Option<Instant>,
+    /// When both were looked for.
+    seen: Option<Instant>,
     /// Why nobody knows who is logged in.
     blind: Option<String>,
     /// What the operator trusts, by what it is called; a name with the addresses that it has.
@@ -58,17 +62,32 @@ pub(crate) struct Shelter {
 
 impl Shelter {
     /// Nobody but this host, yet; sessions are known if somebody looks.
-    pub(crate) fn new(sessions: Option<Arc<Sessions>>) -> Self {
-        Self { sessions, ..Self::default() }
+    pub(crate) fn new(lookout: Option<Lookout>) -> Self {
+        Self { lookout, ..Self::default() }
     }
 
-    /// Why nobody knows who is logged in now, if it is so.
-    pub(crate) fn blind(&mut self) -> Option<&str> {
-        self.look();
-        if self.blind.is_none() {
-            // Whoever is about to be banned is looked for anew.
-            self.asked = None;
+    /// Has somebody look who is logged in, so that nobody has to wait for that when a ban is due; for every second.
+    pub(crate) fn refresh(&mut self) {
+        self.hear();
+        // Whoever could not look is left alone for a while.
+        let is_to_come = self.seen.is_some_and(|seen| seen > Instant::now());
+        if !is_to_come && let Some(lookout) = &self.lookout {
+            lookout.order();
         }
+    }
+
+    /// Looks, and waits for what comes of it: an operator's own ban may be his first command after he has logged in.
+    pub(crate) fn look_now(&mut self) {
+        // Whoever could not look is left alone for a while.
+        if self.seen.is_none_or(|seen| seen <= Instant::now()) {
+            let seen = self.lookout.as_ref().map_or_else(Seen::without_sessions, Lookout::look);
+            self.learn(seen);
+        }
+    }
+
+    /// Why nobody knew who is logged in when that was last looked for, if it was so.
+    pub(crate) fn blind(&mut self) -> Option<&str> {
+        self.hear();
         self.blind.as_deref()
     }
 
@@ -163,26 +182,37 @@ impl Shelter {
         ended
     }
 
-    /// Asks the kernel, if what it said is old.
+    /// Knows what is not older than it may be; looks itself and waits, if nobody did lately.
     fn look(&mut self) {
-        if self.asked.is_some_and(|asked| asked.elapsed() < FRESH) {
+        self.hear();
+        if self.seen.is_none_or(|seen| seen.elapsed() >= FRESH) {
+            self.look_now();
+        }
+    }
+
+    /// Takes what came of the last order.
+    fn hear(&mut self) {
+        if let Some(seen) = self.lookout.as_ref().and_then(Lookout::take) {
+            self.learn(seen);
+        }
+    }
+
+    fn learn(&mut self, Seen { at, own, operators }: Seen) {
+        if self.seen.is_some_and(|seen| seen > at) {
             return;
         }
-        self.asked = Some(Instant::now());
         // What cannot be read now was read a second ago: better than nobody.
-        if let Ok(own) = host::machine::own_addresses() {
-            self.own = own;
-        }
-        match self.sessions.as_ref().map(|sessions| sessions.peers()) {
-            Some(Ok(operators)) => {
+        self.own = own.unwrap_or_else(|| std::mem::take(&mut self.own));
+        match operators {
+            Ok(operators) => {
                 self.operators = operators;
                 self.blind = None;
+                self.seen = Some(at);
             }
-            Some(Err(error)) => {
-                self.asked = Instant::now().checked_add(PAUSE);
-                self.blind = Some(host::error::chain(&error));
+            Err(why) => {
+                self.blind = Some(why);
+                self.seen = Instant::now().checked_add(PAUSE);
             }
-            None => {}
         }
     }
 }

@@ -122,6 +122,7 @@ pub(super) fn status(
             "alerts": live.alerts,
             "refused": live.refused,
             "ended": book.severer.json(),
+            "reaction": live.reactions.json(),
         },
         "ledger": {
             "file": args.state_dir.join(LEDGER).display().to_string(),
