@@ -12,6 +12,8 @@ mod code;
 mod machine;
 /// What may come next.
 mod next;
+/// All ways at once.
+mod paths;
 /// Steps of the machine.
 mod program;
 /// Sets of letters.
@@ -31,6 +33,7 @@ use crate::python::{self, Flags, Needed, Tree};
 use crate::{Error, MAX_COMPILED, MAX_STEPS};
 pub(crate) use before::Before;
 use machine::Machine;
+pub(crate) use paths::Lazily;
 use program::Program;
 pub(crate) use shapes::Shapes;
 pub(crate) use sieve::{Bits, Care, MOST, Sieve};
@@ -45,6 +48,8 @@ pub(crate) struct Pattern {
     tree: Tree,
     /// Whether the linear engine can do all of it.
     plain: bool,
+    /// What is searched is one line.
+    in_line: bool,
     /// Made when it is first wanted; `None` if it would be too large.
     linear: OnceLock<Option<Regex>>,
     /// One of these is in every text that matches.
@@ -113,7 +118,8 @@ impl Pattern {
             Haystack::Lines => !tree.root.is_fancy(),
         };
         let (program, needed) = (Program::new(&tree)?, python::needed(&tree.root));
-        Ok(Self { program, tree, plain, linear: OnceLock::new(), needed, open: false })
+        let in_line = haystack == Haystack::Line;
+        Ok(Self { program, tree, plain, in_line, linear: OnceLock::new(), needed, open: false })
     }
 
     pub(crate) fn names(&self) -> &[(String, usize)] {
@@ -141,6 +147,18 @@ impl Pattern {
     /// Whether it matches anywhere, and where.
     pub(crate) fn search(&self, text: &str, found: &mut Found) -> Result<bool, GaveUp> {
         self.search_from(text, 0, found)
+    }
+
+    /// The same with all ways at once, where that can be.
+    pub(crate) fn search_along(
+        &self,
+        text: &str,
+        paths: &mut Lazily,
+        found: &mut Found,
+    ) -> Result<bool, GaveUp> {
+        let slots = (self.tree.groups + 1) * 2;
+        let told = paths.of(self).and_then(|paths| found.machine.told(slots, |slots| paths.search(text, slots)));
+        told.map_or_else(|| self.search(text, found), Ok)
     }
 
     /// The same from some place on, which looks back at what is before.

@@ -1,4 +1,5 @@
 use super::code::{ALL, Code, Op};
+use super::paths::Told;
 use super::program::Program;
 use super::set::Set;
 
@@ -122,6 +123,15 @@ impl Machine {
         self.looked_everywhere();
         self.slots.clear();
         self.slots.extend(places.map(|at| at.unwrap_or(NOWHERE)));
+    }
+
+    /// Takes over what an automaton tells of so many slots, and whether it matched.
+    pub(super) fn told(&mut self, slots: usize, tell: impl FnOnce(&mut [usize]) -> Option<Told>) -> Option<bool> {
+        self.slots.clear();
+        self.slots.resize(slots, NOWHERE);
+        let Told { matched, reach } = tell(&mut self.slots)?;
+        self.reach = reach;
+        Some(matched)
     }
 
     /// What the last run found, and how far it looked.
