@@ -43,12 +43,14 @@ pub(crate) struct Paths {
     /// Where each state goes with each class: the place of that state's own, or a turn.
     table: Vec<u32>,
     turns: Vec<Turn>,
+    /// From which way each comes, of all turns.
+    origins: Vec<Origin>,
     known: HashMap<(Box<[Way]>, Before), u32>,
     start: u32,
     kept: usize,
     read: usize,
-    /// Where something notable happened on this text, and which turn it was.
-    trail: Vec<(usize, u32)>,
+    /// Where ways changed their places or passed bounds on this text, and from where on it is told among the origins.
+    trail: Vec<(u32, u32)>,
 }
 
 /// The automaton, which is made when it is first wanted.
@@ -68,12 +70,12 @@ struct State {
 }
 
 /// Where a letter leads, and what is notable about it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Turn {
     /// [`DEAD`] if no way is left.
     next: u32,
-    /// From which way each comes, if not each from that of its own number and past no bounds.
-    origins: Option<Box<[Origin]>>,
+    /// Where the origins begin, or [`PLAIN`] if each way comes from that of its own number and past no bounds.
+    origins: u32,
     matched: Option<Origin>,
 }
 
@@ -95,6 +97,7 @@ pub(crate) struct Told {
 }
 
 const DEAD: u32 = u32::MAX;
+const PLAIN: u32 = u32::MAX;
 /// Marks a turn in the place of a state.
 const TURN: u32 = 1 << 31;
 /// Marks a state from which a leap can be tried.
@@ -134,6 +137,7 @@ impl Paths {
             leaps: Vec::new(),
             table: Vec::new(),
             turns: Vec::new(),
+            origins: Vec::new(),
             known: HashMap::new(),
             start: 0,
             kept: 0,
@@ -182,16 +186,15 @@ impl Paths {
             if next == LOST || (bytes.get(at) == Some(&b'\n') && at + 1 < bytes.len()) {
                 return None;
             }
-            let number = next & !TURN;
-            let turn = self.turns.get(number as usize)?;
+            let turn = *self.turns.get((next & !TURN) as usize)?;
             if let Some(matched) = turn.matched {
                 best = Some((at, self.trail.len(), matched));
             }
             if turn.next == DEAD {
                 break at + 1;
             }
-            if turn.origins.is_some() {
-                self.trail.push((at, number));
+            if turn.origins != PLAIN {
+                self.trail.push((at as u32, turn.origins));
             }
             (next, at) = (turn.next, at + 1);
         };
@@ -204,7 +207,7 @@ impl Paths {
 
     /// Reads the notes backwards: what a group took last counts.
     fn read_back(&self, at: usize, notes: usize, matched: Origin, slots: &mut [usize]) -> Option<()> {
-        let mut pass = |saves: u32, at: usize| {
+        let mut pass = |saves: u16, at: usize| {
             for slot in self.ways.slots(saves) {
                 if let Some(slot) = slots.get_mut(usize::from(*slot)).filter(|slot| **slot == usize::MAX) {
                     *slot = at;
@@ -213,11 +216,10 @@ impl Paths {
         };
         pass(matched.saves, at);
         let mut way = matched.way;
-        for (at, turn) in self.trail.get(..notes)?.iter().rev() {
-            let origins = self.turns.get(*turn as usize)?.origins.as_ref()?;
-            let origin = origins.get(usize::from(way))?;
+        for (at, origins) in self.trail.get(..notes)?.iter().rev() {
+            let origin = *self.origins.get((*origins as usize).wrapping_add(usize::from(way)))?;
             if origin.saves != 0 {
-                pass(origin.saves, *at);
+                pass(origin.saves, *at as usize);
             }
             way = origin.way;
         }
@@ -261,6 +263,7 @@ impl Paths {
         self.leaps.clear();
         self.table.clear();
         self.turns.clear();
+        self.origins.clear();
         self.known.clear();
         self.ways.forget();
         (self.kept, self.read) = (0, 0);
@@ -287,12 +290,14 @@ impl Paths {
             }
             return Some(next);
         }
-        let origins =
-            if origins.iter().zip(0..).all(|(origin, number)| *origin == Origin { way: number, saves: 0 }) {
-                None
-            } else {
-                Some(origins.into())
-            };
+        let is_same = origins.iter().zip(0..).all(|(origin, way)| *origin == Origin { way, saves: 0 });
+        let from = u32::try_from(self.origins.len()).ok()?;
+        let origins = if is_same {
+            PLAIN
+        } else {
+            self.origins.extend(origins);
+            from
+        };
         self.turns.push(Turn { next, origins, matched });
         Some(u32::try_from(self.turns.len() - 1).ok()? | TURN)
     }

@@ -22,7 +22,7 @@ pub(super) struct Way {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Origin {
     pub(super) way: u16,
-    pub(super) saves: u32,
+    pub(super) saves: u16,
 }
 
 /// What stands before the next letter, as far as anybody asks.
@@ -65,7 +65,7 @@ pub(super) struct Ways {
     kept: Vec<Kept>,
     kept_numbers: HashMap<Kept, u32>,
     saves: Vec<Box<[u16]>>,
-    saves_numbers: HashMap<Box<[u16]>, u32>,
+    saves_numbers: HashMap<Box<[u16]>, u16>,
     seen: HashSet<Way>,
     /// A way, the last slot that it passed and the one before, by its number in the second.
     todo: Vec<(Way, usize)>,
@@ -102,8 +102,8 @@ impl Ways {
 
     /// The slots of a list.
     #[inline]
-    pub(super) fn slots(&self, saves: u32) -> &[u16] {
-        self.saves.get(saves as usize).map_or(&[], |slots| slots)
+    pub(super) fn slots(&self, saves: u16) -> &[u16] {
+        self.saves.get(usize::from(saves)).map_or(&[], |slots| slots)
     }
 
     /// Where all ways go with a letter of ASCII, or with the end; `None` if that is too much, or cannot be told so soon.
@@ -134,7 +134,7 @@ impl Ways {
                         let next = Way { step: next, kept };
                         if reached.insert(next) {
                             turned.ways.push(next);
-                            turned.origins.push(Origin { way: number, saves: self.list(passed) });
+                            turned.origins.push(Origin { way: number, saves: self.list(passed)? });
                         }
                     }
                     Step::Either(first, second) => self.todo.extend([go(second), go(first)]),
@@ -165,7 +165,7 @@ impl Ways {
                         if self.is_open(way.kept, byte) {
                             return None;
                         }
-                        turned.matched = Some(Origin { way: number, saves: self.list(passed) });
+                        turned.matched = Some(Origin { way: number, saves: self.list(passed)? });
                         break 'ways;
                     }
                 }
@@ -269,9 +269,9 @@ impl Ways {
     }
 
     /// The list of the slots that were passed.
-    fn list(&mut self, mut passed: usize) -> u32 {
+    fn list(&mut self, mut passed: usize) -> Option<u16> {
         if passed == 0 {
-            return 0;
+            return Some(0);
         }
         let mut slots = Vec::new();
         while let Some((slot, before)) = passed.checked_sub(1).and_then(|at| self.passed.get(at)) {
@@ -283,12 +283,12 @@ impl Ways {
         slots.sort_unstable();
         let slots: Box<[u16]> = slots.into();
         if let Some(known) = self.saves_numbers.get(&slots) {
-            return *known;
+            return Some(*known);
         }
-        let number = u32::try_from(self.saves.len()).unwrap_or(0);
+        let number = u16::try_from(self.saves.len()).ok()?;
         self.saves.push(slots.clone());
         self.saves_numbers.insert(slots, number);
-        number
+        Some(number)
     }
 }
 
