@@ -234,20 +234,26 @@ impl Matcher {
         now: Duration,
         outcome: &mut Outcome,
     ) -> Option<Failure> {
-        let hit = self.first_hit((text, content), outcome, true)?;
-        let told = self.lines.told(line, &hit.matched);
+        let mut hit = self.first_hit((text, content), outcome, true)?;
         if !self.filter.ignored.is_empty() && self.is_ignored(&self.lines.text(&hit.matched), outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);
             return None;
         }
+        let told = if hit.matched.several { self.lines.told(&hit.matched) } else { Vec::new() };
         self.lines.keep_unmatched(&hit.matched);
         let host = hit.fields.host();
         let other = match (&host, hit.host) {
             (Some((host, _)), Some(span)) => self.other(text, span, hit.content, host),
             _ => None,
         };
-        match self.connections.merge(hit.fields, host, told, now) {
+        let merged = if hit.matched.several {
+            let told: Vec<&str> = told.iter().map(String::as_str).collect();
+            self.connections.merge(&mut hit.fields, host, &told, now)
+        } else {
+            self.connections.merge(&mut hit.fields, host, &[line], now)
+        };
+        match merged {
             Merged::Quiet => {
                 outcome.ignored = true;
                 None
