@@ -22,7 +22,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::date::{Detector, Seen};
-use crate::pattern::{Care, Found, GaveUp, Lazily, Pattern, Shapes};
+use crate::pattern::{Care, Choice, Found, GaveUp, Pattern, Shapes};
 use crate::{Filter, Host, MAX_LINE};
 use connections::{Connections, Merged, Told};
 use groups::{Fields, Groups};
@@ -73,8 +73,8 @@ pub struct Outcome {
 pub struct Matcher {
     filter: Filter,
     groups: Vec<Groups>,
-    /// The expressions as automata.
-    paths: Vec<Lazily>,
+    /// By which engine each expression is searched for.
+    choices: Vec<Choice>,
     prefix_groups: Groups,
     prefix_shapes: Option<Shapes>,
     detector: Detector,
@@ -131,7 +131,7 @@ impl Matcher {
         let prefix_groups = filter.prefix.as_ref().map(Groups::of).unwrap_or_default();
         Self {
             guards: Guards::new(filter.prefix.as_ref().zip(Some(&prefix_groups)), &filter.failures, &groups),
-            paths: vec![Lazily::default(); groups.len()],
+            choices: vec![Choice::default(); groups.len()],
             groups,
             prefix_groups,
             prefix_shapes: filter.prefix.as_ref().and_then(Shapes::of),
@@ -321,8 +321,8 @@ impl Matcher {
         while let Some(regex) = candidates.from(from, count) {
             from = regex + 1;
             let pattern = self.filter.failures.get(regex)?;
-            let paths = self.paths.get_mut(regex)?;
-            if !counted(pattern.search_along(searched, paths, &mut self.found), outcome) {
+            let choice = self.choices.get_mut(regex)?;
+            if !counted(choice.search(pattern, searched, &mut self.found), outcome) {
                 continue;
             }
             let groups = self.groups.get(regex)?;

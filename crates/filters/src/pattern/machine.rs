@@ -125,13 +125,22 @@ impl Machine {
         self.slots.extend(places.map(|at| at.unwrap_or(NOWHERE)));
     }
 
-    /// Takes over what an automaton tells of so many slots, and whether it matched.
-    pub(super) fn told(&mut self, slots: usize, tell: impl FnOnce(&mut [usize]) -> Option<Told>) -> Option<bool> {
+    /// Takes over what an automaton tells of so many slots.
+    pub(super) fn told(
+        &mut self,
+        slots: usize,
+        tell: impl FnOnce(&mut [usize]) -> Option<Told>,
+    ) -> Option<Told> {
         self.slots.clear();
         self.slots.resize(slots, NOWHERE);
-        let Told { matched, reach } = tell(&mut self.slots)?;
-        self.reach = reach;
-        Some(matched)
+        let told = tell(&mut self.slots)?;
+        self.reach = told.reach;
+        Some(told)
+    }
+
+    /// Steps that it might still have taken.
+    pub(super) const fn left(&self) -> usize {
+        self.left
     }
 
     /// What the last run found, and how far it looked.

@@ -30,7 +30,7 @@ const BYTES_PER_STATE: usize = 100;
 
 /// The automaton of one expression, as far as it is known.
 #[derive(Clone, Debug)]
-pub(crate) struct Paths {
+pub(super) struct Paths {
     ways: Ways,
     /// Letters that the expression does not tell apart.
     classes: Box<[u8; 256]>,
@@ -55,7 +55,7 @@ pub(crate) struct Paths {
 
 /// The automaton, which is made when it is first wanted.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Lazily {
+pub(super) enum Lazily {
     #[default]
     Unknown,
     /// The machine does it.
@@ -90,10 +90,12 @@ enum Leap {
 
 /// What became of a text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Told {
-    pub(crate) matched: bool,
+pub(super) struct Told {
+    pub(super) matched: bool,
     /// From this place on the text could be another.
-    pub(crate) reach: usize,
+    pub(super) reach: usize,
+    /// About how many nanoseconds it took.
+    pub(super) cost: u64,
 }
 
 const DEAD: u32 = u32::MAX;
@@ -112,7 +114,7 @@ const END: u8 = 0;
 const OTHER: u8 = 1;
 
 impl Lazily {
-    pub(crate) fn of(&mut self, pattern: &Pattern) -> Option<&mut Paths> {
+    pub(super) fn of(&mut self, pattern: &Pattern) -> Option<&mut Paths> {
         if matches!(self, Self::Unknown) {
             *self = Paths::new(pattern).map_or(Self::Never, |paths| Self::Made(Box::new(paths)));
         }
@@ -125,7 +127,7 @@ impl Lazily {
 
 impl Paths {
     /// `None` for what only the machine can do.
-    pub(crate) fn new(pattern: &Pattern) -> Option<Self> {
+    pub(super) fn new(pattern: &Pattern) -> Option<Self> {
         let steps = Steps::new(&pattern.tree.root, pattern.in_line)?;
         let (classes, letters) = classes(&steps)?;
         let mut paths = Self {
@@ -149,7 +151,7 @@ impl Paths {
     }
 
     /// Whether the expression matches a text, and where, as the machine would find it; `None` if it has to be asked.
-    pub(crate) fn search(&mut self, text: &str, slots: &mut [usize]) -> Option<Told> {
+    pub(super) fn search(&mut self, text: &str, slots: &mut [usize]) -> Option<Told> {
         let bytes = text.as_bytes();
         self.trail.clear();
         let (mut next, mut at) = (self.start, 0);
@@ -202,7 +204,8 @@ impl Paths {
         if let Some((at, notes, matched)) = best {
             self.read_back(at, notes, matched, slots)?;
         }
-        Some(Told { matched: best.is_some(), reach })
+        let cost = (at * 3 / 2 + self.trail.len() * 7) as u64;
+        Some(Told { matched: best.is_some(), reach, cost })
     }
 
     /// Reads the notes backwards: what a group took last counts.

@@ -211,12 +211,12 @@ proptest! {
     ) {
         for regex in &regexes {
             let Ok(pattern) = Pattern::new(regex, Flags::default(), Haystack::Line) else { continue };
-            let mut paths = Lazily::default();
+            let Some(mut paths) = Paths::new(&pattern) else { continue };
             let (mut found, mut told) = (Found::default(), Found::default());
             for text in texts.iter().flat_map(|text| [text.clone(), format!("{text}\n")]) {
                 let Ok(matched) = pattern.search(&text, &mut found) else { continue };
-                let same = pattern.search_along(&text, &mut paths, &mut told);
-                prop_assert_eq!(same, Ok(matched), "{} on {:?}", regex, &text);
+                let Some(same) = told.told(&pattern, Some(&mut paths), &text) else { continue };
+                prop_assert_eq!(same.matched, matched, "{} on {:?}", regex, &text);
                 for group in (0..=pattern.tree.groups).filter(|_| matched) {
                     prop_assert_eq!(told.span(group), found.span(group), "{} of {} on {:?}", group, regex, &text);
                 }
