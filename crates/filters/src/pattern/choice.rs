@@ -1,9 +1,10 @@
 use super::paths::{Lazily, Told};
 use super::{Found, GaveUp, Pattern};
 
-/// Of so many searches the first are shared out between both engines.
-const ROUND: u32 = 4096;
-const TRIED: u32 = 16;
+/// Of so many searches the first are shared out between both engines, and the second half of those counts: an automaton has to get
+/// to know its states.
+const ROUND: u32 = 8192;
+const TRIED: u32 = 64;
 /// What an automaton that cannot tell costs.
 const IN_VAIN: u64 = 1000;
 
@@ -23,13 +24,13 @@ impl Choice {
     pub(crate) fn search(&mut self, pattern: &Pattern, text: &str, found: &mut Found) -> Result<bool, GaveUp> {
         let round = self.searched % ROUND;
         self.searched = self.searched.wrapping_add(1);
-        if round == 0 {
+        if round <= TRIED / 2 {
             (self.machine, self.automaton) = (0, 0);
         }
         let is_tried = round < TRIED;
         if if is_tried { round % 2 == 1 } else { self.automaton < self.machine } {
             if let Some(Told { matched, cost, .. }) = found.told(pattern, self.paths.of(pattern), text) {
-                self.automaton += cost;
+                self.automaton += if is_tried { cost } else { 0 };
                 return Ok(matched);
             }
             self.automaton += IN_VAIN;
