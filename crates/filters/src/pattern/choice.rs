@@ -21,7 +21,12 @@ pub(crate) struct Choice {
 
 impl Choice {
     /// As [`Pattern::search`].
-    pub(crate) fn search(&mut self, pattern: &Pattern, text: &str, found: &mut Found) -> Result<bool, GaveUp> {
+    pub(crate) fn search(
+        &mut self,
+        pattern: &Pattern,
+        text: &str,
+        found: &mut Found,
+    ) -> Result<bool, GaveUp> {
         let round = self.searched % ROUND;
         self.searched = self.searched.wrapping_add(1);
         if round <= TRIED / 2 {

@@ -280,9 +280,12 @@ impl Paths {
             return Some(LOST);
         }
         // Letters of a class lead to the same place.
-        let letter = byte.map_or(Some(None), |byte| self.letters.get(usize::from(self.class(byte))).copied())?;
+        let letter =
+            byte.map_or(Some(None), |byte| self.letters.get(usize::from(self.class(byte))).copied())?;
         let state = self.states.get(from as usize / self.width)?.clone();
-        let Some(turned) = self.ways.turn(&state.ways, state.before, letter, spent) else { return Some(LOST) };
+        let Some(turned) = self.ways.turn(&state.ways, state.before, letter, spent) else {
+            return Some(LOST);
+        };
         let is_plain = turned.is_plain() && byte != Some(b'\n');
         let Turned { ways, origins, matched, before } = turned;
         let next = if ways.is_empty() { DEAD } else { self.state(ways, before) };

@@ -1,5 +1,5 @@
 use crate::pattern::program::{begins_at_start, may_be_empty};
-use crate::pattern::set::holds;
+use crate::pattern::set::{Letters, letters, letters_of};
 use crate::python::{Class, Greed, Item, Look, Node};
 
 /// Steps of an expression; a larger one is left to the machine.
@@ -8,8 +8,6 @@ const MAX_STEPS: usize = 6000;
 const MAX_FLAGS: u8 = 16;
 const MAX_AGAIN: usize = 4;
 
-/// Letters of ASCII: a bit each.
-type Letters = u128;
 const ALL: Letters = Letters::MAX;
 const LINE_END: Letters = 1 << b'\n';
 
@@ -29,17 +27,36 @@ pub(super) struct Steps {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     /// A letter of a set.
-    Set { set: u32, next: u32 },
+    Set {
+        set: u32,
+        next: u32,
+    },
     /// First one way, then the other.
     Either(u32, u32),
     Jump(u32),
-    Save { slot: u16, next: u32 },
-    Look { look: Look, next: u32 },
+    Save {
+        slot: u16,
+        next: u32,
+    },
+    Look {
+        look: Look,
+        next: u32,
+    },
     /// This text does not follow.
-    Not { text: u16, next: u32 },
+    Not {
+        text: u16,
+        next: u32,
+    },
     /// Something holds from here on.
-    Flag { flag: u8, next: u32 },
-    If { flag: u8, yes: u32, no: u32 },
+    Flag {
+        flag: u8,
+        next: u32,
+    },
+    If {
+        flag: u8,
+        yes: u32,
+        no: u32,
+    },
     Match,
 }
 
@@ -85,16 +102,21 @@ impl Steps {
     /// Groups that are asked for later.
     fn know_flags(&mut self, root: &Node) -> Option<()> {
         let (mut conditions, mut again) = (Vec::new(), Vec::new());
-        root.each(&mut |node| match node {
-            Node::If { index, .. } => conditions.push(Flag::Took(*index)),
-            Node::Back { index, .. } => again.push(*index),
-            _ => {}
+        root.each(&mut |node| {
+            if let Node::If { index, .. } = node {
+                conditions.push(Flag::Took(*index));
+            } else if let Node::Back { index, .. } = node {
+                again.push(*index);
+            }
         });
         for index in again {
             let mut class = None;
-            root.each(&mut |node| match node {
-                Node::Group { index: this, node } if *this == index => class = few_letters(node),
-                _ => {}
+            root.each(&mut |node| {
+                if let Node::Group { index: this, node } = node
+                    && *this == index
+                {
+                    class = few_letters(node);
+                }
             });
             conditions.extend(class?.into_iter().map(|letter| Flag::Letter(index, letter)));
         }
@@ -138,10 +160,7 @@ impl Steps {
     fn node(&mut self, node: &Node, next: u32, in_line: bool, repeated: bool) -> Option<u32> {
         match node {
             Node::Empty => Some(next),
-            Node::Literal { letter, fold } => {
-                let class = Class { negated: false, items: vec![Item::Letter(*letter)], fold: *fold };
-                self.set(letters(&class), next)
-            }
+            Node::Literal { letter, fold } => self.set(letters_of(*letter, *fold), next),
             Node::Any { all } => self.set(if *all { ALL } else { ALL & !LINE_END }, next),
             Node::Class(class) => self.set(letters(class), next),
             Node::Look(look) => self.look(*look, next, in_line),
@@ -152,8 +171,9 @@ impl Steps {
                     end = self.push(Step::Flag { flag, next: end })?;
                 }
                 end = self.push(Step::Save { slot: slot.checked_add(1)?, next: end })?;
-                let kept = few_letters(node)
-                    .filter(|found| found.iter().any(|letter| self.flag(Flag::Letter(*index, *letter)).is_some()));
+                let kept = few_letters(node).filter(|found| {
+                    found.iter().any(|letter| self.flag(Flag::Letter(*index, *letter)).is_some())
+                });
                 let start = match kept {
                     // Which letter it was holds from here on: it must be the only one.
                     Some(_) if repeated => return None,
@@ -228,7 +248,7 @@ impl Steps {
             .zip(&self.flags)
             .filter_map(|(at, flag)| match flag {
                 Flag::Letter(of, letter) if *of == group => Some((at, *letter)),
-                _ => None,
+                Flag::Letter(..) | Flag::Took(_) => None,
             })
             .collect();
         if flags.is_empty() || (fold && flags.iter().any(|(_, letter)| letter.is_ascii_alphabetic())) {
@@ -250,7 +270,8 @@ impl Steps {
         next: u32,
         in_line: bool,
     ) -> Option<u32> {
-        let either = |into: u32, out: u32| if lazy { Step::Either(out, into) } else { Step::Either(into, out) };
+        let either =
+            |into: u32, out: u32| if lazy { Step::Either(out, into) } else { Step::Either(into, out) };
         let mut start = next;
         match max {
             Some(max) => {
@@ -275,16 +296,12 @@ impl Steps {
     }
 }
 
-/// The letters of ASCII that are in a class.
-fn letters(class: &Class) -> Letters {
-    (0_u8..128).filter(|byte| holds(class, char::from(*byte))).fold(0, |letters, byte| letters | 1 << byte)
-}
-
 /// The letters of a class that has few.
 fn few_letters(node: &Node) -> Option<Vec<u8>> {
     let Node::Class(class) = node else { return None };
-    let is_letter = |item: &Item| matches!(item, Item::Letter(letter) if letter.is_ascii());
-    if class.negated || class.fold && class.items.iter().any(|item| matches!(item, Item::Letter(letter) if letter.is_alphabetic())) || !class.items.iter().all(is_letter) {
+    let is_sign = |letter: &char| letter.is_ascii() && !(class.fold && letter.is_alphabetic());
+    let is_few = |item: &Item| matches!(item, Item::Letter(letter) if is_sign(letter));
+    if class.negated || !class.items.iter().all(is_few) {
         return None;
     }
     let found: Vec<u8> = (0_u8..128).filter(|byte| letters(class) >> byte & 1 == 1).collect();

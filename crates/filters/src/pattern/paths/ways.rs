@@ -107,9 +107,15 @@ impl Ways {
     }
 
     /// Where all ways go with a letter of ASCII, or with the end; `None` if that is too much, or cannot be told so soon.
-    pub(super) fn turn(&mut self, ways: &[Way], before: Before, byte: Option<u8>, spent: &mut usize) -> Option<Turned> {
-        let mut turned = Turned::default();
-        turned.before = byte.map_or(before, |byte| self.behind(byte));
+    pub(super) fn turn(
+        &mut self,
+        ways: &[Way],
+        before: Before,
+        byte: Option<u8>,
+        spent: &mut usize,
+    ) -> Option<Turned> {
+        let mut turned =
+            Turned { before: byte.map_or(before, |byte| self.behind(byte)), ..Turned::default() };
         self.seen.clear();
         self.passed.clear();
         let mut visited = 0;
@@ -183,16 +189,20 @@ impl Ways {
         if self.kept.get(way.kept as usize).is_some_and(|kept| kept.texts.is_empty()) {
             while let Some(step) = self.steps.steps.get(way.step as usize) {
                 way.step = match *step {
-                    Step::Jump(to) if text.is_empty() || to != way.step => to,
-                    Step::Set { set, next } => match self.steps.only(set).filter(|byte| *byte != b'\n') {
-                        Some(byte) => {
-                            text.push(byte);
-                            behind = self.behind(byte);
-                            next
-                        }
-                        None => break,
-                    },
-                    _ => break,
+                    Step::Jump(to) => to,
+                    Step::Set { set, next } => {
+                        let Some(byte) = self.steps.only(set).filter(|byte| *byte != b'\n') else { break };
+                        text.push(byte);
+                        behind = self.behind(byte);
+                        next
+                    }
+                    Step::Either(..)
+                    | Step::Save { .. }
+                    | Step::Look { .. }
+                    | Step::Not { .. }
+                    | Step::Flag { .. }
+                    | Step::If { .. }
+                    | Step::Match => break,
                 };
                 if text.len() >= MAX_TEXT {
                     break;
@@ -235,7 +245,8 @@ impl Ways {
     fn is_open(&self, kept: u32, byte: Option<u8>) -> bool {
         let Some(byte) = byte else { return false };
         let goes_on = |(text, at): &(u16, u16)| {
-            self.steps.texts.get(usize::from(*text)).and_then(|text| text.get(usize::from(*at))) == Some(&byte)
+            self.steps.texts.get(usize::from(*text)).and_then(|text| text.get(usize::from(*at)))
+                == Some(&byte)
         };
         self.kept.get(kept as usize).is_none_or(|kept| kept.texts.iter().any(goes_on))
     }
