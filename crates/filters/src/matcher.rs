@@ -9,6 +9,8 @@ mod connections;
 mod groups;
 /// What stands before each host.
 mod guards;
+/// The last date.
+mod last;
 /// Several lines for one expression.
 mod lines;
 /// Whether somebody else might have been meant.
@@ -21,17 +23,15 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::date::{Detector, Seen};
+use crate::date::Detector;
 use crate::pattern::{Care, Choice, Found, GaveUp, Pattern, Shapes};
 use crate::{Filter, Host, MAX_LINE};
 use connections::{Connections, Merged, Told};
 use groups::{Fields, Groups};
 use guards::Guards;
+use last::Last;
 use lines::{Lines, Matched};
 use screen::{Candidates, Screen};
-
-/// How old the last date may be and still count for a line without one, in seconds.
-const LAST_DATE_COUNTS: u64 = 60;
 
 /// A failure that a filter finds.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -92,15 +92,6 @@ pub struct Matcher {
     masked: String,
     /// What the prefix leaves of the text, if that is not all behind a place.
     content: String,
-}
-
-/// The last date, of which the value may not be wanted yet.
-#[derive(Clone, Debug, Default)]
-struct Last {
-    time: Option<Duration>,
-    /// A line that has a date, up to a little after it.
-    pending: Option<(Seen, Duration)>,
-    line: String,
 }
 
 /// What the expressions said about a text.
@@ -384,30 +375,4 @@ fn readable(line: &[u8]) -> (Cow<'_, str>, bool) {
     let text = std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
     // A line end within would let `^` and `$` hold in the middle of what one program wrote.
     (if memchr::memchr(b'\n', line).is_some() { Cow::Owned(text.replace('\n', " ")) } else { text }, cut)
-}
-
-impl Last {
-    fn set(&mut self, time: Option<Duration>) {
-        self.time = time;
-        self.pending = None;
-    }
-
-    /// Remembers a line until its date is wanted.
-    fn keep(&mut self, line: &str, seen: Seen, now: Duration) {
-        let after = line.get(seen.end..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-        self.line.clear();
-        self.line.push_str(line.get(..seen.end + after).unwrap_or(line));
-        self.pending = Some((seen, now));
-    }
-
-    /// The last date if it is young, else now.
-    fn or_now(&mut self, detector: &mut Detector, now: Duration, zone: &TimeZone) -> Duration {
-        if let Some((seen, then)) = self.pending.take()
-            && let Some(time) = detector.time_again(&self.line, seen, then, zone)
-        {
-            self.time = Some(time);
-        }
-        let young = now.saturating_sub(Duration::from_secs(LAST_DATE_COUNTS));
-        self.time.filter(|time| *time > young).unwrap_or(now)
-    }
 }

@@ -392,37 +392,4 @@ impl Reader<'_> {
         }
         None
     }
-
-    fn around(
-        self,
-        machine: &mut Machine,
-        step: usize,
-        at: usize,
-        back: u32,
-        negated: bool,
-    ) -> Result<bool, Exhausted> {
-        let before = self.text.get(..at).unwrap_or_default();
-        let start = match back.checked_sub(1) {
-            None => Some(at),
-            Some(letters) => before.char_indices().rev().nth(letters as usize).map(|(start, _)| start),
-        };
-        let Some(start) = start else { return Ok(negated) };
-        let base = machine.back.len();
-        let nested = std::mem::replace(&mut machine.nested, true);
-        let fits = self.go(machine, step, start)?.is_some();
-        machine.nested = nested;
-        if negated {
-            machine.undo(base)
-        } else {
-            machine.commit(base)
-        }
-        Ok(fits != negated)
-    }
-
-    /// Whether what a group found stands here again.
-    fn again(self, (start, end): (usize, usize), fold: bool, at: usize) -> bool {
-        let Some(wanted) = self.text.as_bytes().get(start..end) else { return false };
-        let there = self.text.as_bytes().get(at..at + wanted.len());
-        there.is_some_and(|there| if fold { there.eq_ignore_ascii_case(wanted) } else { there == wanted })
-    }
 }
