@@ -178,3 +178,26 @@ impl Connection {
         self.much = (2 * self.text.len()).max(MUCH_TEXT);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_no_longer_counts_is_thrown_away() {
+        let mut connection = Connection::default();
+        connection.begin(Duration::from_secs(300));
+        for number in 0..1000 {
+            let (line, user) = (format!("{number} {}", "x".repeat(400)), format!("user{}", number % 40));
+            let mut fields = Fields::default();
+            fields.set(Key::Ip4, Some(Cow::Borrowed("192.0.2.1")));
+            fields.set(Key::User, Some(Cow::Borrowed(&user)));
+            let merged = connection.add(&mut fields, &[&line], (number > 0, false));
+            let Merged::Failure(told) = merged else { panic!("a failure, not {merged:?}") };
+            assert_eq!((told.user.as_deref(), told.lines), (Some(user.as_str()), vec![line]));
+            assert_eq!(told.users.len(), MAX_TOLD.min(number + 1));
+            assert!(told.users.is_sorted());
+            assert!(connection.text.len() < 3 * MUCH_TEXT);
+        }
+    }
+}
