@@ -9,6 +9,8 @@ mod connections;
 mod groups;
 /// What stands before each host.
 mod guards;
+/// The last date.
+mod last;
 /// Several lines for one expression.
 mod lines;
 /// Whether somebody else might have been meant.
@@ -21,17 +23,15 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::date::{Detector, Seen};
-use crate::pattern::{Care, Found, GaveUp, Pattern, Shapes};
+use crate::date::Detector;
+use crate::pattern::{Care, Choice, Found, GaveUp, Pattern, Shapes};
 use crate::{Filter, Host, MAX_LINE};
 use connections::{Connections, Merged, Told};
 use groups::{Fields, Groups};
 use guards::Guards;
+use last::Last;
 use lines::{Lines, Matched};
 use screen::{Candidates, Screen};
-
-/// How old the last date may be and still count for a line without one, in seconds.
-const LAST_DATE_COUNTS: u64 = 60;
 
 /// A failure that a filter finds.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -73,6 +73,8 @@ pub struct Outcome {
 pub struct Matcher {
     filter: Filter,
     groups: Vec<Groups>,
+    /// By which engine each expression is searched for.
+    choices: Vec<Choice>,
     prefix_groups: Groups,
     prefix_shapes: Option<Shapes>,
     detector: Detector,
@@ -90,15 +92,6 @@ pub struct Matcher {
     masked: String,
     /// What the prefix leaves of the text, if that is not all behind a place.
     content: String,
-}
-
-/// The last date, of which the value may not be wanted yet.
-#[derive(Clone, Debug, Default)]
-struct Last {
-    time: Option<Duration>,
-    /// A line that has a date, up to a little after it.
-    pending: Option<(Seen, Duration)>,
-    line: String,
 }
 
 /// What the expressions said about a text.
@@ -129,6 +122,7 @@ impl Matcher {
         let prefix_groups = filter.prefix.as_ref().map(Groups::of).unwrap_or_default();
         Self {
             guards: Guards::new(filter.prefix.as_ref().zip(Some(&prefix_groups)), &filter.failures, &groups),
+            choices: vec![Choice::default(); groups.len()],
             groups,
             prefix_groups,
             prefix_shapes: filter.prefix.as_ref().and_then(Shapes::of),
@@ -231,20 +225,26 @@ impl Matcher {
         now: Duration,
         outcome: &mut Outcome,
     ) -> Option<Failure> {
-        let hit = self.first_hit((text, content), outcome, true)?;
-        let told = self.lines.told(line, &hit.matched);
+        let mut hit = self.first_hit((text, content), outcome, true)?;
         if !self.filter.ignored.is_empty() && self.is_ignored(&self.lines.text(&hit.matched), outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);
             return None;
         }
+        let told = if hit.matched.several { self.lines.told(&hit.matched) } else { Vec::new() };
         self.lines.keep_unmatched(&hit.matched);
         let host = hit.fields.host();
         let other = match (&host, hit.host) {
             (Some((host, _)), Some(span)) => self.other(text, span, hit.content, host),
             _ => None,
         };
-        match self.connections.merge(hit.fields, host, told, now) {
+        let merged = if hit.matched.several {
+            let told: Vec<&str> = told.iter().map(String::as_str).collect();
+            self.connections.merge(&mut hit.fields, host, &told, now)
+        } else {
+            self.connections.merge(&mut hit.fields, host, &[line], now)
+        };
+        match merged {
             Merged::Quiet => {
                 outcome.ignored = true;
                 None
@@ -312,7 +312,8 @@ impl Matcher {
         while let Some(regex) = candidates.from(from, count) {
             from = regex + 1;
             let pattern = self.filter.failures.get(regex)?;
-            if !matches(pattern, searched, &mut self.found, outcome) {
+            let choice = self.choices.get_mut(regex)?;
+            if !counted(choice.search(pattern, searched, &mut self.found), outcome) {
                 continue;
             }
             let groups = self.groups.get(regex)?;
@@ -353,7 +354,11 @@ impl Matcher {
 
 /// Whether an expression matches; one that gave up is counted, and does not.
 fn matches(pattern: &Pattern, text: &str, found: &mut Found, outcome: &mut Outcome) -> bool {
-    match pattern.search(text, found) {
+    counted(pattern.search(text, found), outcome)
+}
+
+fn counted(matched: Result<bool, GaveUp>, outcome: &mut Outcome) -> bool {
+    match matched {
         Ok(matched) => matched,
         Err(GaveUp) => {
             outcome.gave_up += 1;
@@ -370,30 +375,4 @@ fn readable(line: &[u8]) -> (Cow<'_, str>, bool) {
     let text = std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
     // A line end within would let `^` and `$` hold in the middle of what one program wrote.
     (if memchr::memchr(b'\n', line).is_some() { Cow::Owned(text.replace('\n', " ")) } else { text }, cut)
-}
-
-impl Last {
-    fn set(&mut self, time: Option<Duration>) {
-        self.time = time;
-        self.pending = None;
-    }
-
-    /// Remembers a line until its date is wanted.
-    fn keep(&mut self, line: &str, seen: Seen, now: Duration) {
-        let after = line.get(seen.end..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-        self.line.clear();
-        self.line.push_str(line.get(..seen.end + after).unwrap_or(line));
-        self.pending = Some((seen, now));
-    }
-
-    /// The last date if it is young, else now.
-    fn or_now(&mut self, detector: &mut Detector, now: Duration, zone: &TimeZone) -> Duration {
-        if let Some((seen, then)) = self.pending.take()
-            && let Some(time) = detector.time_again(&self.line, seen, then, zone)
-        {
-            self.time = Some(time);
-        }
-        let young = now.saturating_sub(Duration::from_secs(LAST_DATE_COUNTS));
-        self.time.filter(|time| *time > young).unwrap_or(now)
-    }
 }

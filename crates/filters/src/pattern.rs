@@ -6,12 +6,16 @@
 
 /// What stands before a group.
 mod before;
+/// One engine or the other.
+mod choice;
 /// Steps as the machine reads them.
 mod code;
 /// Ways that are tried one after another.
 mod machine;
 /// What may come next.
 mod next;
+/// All ways at once.
+mod paths;
 /// Steps of the machine.
 mod program;
 /// Sets of letters.
@@ -30,7 +34,9 @@ use regex_automata::util::primitives::NonMaxUsize;
 use crate::python::{self, Flags, Needed, Tree};
 use crate::{Error, MAX_COMPILED, MAX_STEPS};
 pub(crate) use before::Before;
+pub(crate) use choice::Choice;
 use machine::Machine;
+use paths::{Paths, Told};
 use program::Program;
 pub(crate) use shapes::Shapes;
 pub(crate) use sieve::{Bits, Care, MOST, Sieve};
@@ -45,6 +51,8 @@ pub(crate) struct Pattern {
     tree: Tree,
     /// Whether the linear engine can do all of it.
     plain: bool,
+    /// What is searched is one line.
+    in_line: bool,
     /// Made when it is first wanted; `None` if it would be too large.
     linear: OnceLock<Option<Regex>>,
     /// One of these is in every text that matches.
@@ -85,6 +93,17 @@ impl Found {
     pub(crate) const fn reach(&self) -> usize {
         self.machine.reach()
     }
+
+    /// What the machine did last, by the time that it takes: about nanoseconds.
+    fn cost(&self) -> u64 {
+        (FEW_STEPS.saturating_sub(self.machine.left()) * 9 / 2) as u64
+    }
+
+    /// What an automaton says.
+    fn told(&mut self, pattern: &Pattern, paths: Option<&mut Paths>, text: &str) -> Option<Told> {
+        let slots = (pattern.tree.groups + 1) * 2;
+        self.machine.told(slots, |slots| paths?.search(text, slots))
+    }
 }
 
 impl Pattern {
@@ -113,7 +132,8 @@ impl Pattern {
             Haystack::Lines => !tree.root.is_fancy(),
         };
         let (program, needed) = (Program::new(&tree)?, python::needed(&tree.root));
-        Ok(Self { program, tree, plain, linear: OnceLock::new(), needed, open: false })
+        let in_line = haystack == Haystack::Line;
+        Ok(Self { program, tree, plain, in_line, linear: OnceLock::new(), needed, open: false })
     }
 
     pub(crate) fn names(&self) -> &[(String, usize)] {

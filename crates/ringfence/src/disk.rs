@@ -75,7 +75,10 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
 /// The lines of a log, of which the end of very long ones is left out.
 pub(crate) struct LogLines {
     input: Box<dyn BufRead>,
+    /// A line that does not lie in the buffer as a whole.
     line: Vec<u8>,
+    /// Bytes of the buffer that were given away as the last line.
+    given: usize,
 }
 
 impl LogLines {
@@ -90,11 +93,17 @@ impl LogLines {
         } else {
             Box::new(plain)
         };
-        Ok(Self { input, line: Vec::new() })
+        Ok(Self { input, line: Vec::new(), given: 0 })
     }
 
     /// The next line without its end, or with one byte more than [`MAX_LINE`] where it is longer.
     pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        self.input.consume(std::mem::take(&mut self.given));
+        let end = memchr::memchr(b'\n', self.input.fill_buf()?);
+        if let Some(end) = end.filter(|end| *end <= MAX_LINE) {
+            self.given = end + 1;
+            return Ok(self.input.fill_buf()?.get(..end));
+        }
         self.line.clear();
         let mut begun = false;
         loop {

@@ -6,7 +6,7 @@ use super::Forms;
 use super::civil::Calendar;
 use super::screen::{Possible, Screen};
 use super::template::Template;
-use crate::pattern::Found;
+use crate::pattern::{Choice, Found};
 
 /// How long a form may go unused before another may take its place, in seconds.
 const UNUSED: f64 = 300.0;
@@ -16,6 +16,8 @@ const FAR: usize = 0x7fff_ffff;
 #[derive(Clone, Debug)]
 pub(crate) struct Detector {
     forms: Forms,
+    /// By which engine each of them is searched for.
+    choices: Vec<Choice>,
     screen: Screen,
     calendar: Calendar,
     /// Most likely first.
@@ -73,6 +75,7 @@ impl Detector {
             .collect();
         Self {
             forms: forms.clone(),
+            choices: vec![Choice::default(); forms.templates.len()],
             screen: Screen::new(&forms.templates),
             calendar: Calendar::default(),
             slots,
@@ -237,7 +240,11 @@ impl Detector {
         }
         (self.found_form, self.said) = (None, None);
         self.begin.clear();
-        if !template.pattern.search_from(line, from, &mut self.found).unwrap_or(false) {
+        let searched = match self.choices.get_mut(slot.template).filter(|_| from == 0) {
+            Some(choice) => choice.search(&template.pattern, line, &mut self.found),
+            None => template.pattern.search_from(line, from, &mut self.found),
+        };
+        if !searched.unwrap_or(false) {
             return None;
         }
         self.found_form = Some(slot.template);

@@ -34,6 +34,20 @@ const NAMES: [(&str, Key); 10] = [
     ("mlfgained", Key::Gained),
 ];
 
+/// All of them, each at the place of its number.
+pub(super) const KEYS: [Key; NAMES.len()] = [
+    Key::Id,
+    Key::Ip4,
+    Key::Ip6,
+    Key::Dns,
+    Key::Cidr,
+    Key::User,
+    Key::Connection,
+    Key::NoFail,
+    Key::Forget,
+    Key::Gained,
+];
+
 /// Where they are in an expression.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Groups {
@@ -146,20 +160,6 @@ impl<'t> Fields<'t> {
         for (place, text) in self.0.iter_mut().zip(other.0) {
             if text.is_some() {
                 *place = text;
-            }
-        }
-    }
-
-    /// The same, of texts that do not last.
-    pub(super) fn keep(&mut self, other: &Fields<'_>) {
-        for (place, text) in self.0.iter_mut().zip(&other.0) {
-            match (place, text) {
-                (_, None) => {}
-                (Some(Cow::Owned(kept)), Some(text)) => {
-                    kept.clear();
-                    kept.push_str(text);
-                }
-                (place, Some(text)) => *place = Some(Cow::Owned(text.as_ref().to_owned())),
             }
         }
     }

@@ -88,11 +88,8 @@ impl Lines {
         Matched { several: true, searched: String::new(), taken }
     }
 
-    /// The lines that tell a failure.
-    pub(super) fn told(&self, line: &str, matched: &Matched) -> Vec<String> {
-        if !matched.several {
-            return vec![line.to_owned()];
-        }
+    /// The lines that tell a failure, where there are several.
+    pub(super) fn told(&self, matched: &Matched) -> Vec<String> {
         self.taken(matched).take(MAX_TOLD).map(|line| line.whole.clone()).collect()
     }
 

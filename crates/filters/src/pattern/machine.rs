@@ -1,4 +1,5 @@
 use super::code::{ALL, Code, Op};
+use super::paths::Told;
 use super::program::Program;
 use super::set::Set;
 
@@ -122,6 +123,24 @@ impl Machine {
         self.looked_everywhere();
         self.slots.clear();
         self.slots.extend(places.map(|at| at.unwrap_or(NOWHERE)));
+    }
+
+    /// Takes over what an automaton tells of so many slots.
+    pub(super) fn told(
+        &mut self,
+        slots: usize,
+        tell: impl FnOnce(&mut [usize]) -> Option<Told>,
+    ) -> Option<Told> {
+        self.slots.clear();
+        self.slots.resize(slots, NOWHERE);
+        let told = tell(&mut self.slots)?;
+        self.reach = told.reach;
+        Some(told)
+    }
+
+    /// Steps that it might still have taken.
+    pub(super) const fn left(&self) -> usize {
+        self.left
     }
 
     /// What the last run found, and how far it looked.
@@ -372,38 +391,5 @@ impl Reader<'_> {
             }
         }
         None
-    }
-
-    fn around(
-        self,
-        machine: &mut Machine,
-        step: usize,
-        at: usize,
-        back: u32,
-        negated: bool,
-    ) -> Result<bool, Exhausted> {
-        let before = self.text.get(..at).unwrap_or_default();
-        let start = match back.checked_sub(1) {
-            None => Some(at),
-            Some(letters) => before.char_indices().rev().nth(letters as usize).map(|(start, _)| start),
-        };
-        let Some(start) = start else { return Ok(negated) };
-        let base = machine.back.len();
-        let nested = std::mem::replace(&mut machine.nested, true);
-        let fits = self.go(machine, step, start)?.is_some();
-        machine.nested = nested;
-        if negated {
-            machine.undo(base)
-        } else {
-            machine.commit(base)
-        }
-        Ok(fits != negated)
-    }
-
-    /// Whether what a group found stands here again.
-    fn again(self, (start, end): (usize, usize), fold: bool, at: usize) -> bool {
-        let Some(wanted) = self.text.as_bytes().get(start..end) else { return false };
-        let there = self.text.as_bytes().get(at..at + wanted.len());
-        there.is_some_and(|there| if fold { there.eq_ignore_ascii_case(wanted) } else { there == wanted })
     }
 }

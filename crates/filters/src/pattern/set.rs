@@ -143,6 +143,24 @@ impl Set {
     }
 }
 
+/// Letters of ASCII: a bit each.
+pub(in crate::pattern) type Letters = u128;
+
+/// The letters of ASCII that are in a class.
+pub(in crate::pattern) fn letters(class: &Class) -> Letters {
+    (0_u8..128).filter(|byte| holds(class, char::from(*byte))).fold(0, |letters, byte| letters | 1 << byte)
+}
+
+/// The letters of ASCII that a letter stands for, which is itself and, where case does not matter, the other.
+pub(in crate::pattern) fn letters_of(letter: char, fold: bool) -> Letters {
+    match u8::try_from(letter).ok().filter(u8::is_ascii) {
+        Some(byte) if fold => 1 << byte.to_ascii_lowercase() | 1 << byte.to_ascii_uppercase(),
+        Some(byte) => 1 << byte,
+        None if fold => letters(&Class { negated: false, items: vec![Item::Letter(letter)], fold }),
+        None => 0,
+    }
+}
+
 pub(in crate::pattern) fn holds(class: &Class, letter: char) -> bool {
     let is_in = |letter: char| class.items.iter().any(|item| item_holds(item, letter));
     let folded = || {

@@ -11,27 +11,32 @@ use super::{Found, Pattern};
 
 /// Shapes that are remembered, letters of all together, and letters of each.
 const MAX_SHAPES: usize = 1024;
-const MAX_NODES: usize = 16_384;
+const MAX_LETTERS: usize = 16_384;
 const MAX_LEN: usize = 192;
 /// So many texts of unknown shape for each that is known, and all are forgotten.
 const MISSES_PER_SHAPE: usize = 64;
 
-/// A tree of shapes: who goes down from letter to letter comes to what became of a text that began so.
+/// A tree of shapes: who goes down, several letters at a time, comes to what became of a text that began so.
 #[derive(Clone, Debug)]
 pub(crate) struct Shapes {
     /// For each byte a number, the same for those that the expression does not tell apart.
     classes: Box<[u8; 256]>,
     /// The first is the root.
     nodes: Vec<Node>,
+    /// Classes of letters, of which each node has some.
+    letters: Vec<u8>,
     shapes: Vec<Shape>,
     /// Texts of unknown shape since there was no more room.
     missed: usize,
 }
 
-/// A letter of shapes. Numbers are places among the nodes; none leads to the root.
+/// Letters of shapes that nothing divides. Numbers are places among the nodes; none leads to the root.
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
-    class: u8,
+    /// Its letters; the first is looked at before the others.
+    first: u8,
+    from: u32,
+    len: u32,
     /// The first of those that may follow it, and the next that may stand here instead.
     follows: u32,
     instead: u32,
@@ -54,6 +59,7 @@ impl Shapes {
         (pattern.is_at_start() && !refers).then(|| Self {
             classes: classes(),
             nodes: vec![Node::default()],
+            letters: Vec::new(),
             shapes: Vec::new(),
             missed: 0,
         })
@@ -62,11 +68,14 @@ impl Shapes {
     /// Whether the expression matches a text, if one of its shape is known; says where, too.
     pub(crate) fn recall(&self, text: &str, found: &mut Found) -> Option<bool> {
         let mut node = self.nodes.first()?;
-        for byte in text.as_bytes() {
-            if node.shape != 0 {
-                break;
+        let mut rest = text.as_bytes();
+        while node.shape == 0 {
+            node = self.nodes.get(self.child(node, self.class(*rest.first()?))?)?;
+            let (there, behind) = rest.split_at_checked(node.len as usize)?;
+            if !there.iter().zip(self.label(node)).all(|(byte, class)| self.class(*byte) == *class) {
+                return None;
             }
-            node = self.nodes.get(self.child(node, self.class(*byte))?)?;
+            rest = behind;
         }
         let shape = self.shapes.get((node.shape as usize).checked_sub(1)?)?;
         found.machine.put_back(&shape.places);
@@ -78,22 +87,21 @@ impl Shapes {
         let Some(seen) = text.as_bytes().get(..found.reach()).filter(|seen| seen.len() <= MAX_LEN) else {
             return;
         };
-        if self.shapes.len() >= MAX_SHAPES || self.nodes.len() + seen.len() > MAX_NODES {
+        if self.shapes.len() >= MAX_SHAPES || self.letters.len() + seen.len() > MAX_LETTERS {
             self.missed += 1;
             if self.missed > self.shapes.len() * MISSES_PER_SHAPE {
                 self.nodes.truncate(1);
                 self.nodes.fill(Node::default());
+                self.letters.clear();
                 self.shapes.clear();
                 self.missed = 0;
             }
             return;
         }
-        let mut at = 0;
-        for byte in seen {
-            at = self.grow(at, self.class(*byte));
-        }
+        let classes: Vec<u8> = seen.iter().map(|byte| self.class(*byte)).collect();
+        let end = self.grow(&classes);
         self.shapes.push(Shape { matched, places: found.machine.places() });
-        if let Some(node) = self.nodes.get_mut(at) {
+        if let Some(node) = self.nodes.get_mut(end) {
             node.shape = u32::try_from(self.shapes.len()).unwrap_or(0);
         }
     }
@@ -103,12 +111,17 @@ impl Shapes {
         self.classes.get(usize::from(byte)).copied().unwrap_or(byte)
     }
 
+    fn label(&self, node: &Node) -> &[u8] {
+        let from = node.from as usize;
+        self.letters.get(from..from + node.len as usize).unwrap_or_default()
+    }
+
     #[inline]
     fn child(&self, node: &Node, class: u8) -> Option<usize> {
         let mut at = node.follows as usize;
         while at != 0 {
             let node = self.nodes.get(at)?;
-            if node.class == class {
+            if node.first == class {
                 return Some(at);
             }
             at = node.instead as usize;
@@ -116,18 +129,49 @@ impl Shapes {
         None
     }
 
-    /// The node that follows one with a letter, which is made if it is not there.
-    fn grow(&mut self, at: usize, class: u8) -> usize {
-        let Some(node) = self.nodes.get(at).copied() else { return 0 };
-        self.child(&node, class).unwrap_or_else(|| {
-            let new = self.nodes.len();
-            self.nodes.push(Node { class, instead: node.follows, ..Node::default() });
-            if let Some(node) = self.nodes.get_mut(at) {
-                node.follows = u32::try_from(new).unwrap_or(0);
+    /// The node where letters end, which is made if it is not there.
+    fn grow(&mut self, letters: &[u8]) -> usize {
+        let (mut at, mut left) = (0, letters);
+        while let Some(class) = left.first() {
+            let Some(node) = self.nodes.get(at).copied() else { return 0 };
+            let Some(child) = self.child(&node, *class) else { return self.add(at, left) };
+            let Some(below) = self.nodes.get(child).copied() else { return 0 };
+            let same = self.label(&below).iter().zip(left).take_while(|(one, other)| one == other).count();
+            if same < below.len as usize {
+                self.divide(child, below, same);
             }
-            new
-        })
+            left = left.get(same..).unwrap_or_default();
+            at = child;
+        }
+        at
     }
+
+    fn add(&mut self, at: usize, letters: &[u8]) -> usize {
+        let new = self.nodes.len();
+        let Some(node) = self.nodes.get_mut(at) else { return 0 };
+        let instead = std::mem::replace(&mut node.follows, number(new));
+        let first = letters.first().copied().unwrap_or_default();
+        let (from, len) = (number(self.letters.len()), number(letters.len()));
+        self.letters.extend_from_slice(letters);
+        self.nodes.push(Node { first, from, len, instead, ..Node::default() });
+        new
+    }
+
+    /// What is behind so many letters of a node becomes a node below it.
+    fn divide(&mut self, at: usize, node: Node, upto: usize) {
+        let from = node.from + number(upto);
+        let first = self.letters.get(from as usize).copied().unwrap_or_default();
+        let rest = Node { first, from, len: node.len - number(upto), instead: 0, ..node };
+        let new = number(self.nodes.len());
+        self.nodes.push(rest);
+        if let Some(place) = self.nodes.get_mut(at) {
+            *place = Node { len: number(upto), follows: new, shape: 0, ..node };
+        }
+    }
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 /// Numbers for bytes that no step tells apart.

@@ -125,14 +125,19 @@ fn looking_expression() -> impl Strategy<Value = String> {
         "(?>{})",
         "({})\\1",
         "(?:(?!ab).)*",
+        "(?:(?!ab)[ab:])+?",
+        "(?!a:)",
         "{}*+",
+        "(?P<n#>[ab:]).?(?P=n#)",
+        "(?P<n#>a)?b?(?(n#)a|:)",
     ]);
     (prop::collection::vec((expression(), look), 1..3), prop::sample::select(vec!["", "^", "^a*"]), "[$]?")
         .prop_map(|(parts, begin, end)| {
-            let looking = |(part, look): (String, &str)| {
-                format!("(?:{part}){}", look.replace("{}", &format!("(?:{part})")))
+            let looking = |(number, (part, look)): (usize, (String, &str))| {
+                let look = look.replace("{}", &format!("(?:{part})")).replace('#', &number.to_string());
+                format!("(?:{part}){look}")
             };
-            format!("{begin}{}{end}", parts.into_iter().map(looking).collect::<String>())
+            format!("{begin}{}{end}", parts.into_iter().enumerate().map(looking).collect::<String>())
         })
 }
 
@@ -192,6 +197,33 @@ proptest! {
                 if let Some(seen) = text.get(..reach) {
                     prop_assert_eq!(pattern.search(&format!("{seen}{other}\n"), &mut found), Ok(matched));
                     prop_assert!(!matched || found.span(0) == span, "{:?} behind {}", &other, reach);
+                }
+            }
+        }
+    }
+
+    /// All ways at once lead where one after another leads, and nothing behind the reach is looked at.
+    #[test]
+    fn paths_lead_where_the_machine_goes(
+        regexes in prop::collection::vec(looking_expression(), 1..4),
+        texts in prop::collection::vec("[abcA1 :é]{0,12}", 1..8),
+        other in "[abcA1 :]{0,6}",
+    ) {
+        for regex in &regexes {
+            let Ok(pattern) = Pattern::new(regex, Flags::default(), Haystack::Line) else { continue };
+            let Some(mut paths) = Paths::new(&pattern) else { continue };
+            let (mut found, mut told) = (Found::default(), Found::default());
+            for text in texts.iter().flat_map(|text| [text.clone(), format!("{text}\n")]) {
+                let Ok(matched) = pattern.search(&text, &mut found) else { continue };
+                let Some(same) = told.told(&pattern, Some(&mut paths), &text) else { continue };
+                prop_assert_eq!(same.matched, matched, "{} on {:?}", regex, &text);
+                for group in (0..=pattern.tree.groups).filter(|_| matched) {
+                    prop_assert_eq!(told.span(group), found.span(group), "{} of {} on {:?}", group, regex, &text);
+                }
+                if let Some(seen) = text.get(..told.reach()).filter(|seen| !seen.contains('\n')) {
+                    let (span, text) = (told.span(0), format!("{seen}{other}\n"));
+                    prop_assert_eq!(pattern.search(&text, &mut found), Ok(matched), "{} on {:?}", regex, &text);
+                    prop_assert!(!matched || found.span(0) == span, "{} on {:?}", regex, &text);
                 }
             }
         }

@@ -1,14 +1,12 @@
 use crate::pattern::program::begins_at_start;
-use crate::pattern::set::holds;
-use crate::python::{Class, Item, Look, Node};
+use crate::pattern::set::{Letters, letters, letters_of};
+use crate::python::{Look, Node};
 
 /// Steps of all expressions together.
 const MAX_STEPS: usize = 50_000;
 /// A repetition is counted up to here, and beyond it may go on for ever.
 const MAX_COUNTED: u32 = 12;
 
-/// Letters of ASCII: a bit each.
-type Letters = u128;
 const ALL: Letters = Letters::MAX;
 const LINE_END: Letters = 1 << b'\n';
 
@@ -121,10 +119,7 @@ impl Steps {
     fn node(&mut self, node: &Node, next: u32) -> Option<u32> {
         match node {
             Node::Empty | Node::Look(_) | Node::Around { .. } => Some(next),
-            Node::Literal { letter, fold } => {
-                let class = Class { negated: false, items: vec![Item::Letter(*letter)], fold: *fold };
-                self.set(letters(&class), next)
-            }
+            Node::Literal { letter, fold } => self.set(letters_of(*letter, *fold), next),
             Node::Any { all } => self.set(if *all { ALL } else { ALL & !LINE_END }, next),
             Node::Class(class) => self.set(letters(class), next),
             Node::Group { node, .. } | Node::Atomic(node) => self.node(node, next),
@@ -171,11 +166,6 @@ impl Steps {
         }
         Some(start)
     }
-}
-
-/// The letters of ASCII that are in a class.
-fn letters(class: &Class) -> Letters {
-    (0_u8..128).filter(|byte| holds(class, char::from(*byte))).fold(0, |letters, byte| letters | 1 << byte)
 }
 
 /// What an expression says before a `$` at its end, and whether there is one.

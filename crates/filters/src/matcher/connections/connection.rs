@@ -1,0 +1,203 @@
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::{Merged, Told, shortened};
+use crate::MAX_TOLD;
+use crate::matcher::groups::{Fields, KEYS, Key};
+
+/// Bytes of text, beyond which what no longer counts is looked for and thrown away.
+const MUCH_TEXT: usize = 16 << 10;
+
+/// What the lines of a connection said. It lies in few places, which are used again for the next one: who floods a log makes a
+/// connection of each line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Connection {
+    /// All texts, one after another; not all still count.
+    text: String,
+    fields: [Option<Span>; KEYS.len()],
+    users: Vec<Span>,
+    /// Lines of failures, and lines that are none by themselves.
+    lines: Vec<Span>,
+    quiet: Vec<Span>,
+    /// A failure of which the host is not known yet.
+    pending: bool,
+    much: usize,
+    pub(super) until: Duration,
+}
+
+/// A piece of the text.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from: usize,
+    to: usize,
+}
+
+impl Connection {
+    /// Forgets all there was.
+    pub(super) fn begin(&mut self, until: Duration) {
+        self.text.clear();
+        self.fields = [None; KEYS.len()];
+        self.users.clear();
+        self.lines.clear();
+        self.quiet.clear();
+        self.pending = false;
+        self.much = MUCH_TEXT;
+        self.until = until;
+    }
+
+    /// Adds a line, to a connection that is known, or that is to be forgotten with it.
+    pub(super) fn add(
+        &mut self,
+        fields: &mut Fields<'_>,
+        told: &[&str],
+        (is_known, forget): (bool, bool),
+    ) -> Merged {
+        let mut gained = fields.has(Key::Gained);
+        if gained && !fields.has(Key::NoFail) {
+            let text = fields.get(Key::Gained).map(|text| text.to_owned().into());
+            fields.set(Key::NoFail, text);
+        }
+        let mut quiet = gained || fields.has(Key::NoFail);
+        let user = fields.get(Key::User).filter(|user| !user.is_empty()).map(shortened);
+        if let Some(user) = user.filter(|user| self.users.iter().all(|span| self.at(*span) != *user))
+            && (is_known || !forget)
+            && self.users.len() < MAX_TOLD
+        {
+            let user = self.put(user);
+            self.users.push(user);
+        }
+        if is_known {
+            let was_quiet = self.take(Key::NoFail);
+            let was_gained = self.take(Key::Gained);
+            self.pending &= !gained;
+            // Those were told already.
+            if !was_quiet && !was_gained && !self.pending {
+                self.lines.clear();
+            }
+        }
+        self.keep(fields);
+        // Who failed before, or tried several names, has not logged in by what comes last.
+        if std::mem::take(&mut self.pending) || self.users.len() > 1 {
+            self.take(Key::NoFail);
+            self.take(Key::Gained);
+            (gained, quiet) = (false, false);
+        }
+        if !quiet {
+            self.quiet.append(&mut self.lines);
+            std::mem::swap(&mut self.quiet, &mut self.lines);
+            if !gained {
+                self.tell(told, false);
+            }
+            self.lines.truncate(MAX_TOLD);
+        } else if !forget {
+            self.tell(told, true);
+        }
+        let merged = self.merged();
+        self.throw_away();
+        merged
+    }
+
+    fn tell(&mut self, told: &[&str], quiet: bool) {
+        for line in told {
+            let lines = if quiet { &self.quiet } else { &self.lines };
+            if lines.len() >= MAX_TOLD {
+                return;
+            }
+            let line = self.put(shortened(line));
+            if quiet { &mut self.quiet } else { &mut self.lines }.push(line);
+        }
+    }
+
+    fn merged(&mut self) -> Merged {
+        if self.field(Key::NoFail).is_some_and(|text| !text.is_empty()) {
+            return Merged::Quiet;
+        }
+        let mut fields = Fields::default();
+        for (key, span) in KEYS.into_iter().zip(self.fields) {
+            fields.set(key, span.map(|span| Cow::Borrowed(self.at(span))));
+        }
+        let Some((host, id)) = fields.host() else {
+            self.pending = true;
+            return Merged::Quiet;
+        };
+        let user = fields.get(Key::User).map(str::to_owned);
+        let texts = |spans: &[Span]| spans.iter().map(|span| self.at(*span).to_owned()).collect::<Vec<_>>();
+        let mut users = texts(&self.users);
+        users.sort_unstable();
+        Merged::Failure(Told { host, id, user, users, lines: texts(&self.lines) })
+    }
+
+    /// Takes over what a line says.
+    fn keep(&mut self, fields: &Fields<'_>) {
+        for (place, key) in KEYS.into_iter().enumerate() {
+            let Some(text) = fields.get(key) else { continue };
+            if self.field(key) == Some(text) {
+                continue;
+            }
+            let span = self.put(text);
+            if let Some(place) = self.fields.get_mut(place) {
+                *place = Some(span);
+            }
+        }
+    }
+
+    fn field(&self, key: Key) -> Option<&str> {
+        let span = self.fields.get(key as usize).copied().flatten()?;
+        Some(self.at(span))
+    }
+
+    /// Forgets a field, and says whether it said something.
+    fn take(&mut self, key: Key) -> bool {
+        let taken = self.fields.get_mut(key as usize).and_then(Option::take);
+        taken.is_some_and(|span| span.from < span.to)
+    }
+
+    fn at(&self, span: Span) -> &str {
+        self.text.get(span.from..span.to).unwrap_or_default()
+    }
+
+    fn put(&mut self, text: &str) -> Span {
+        let from = self.text.len();
+        self.text.push_str(text);
+        Span { from, to: self.text.len() }
+    }
+
+    /// Keeps of the text what still counts, if there is much of it.
+    fn throw_away(&mut self) {
+        if self.text.len() <= self.much {
+            return;
+        }
+        let text = std::mem::take(&mut self.text);
+        let spans = self.fields.iter_mut().flatten();
+        let spans = spans.chain(&mut self.users).chain(&mut self.lines).chain(&mut self.quiet);
+        for span in spans {
+            let from = self.text.len();
+            self.text.push_str(text.get(span.from..span.to).unwrap_or_default());
+            *span = Span { from, to: self.text.len() };
+        }
+        self.much = (2 * self.text.len()).max(MUCH_TEXT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_no_longer_counts_is_thrown_away() {
+        let mut connection = Connection::default();
+        connection.begin(Duration::from_secs(300));
+        for number in 0..1000 {
+            let (line, user) = (format!("{number} {}", "x".repeat(400)), format!("user{}", number % 40));
+            let mut fields = Fields::default();
+            fields.set(Key::Ip4, Some(Cow::Borrowed("192.0.2.1")));
+            fields.set(Key::User, Some(Cow::Borrowed(&user)));
+            let merged = connection.add(&mut fields, &[&line], (number > 0, false));
+            let Merged::Failure(told) = merged else { panic!("a failure, not {merged:?}") };
+            assert_eq!((told.user.as_deref(), told.lines), (Some(user.as_str()), vec![line]));
+            assert_eq!(told.users.len(), MAX_TOLD.min(number + 1));
+            assert!(told.users.is_sorted());
+            assert!(connection.text.len() < 3 * MUCH_TEXT);
+        }
+    }
+}
