@@ -94,9 +94,11 @@ impl Found {
         self.machine.reach()
     }
 
-    /// What the machine did last, by the time that it takes: about nanoseconds.
-    fn cost(&self) -> u64 {
-        (FEW_STEPS.saturating_sub(self.machine.left()) * 9 / 2) as u64
+    /// What the machine did since the last call, by the time that it takes: about nanoseconds.
+    fn take_cost(&mut self) -> u64 {
+        let cost = self.machine.work().saturating_mul(9) / 2;
+        self.machine.forget_work();
+        cost as u64
     }
 
     /// What an automaton says.

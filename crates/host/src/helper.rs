@@ -48,8 +48,10 @@ pub(crate) fn start(command: &'static str, free: bool) -> Result<Helper, Error> 
 
 /// In the helper: confines the process, and says so.
 pub(crate) fn begin(role: Role, free: bool, socket: &UnixStream) -> io::Result<()> {
-    // The daemon may be in a hurry (`Nice=` of its unit), and what is asked of a helper is not.
-    crate::machine::let_others_go_first();
+    // The daemon may be in a hurry (`Nice=` of its unit), and so is who is logged in, for which a ban waits. Lists are not.
+    if role != Role::Sessions {
+        crate::machine::let_others_go_first();
+    }
     let entered = if free {
         Entered { missing: vec!["--no-confine".to_owned()], ..Entered::default() }
     } else {

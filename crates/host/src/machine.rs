@@ -225,7 +225,9 @@ const UNHURRIED: i32 = 10;
 /// Lets others go before the calling thread, and before what it starts. Where that is refused all stays as it is.
 pub fn let_others_go_first() {
     // To Linux the calling "process" is the thread.
-    let _ = rustix::process::setpriority_process(None, UNHURRIED);
+    if rustix::process::getpriority_process(None).is_ok_and(|nice| nice < UNHURRIED) {
+        let _ = rustix::process::setpriority_process(None, UNHURRIED);
+    }
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC`: the clock of the gate.

@@ -16,6 +16,8 @@ pub(super) struct Machine {
     slots: Vec<usize>,
     back: Vec<Way>,
     left: usize,
+    /// Steps of all runs since [`Machine::forget_work`].
+    work: usize,
     /// Nothing from this place on was looked at.
     reach: usize,
     /// It looks round, and may have to take all of that back.
@@ -72,6 +74,12 @@ impl Machine {
         steps: usize,
     ) -> Result<bool, Exhausted> {
         self.left = steps;
+        let matched = self.run(program, text, from);
+        self.work = self.work.saturating_add(steps.saturating_sub(self.left));
+        matched
+    }
+
+    fn run(&mut self, program: &Program, text: &str, from: usize) -> Result<bool, Exhausted> {
         self.nested = false;
         // Its first letter is looked at before all.
         self.reach = if program.at_start { 1 } else { NOWHERE };
@@ -138,9 +146,14 @@ impl Machine {
         Some(told)
     }
 
-    /// Steps that it might still have taken.
-    pub(super) const fn left(&self) -> usize {
-        self.left
+    /// Steps that it took, of all runs since they were forgotten.
+    pub(super) const fn work(&self) -> usize {
+        self.work
+    }
+
+    /// Counts its steps from here on.
+    pub(super) const fn forget_work(&mut self) {
+        self.work = 0;
     }
 
     /// What the last run found, and how far it looked.

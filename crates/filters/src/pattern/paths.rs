@@ -22,7 +22,8 @@ use ways::{Before, Origin, Turned, Way, Ways};
 const MAX_STATES: usize = 2048;
 const MAX_WAYS: usize = 1 << 16;
 const MAX_TURNS: usize = 1 << 15;
-/// States that one text may add, and steps that it may take for that, so that nobody can write one that costs much.
+/// Letters of one text of which it is not known where they lead, and steps that finding that out may take, so that nobody can write one
+/// that costs much.
 const MAX_NEW: usize = 256;
 const MAX_SPENT: usize = 20_000;
 /// Bytes that must have been read for each state before all are forgotten.
@@ -317,6 +318,10 @@ impl Paths {
         let mut same = vec![false; self.letters.len()];
         for (letter, same) in self.letters.iter().zip(&mut same) {
             let Some(byte) = letter.filter(|byte| *byte != b'\n') else { continue };
+            if *spent > MAX_SPENT {
+                // Another text may have the rest found out.
+                return None;
+            }
             let turned = self.ways.turn(&state.ways, state.before, Some(byte), spent);
             *same = turned.is_some_and(|turned| {
                 turned.is_plain() && *turned.ways == *state.ways && turned.before == state.before

@@ -403,6 +403,7 @@ impl Daemon {
             match left {
                 None => {
                     book::lift(&mut sources, *net)?;
+                    self.book.severer.unbanned(*net);
                 }
                 Some((until, scope)) => {
                     still += 1;

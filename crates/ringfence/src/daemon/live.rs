@@ -145,7 +145,7 @@ impl Live {
                 // What somebody else decided may last longer, or cover more.
                 let source = ledger::Net::new(source.address(), 128);
                 let has_room = book::extend(sources, source, Some(book::at(*until)), book::scope(*scope))?;
-                if let Some(came) = self.came {
+                if has_room && let Some(came) = self.came {
                     self.reactions.add(host::machine::monotonic().saturating_sub(came));
                 }
                 has_room

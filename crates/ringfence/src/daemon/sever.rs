@@ -37,7 +37,7 @@ pub(crate) struct Severer {
 #[derive(Debug)]
 enum Order {
     Ban(Net, Scope),
-    Ports(SipPorts),
+    Unban(Net),
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +46,8 @@ struct Tally {
     tracked: AtomicU64,
     missed: AtomicU64,
     last_error: Mutex<Option<String>>,
+    /// Those that a ban of SIP ports covers.
+    ports: Mutex<SipPorts>,
 }
 
 impl Severer {
@@ -68,8 +70,7 @@ impl Severer {
 
     /// The ports that a ban of SIP ports covers.
     pub(crate) fn guard(&self, ports: &SipPorts) {
-        // A full queue is told with the bans that it holds.
-        let _ = self.orders.try_send(Order::Ports(ports.clone()));
+        self.tally.ports.lock().unwrap_or_else(PoisonError::into_inner).clone_from(ports);
     }
 
     /// A ban is in force.
@@ -77,6 +78,12 @@ impl Severer {
         if self.orders.try_send(Order::Ban(source, scope)).is_err() {
             self.tally.missed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A ban was lifted: what it has not ended yet may go on.
+    pub(crate) fn unbanned(&self, source: Net) {
+        // Behind a full queue it comes too late; a peer then opens its connections again.
+        let _ = self.orders.try_send(Order::Unban(source));
     }
 
     /// For `status`.
@@ -102,12 +109,15 @@ struct Bans {
 impl Bans {
     fn take(&mut self, order: Order) {
         match order {
-            Order::Ports(ports) => self.ports = ports,
             Order::Ban(net, scope) if book::is_one_source(net) => {
                 let known = self.sources.entry(net).or_insert(scope);
                 *known = scope.max(*known);
             }
             Order::Ban(net, scope) => self.networks.push((net, scope)),
+            Order::Unban(net) => {
+                self.sources.remove(&net);
+                self.networks.retain(|(banned, _)| *banned != net);
+            }
         }
     }
 
@@ -145,6 +155,7 @@ fn work(orders: &Receiver<Order>, tally: &Tally) {
         if bans.is_empty() {
             continue;
         }
+        bans.ports.clone_from(&tally.ports.lock().unwrap_or_else(PoisonError::into_inner));
         let begun = Instant::now();
         let error = match sever(&bans) {
             Ok(Severed { sockets, tracked }) => {

@@ -13,6 +13,8 @@ use lookout::Seen;
 
 /// How long what the kernel said about addresses and sessions is believed: it is looked for every second.
 const FRESH: Duration = Duration::from_secs(2);
+/// An operator who bans many sources, one after the other, has this looked for once.
+const JUST_NOW: Duration = Duration::from_millis(100);
 /// How long whoever cannot say who is logged in is not asked again: waiting for it holds everything up.
 const PAUSE: Duration = Duration::from_secs(30);
 /// Grants of grace that are kept; beyond, the one that ends first makes room.
@@ -49,6 +51,8 @@ pub(crate) struct Shelter {
     operators: BTreeSet<IpAddr>,
     /// When both were looked for.
     seen: Option<Instant>,
+    /// Whoever cannot say who is logged in is not asked before then, unless an operator bans.
+    not_before: Option<Instant>,
     /// Why nobody knows who is logged in.
     blind: Option<String>,
     /// What the operator trusts, by what it is called; a name with the addresses that it has.
@@ -69,20 +73,23 @@ impl Shelter {
     /// Has somebody look who is logged in, so that nobody has to wait for that when a ban is due; for every second.
     pub(crate) fn refresh(&mut self) {
         self.hear();
-        // Whoever could not look is left alone for a while.
-        let is_to_come = self.seen.is_some_and(|seen| seen > Instant::now());
-        if !is_to_come && let Some(lookout) = &self.lookout {
+        if self.may_ask()
+            && let Some(lookout) = &self.lookout
+        {
             lookout.order();
         }
     }
 
     /// Looks, and waits for what comes of it: an operator's own ban may be his first command after he has logged in.
     pub(crate) fn look_now(&mut self) {
-        // Whoever could not look is left alone for a while.
-        if self.seen.is_none_or(|seen| seen <= Instant::now()) {
+        if self.seen.is_none_or(|seen| seen.elapsed() >= JUST_NOW) {
             let seen = self.lookout.as_ref().map_or_else(Seen::without_sessions, Lookout::look);
             self.learn(seen);
         }
+    }
+
+    fn may_ask(&self) -> bool {
+        self.not_before.is_none_or(|time| time <= Instant::now())
     }
 
     /// Why nobody knew who is logged in when that was last looked for, if it was so.
@@ -185,7 +192,7 @@ impl Shelter {
     /// Knows what is not older than it may be; looks itself and waits, if nobody did lately.
     fn look(&mut self) {
         self.hear();
-        if self.seen.is_none_or(|seen| seen.elapsed() >= FRESH) {
+        if self.may_ask() && self.seen.is_none_or(|seen| seen.elapsed() >= FRESH) {
             self.look_now();
         }
     }
@@ -208,10 +215,11 @@ impl Shelter {
                 self.operators = operators;
                 self.blind = None;
                 self.seen = Some(at);
+                self.not_before = None;
             }
             Err(why) => {
                 self.blind = Some(why);
-                self.seen = Instant::now().checked_add(PAUSE);
+                self.not_before = Instant::now().checked_add(PAUSE);
             }
         }
     }

@@ -36,6 +36,8 @@ impl Connection {
     /// Forgets all there was.
     pub(super) fn begin(&mut self, until: Duration) {
         self.text.clear();
+        // Nobody keeps the memory of a connection that told very much.
+        self.text.shrink_to(4 * MUCH_TEXT);
         self.fields = [None; KEYS.len()];
         self.users.clear();
         self.lines.clear();
@@ -176,6 +178,7 @@ impl Connection {
             *span = Span { from, to: self.text.len() };
         }
         self.much = (2 * self.text.len()).max(MUCH_TEXT);
+        self.text.shrink_to(self.much);
     }
 }
 

@@ -129,6 +129,7 @@ impl Ways {
                     continue;
                 }
                 visited += 1;
+                *spent += 1;
                 if visited > MAX_VISITED {
                     return None;
                 }
@@ -177,7 +178,6 @@ impl Ways {
                 }
             }
         }
-        *spent += visited;
         Some(turned)
     }
 

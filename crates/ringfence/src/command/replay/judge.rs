@@ -259,11 +259,6 @@ impl<'a> Judge<'a> {
         self.collect(Some((&packet, reading)));
     }
 
-    fn follow(&mut self, packet: &Packet<'_>) -> Option<Stopped> {
-        self.follower.get_or_init(|| Follower::new(self.policy));
-        self.follower.get_mut()?.as_mut()?.judge(packet.bytes())
-    }
-
     /// Which chains a packet meets; `None` when it is not this host's affair.
     fn way(&self, packet: &Packet<'_>, decoded: &Decoded<'_>, ends: Ends, loopback: bool) -> Option<Way> {
         let Ends { from_us, to_us } = ends;

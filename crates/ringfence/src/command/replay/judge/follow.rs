@@ -5,11 +5,13 @@ use std::rc::Rc;
 use gate::layout::{FOLLOWS, LIMITED, NONE};
 use gate::memory::{GateTables, MemoryTables};
 use gate::{Found, Judgement, Link};
+use netfilter::packet::Packet;
 use policy::plan::Plan;
 use policy::plan::gate::{GatePlan, Note};
 use policy::plan::nft::{Mode, Tag};
 use policy::{Language, Policy};
 
+use super::Judge;
 use crate::command::replay::record::Reason;
 
 /// Why a segment is dropped though its own bytes are lawful.
@@ -29,6 +31,14 @@ pub(super) struct Follower {
     following: MemoryTables,
     alone: MemoryTables,
     found: Found,
+}
+
+impl Judge<'_> {
+    /// Whether the connection stops a packet to this host that is no UDP.
+    pub(super) fn follow(&mut self, packet: &Packet<'_>) -> Option<Stopped> {
+        self.follower.get_or_init(|| Follower::new(self.policy));
+        self.follower.get_mut()?.as_mut()?.judge(packet.bytes())
+    }
 }
 
 impl Follower {
