@@ -20,6 +20,8 @@ mod paths;
 mod program;
 /// Sets of letters.
 mod set;
+/// Sets of ASCII by their numbers, and what they tell apart.
+mod sets;
 /// What became of texts of the same shape.
 mod shapes;
 /// Which of many can match at all.

@@ -14,7 +14,7 @@ mod ways;
 
 use std::collections::HashMap;
 
-use super::Pattern;
+use super::{Pattern, sets};
 use steps::Steps;
 use ways::{Before, Origin, Turned, Way, Ways};
 
@@ -319,8 +319,8 @@ impl Paths {
         for (letter, same) in self.letters.iter().zip(&mut same) {
             let Some(byte) = letter.filter(|byte| *byte != b'\n') else { continue };
             if *spent > MAX_SPENT {
-                // Another text may have the rest found out.
-                return None;
+                // Of the rest it is not known, and each is looked up when it comes.
+                break;
             }
             let turned = self.ways.turn(&state.ways, state.before, Some(byte), spent);
             *same = turned.is_some_and(|turned| {
@@ -364,20 +364,12 @@ impl Paths {
     }
 }
 
-/// A class for each byte, and a letter of each class.
+/// A class for each byte, and a letter of each class, behind those of the end and of what is not ASCII.
 fn classes(steps: &Steps) -> Option<([u8; 256], Vec<Option<u8>>)> {
+    let (of_letters, firsts) = sets::classes(&steps.kinds());
     let mut classes = [OTHER; 256];
-    let mut letters = vec![None, None];
-    let mut known: Vec<Vec<bool>> = Vec::new();
-    let kinds = steps.kinds();
-    for (byte, class) in (0_u8..128).zip(&mut classes) {
-        let kind: Vec<bool> = kinds.iter().map(|kind| kind >> byte & 1 == 1).collect();
-        let place = known.iter().position(|other| *other == kind).unwrap_or_else(|| {
-            known.push(kind);
-            letters.push(Some(byte));
-            known.len() - 1
-        });
-        *class = u8::try_from(place + 2).ok()?;
+    for (class, of_letter) in classes.iter_mut().zip(of_letters) {
+        *class = of_letter.checked_add(2)?;
     }
-    Some((classes, letters))
+    Some((classes, [None, None].into_iter().chain(firsts.into_iter().map(Some)).collect()))
 }

@@ -204,4 +204,16 @@ mod tests {
         assert!(!covers("203.0.113.9", TCP, 5060, true));
         assert!(!covers("203.0.113.8", TCP, 5060, false));
     }
+
+    #[test]
+    fn what_is_lifted_before_its_turn_ends_nothing() {
+        let mut bans = Bans::default();
+        for net in ["203.0.113.9", "2001:db8:5::9", "198.51.100.0/24"] {
+            let net: Net = net.parse().unwrap();
+            bans.take(Order::Ban(net, Scope::AllPorts));
+            assert!(!bans.is_empty());
+            bans.take(Order::Unban(net));
+            assert!(bans.is_empty(), "{net}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use lookout::Seen;
 const FRESH: Duration = Duration::from_secs(2);
 /// An operator who bans many sources, one after the other, has this looked for once.
 const JUST_NOW: Duration = Duration::from_millis(100);
-/// How long whoever cannot say who is logged in is not asked again: waiting for it holds everything up.
+/// How long nobody waits for whoever could not say who is logged in: that holds everything up.
 const PAUSE: Duration = Duration::from_secs(30);
 /// Grants of grace that are kept; beyond, the one that ends first makes room.
 const MAX_GRACES: usize = 4096;
@@ -51,7 +51,7 @@ pub(crate) struct Shelter {
     operators: BTreeSet<IpAddr>,
     /// When both were looked for.
     seen: Option<Instant>,
-    /// Whoever cannot say who is logged in is not asked before then, unless an operator bans.
+    /// Nobody waits before then for whoever could not say who is logged in.
     not_before: Option<Instant>,
     /// Why nobody knows who is logged in.
     blind: Option<String>,
@@ -73,22 +73,21 @@ impl Shelter {
     /// Has somebody look who is logged in, so that nobody has to wait for that when a ban is due; for every second.
     pub(crate) fn refresh(&mut self) {
         self.hear();
-        if self.may_ask()
-            && let Some(lookout) = &self.lookout
-        {
+        if let Some(lookout) = &self.lookout {
             lookout.order();
         }
     }
 
     /// Looks, and waits for what comes of it: an operator's own ban may be his first command after he has logged in.
     pub(crate) fn look_now(&mut self) {
-        if self.seen.is_none_or(|seen| seen.elapsed() >= JUST_NOW) {
+        if self.may_wait() && self.seen.is_none_or(|seen| seen.elapsed() >= JUST_NOW) {
             let seen = self.lookout.as_ref().map_or_else(Seen::without_sessions, Lookout::look);
             self.learn(seen);
         }
     }
 
-    fn may_ask(&self) -> bool {
+    /// Whether whoever looks is not known to hold everything up.
+    fn may_wait(&self) -> bool {
         self.not_before.is_none_or(|time| time <= Instant::now())
     }
 
@@ -192,7 +191,7 @@ impl Shelter {
     /// Knows what is not older than it may be; looks itself and waits, if nobody did lately.
     fn look(&mut self) {
         self.hear();
-        if self.may_ask() && self.seen.is_none_or(|seen| seen.elapsed() >= FRESH) {
+        if self.seen.is_none_or(|seen| seen.elapsed() >= FRESH) {
             self.look_now();
         }
     }

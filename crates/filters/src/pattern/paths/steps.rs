@@ -1,5 +1,6 @@
 use crate::pattern::program::{begins_at_start, may_be_empty};
 use crate::pattern::set::{Letters, letters, letters_of};
+use crate::pattern::sets::Sets;
 use crate::python::{Class, Greed, Item, Look, Node};
 
 /// Steps of an expression; a larger one is left to the machine.
@@ -16,7 +17,7 @@ const LINE_END: Letters = 1 << b'\n';
 pub(super) struct Steps {
     pub(super) steps: Vec<Step>,
     pub(super) start: u32,
-    sets: Vec<Letters>,
+    sets: Sets,
     /// Texts that must not follow.
     pub(super) texts: Vec<Box<[u8]>>,
     /// Something asks what stands before it.
@@ -83,12 +84,12 @@ impl Steps {
     }
 
     pub(super) fn holds(&self, set: u32, byte: u8) -> bool {
-        byte < 128 && self.sets.get(set as usize).is_some_and(|letters| letters >> byte & 1 == 1)
+        self.sets.holds(set, byte)
     }
 
     /// The letter of a set that has but one.
     pub(super) fn only(&self, set: u32) -> Option<u8> {
-        let letters = self.sets.get(set as usize).filter(|letters| letters.count_ones() == 1)?;
+        let letters = self.sets.get(set).filter(|letters| letters.count_ones() == 1)?;
         u8::try_from(letters.trailing_zeros()).ok()
     }
 
@@ -96,7 +97,7 @@ impl Steps {
     pub(super) fn kinds(&self) -> Vec<Letters> {
         let word = Class::of(crate::python::Kind::Word, false, true);
         let single = self.texts.iter().flat_map(|text| text.iter()).map(|byte| 1 << byte);
-        self.sets.iter().copied().chain(single).chain([letters(&word), LINE_END]).collect()
+        self.sets.all().iter().copied().chain(single).chain([letters(&word), LINE_END]).collect()
     }
 
     /// Groups that are asked for later.
@@ -142,11 +143,8 @@ impl Steps {
     }
 
     fn set(&mut self, letters: Letters, next: u32) -> Option<u32> {
-        let set = self.sets.iter().position(|other| *other == letters).unwrap_or_else(|| {
-            self.sets.push(letters);
-            self.sets.len() - 1
-        });
-        self.push(Step::Set { set: u32::try_from(set).ok()?, next })
+        let set = self.sets.number(letters)?;
+        self.push(Step::Set { set, next })
     }
 
     fn lazily(&mut self, letters: Letters, next: u32) -> Option<u32> {

@@ -1,5 +1,6 @@
 use crate::pattern::program::begins_at_start;
 use crate::pattern::set::{Letters, letters, letters_of};
+use crate::pattern::sets::{Sets, classes};
 use crate::python::{Look, Node};
 
 /// Steps of all expressions together.
@@ -17,14 +18,14 @@ pub(super) struct Steps {
     pub(super) starts: Vec<u32>,
     /// Steps before this one are those of the first expression, and so on.
     ends: Vec<usize>,
-    sets: Vec<Letters>,
+    sets: Sets,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     /// A letter of a set.
     Set {
-        set: usize,
+        set: u32,
         next: u32,
     },
     Either(u32, u32),
@@ -49,8 +50,8 @@ impl Steps {
         Some(steps)
     }
 
-    pub(super) fn holds(&self, set: usize, byte: u8) -> bool {
-        byte < 128 && self.sets.get(set).is_some_and(|letters| letters >> byte & 1 == 1)
+    pub(super) fn holds(&self, set: u32, byte: u8) -> bool {
+        self.sets.holds(set, byte)
     }
 
     /// Whose step it is.
@@ -60,17 +61,12 @@ impl Steps {
 
     /// A number for each letter, the same for letters that no set tells apart, and how many numbers there are.
     pub(super) fn classes(&self) -> ([u8; 256], usize) {
-        let mut classes = [0_u8; 256];
-        let mut kinds: Vec<Vec<bool>> = Vec::new();
-        for (byte, class) in (0_u8..128).zip(&mut classes) {
-            let kind: Vec<bool> = (0..self.sets.len()).map(|set| self.holds(set, byte)).collect();
-            let place = kinds.iter().position(|other| *other == kind).unwrap_or_else(|| {
-                kinds.push(kind);
-                kinds.len() - 1
-            });
-            *class = u8::try_from(place).unwrap_or(0);
+        let (of_letters, firsts) = classes(self.sets.all());
+        let mut classes = [0; 256];
+        for (class, of_letter) in classes.iter_mut().zip(of_letters) {
+            *class = of_letter;
         }
-        (classes, kinds.len().max(1).next_power_of_two())
+        (classes, firsts.len().next_power_of_two())
     }
 
     /// Steps are written from the end on: each knows what follows it.
@@ -101,10 +97,7 @@ impl Steps {
     }
 
     fn set(&mut self, letters: Letters, next: u32) -> Option<u32> {
-        let set = self.sets.iter().position(|other| *other == letters).unwrap_or_else(|| {
-            self.sets.push(letters);
-            self.sets.len() - 1
-        });
+        let set = self.sets.number(letters)?;
         self.push(Step::Set { set, next })
     }
 
