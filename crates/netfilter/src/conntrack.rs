@@ -142,7 +142,7 @@ impl Conntrack {
             icmp::About::Unknown => return Ok(Tracked::without_connection(State::Invalid)),
             icmp::About::Connection(quoted) => return Ok(self.relate(packet, quoted, now)),
         }
-        let Some((tuple, reply)) = Tuple::of(packet).and_then(|tuple| Some((tuple, tuple.inverse()?))) else {
+        let Some(tuple) = Tuple::of(packet) else {
             return Ok(Tracked::without_connection(State::Invalid));
         };
         if let Some((handle, direction)) = self.table.find(&tuple, now) {
@@ -151,7 +151,10 @@ impl Conntrack {
                 None => self.table.remove(handle),
             }
         }
-        self.open(tuple, reply, packet, now)
+        match tuple.inverse() {
+            Some(reply) => self.open(tuple, reply, packet, now),
+            None => Ok(Tracked::without_connection(State::Invalid)),
+        }
     }
 
     /// Keeps the connection that an accepted packet opened; does nothing for any other packet.

@@ -52,6 +52,10 @@ pub struct Packet<'a> {
     transport_offset: usize,
     fragment: Option<Fragment>,
     fragment_header: Option<FragmentHeader>,
+    /// Read once: tracking and every rule ask for it.
+    transport: Transport<'a>,
+    /// Whether the sum over IPv4's header is right, or cannot be told.
+    is_summed: bool,
     has_gaps: bool,
     seams: &'a [usize],
     in_interface: Option<&'a str>,
@@ -154,16 +158,23 @@ impl<'a> Packet<'a> {
             more: bits & 0x2000 != 0,
             id: u32::from(u16::from_be_bytes([id0, id1])),
         };
+        let fragment = (fragment.more || fragment.offset > 0).then_some(fragment);
+        let bytes = data.get(..total_len).unwrap_or(data);
+        // A header that the capture cut cannot be judged.
+        let is_summed = bytes.get(..header_len).is_none_or(|header| checksum::sum(header) == 0xffff);
+        let payload = bytes.get(header_len..).unwrap_or_default();
         Ok(Self {
-            bytes: data.get(..total_len).unwrap_or(data),
+            bytes,
             source: IpAddr::V4(Ipv4Addr::new(s0, s1, s2, s3)),
             destination: IpAddr::V4(Ipv4Addr::new(d0, d1, d2, d3)),
             declared_len,
             total_len,
             protocol: Some(protocol),
             transport_offset: header_len,
-            fragment: (fragment.more || fragment.offset > 0).then_some(fragment),
+            fragment,
             fragment_header: None,
+            transport: transport::parse(Some(protocol), fragment, payload),
+            is_summed,
             has_gaps: false,
             seams: &[],
             in_interface: None,
@@ -195,6 +206,12 @@ impl<'a> Packet<'a> {
             transport_offset: walk.offset,
             fragment: walk.fragment,
             fragment_header: walk.fragment_header,
+            transport: transport::parse(
+                walk.protocol,
+                walk.fragment,
+                bytes.get(walk.offset..).unwrap_or_default(),
+            ),
+            is_summed: true,
             has_gaps: false,
             seams: &[],
             in_interface: None,
@@ -213,7 +230,8 @@ impl<'a> Packet<'a> {
     where
         'a: 'b,
     {
-        Packet { bytes, ..self }
+        let payload = bytes.get(self.transport_offset..).unwrap_or_default();
+        Packet { bytes, transport: transport::parse(self.protocol, self.fragment, payload), ..self }
     }
 
     /// The content as it is when FORWARD's rules see it, one hop further (`ip_decrease_ttl`); `None` when it has no hop left.
@@ -326,7 +344,7 @@ impl<'a> Packet<'a> {
 
     /// The upper-layer header.
     pub fn transport(&self) -> Transport<'a> {
-        transport::parse(self)
+        self.transport
     }
 
     /// The first four bytes after the network header as two ports, as `-m multiport` reads them: only for TCP, UDP,
@@ -346,16 +364,10 @@ impl<'a> Packet<'a> {
         if self.is_ipv4() && self.declared_len == 0 {
             return Some(Malformed::Length);
         }
-        if !loopback && !self.header_checksum_ok() {
+        if !loopback && !self.is_summed {
             return Some(Malformed::Checksum);
         }
         self.is_martian(loopback).then_some(Malformed::Martian)
-    }
-
-    fn header_checksum_ok(&self) -> bool {
-        let header = self.bytes.get(..self.transport_offset);
-        // A header that the capture cut cannot be judged.
-        !self.is_ipv4() || header.is_none_or(|header| checksum::sum(header) == 0xffff)
     }
 
     /// `ip_route_input_slow` and `ip6_rcv_core`. What depends on the host's routes (`rp_filter`, own address as source) is

@@ -214,8 +214,9 @@ impl Evaluator {
 impl Settings {
     /// The kernel's clock, in whole ticks.
     fn jiffies(&self, now: Duration) -> u64 {
-        let ticks = now.as_nanos().saturating_mul(u128::from(self.hz)) / 1_000_000_000;
-        u64::try_from(ticks).unwrap_or(u64::MAX)
+        let hz = u64::from(self.hz);
+        let part = u64::from(now.subsec_nanos()) * hz / 1_000_000_000;
+        now.as_secs().saturating_mul(hz).saturating_add(part)
     }
 
     /// `msecs_to_jiffies`: rounded up.

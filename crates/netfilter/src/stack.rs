@@ -105,12 +105,7 @@ impl<T> Stack<T> {
     /// decided. Give the packet both interfaces if they are known: each chain sees those that its hook has.
     pub fn push(&mut self, packet: &Packet<'_>, way: Way, tag: T, now: Duration) {
         self.expire(now);
-        let arrives = way != Way::Output;
-        if arrives && let Some(fault) = packet.arrival_fault(way == Way::Loopback) {
-            return self.finish(vec![tag], Fate::dropped(Why::Malformed(fault), None));
-        }
-        if !self.reassembles(packet, way) {
-            let fate = self.judge(packet, way, now);
+        if let Some(fate) = self.alone(packet, way, now) {
             return self.finish(vec![tag], fate);
         }
         match self.defrag.push(packet, tag, now) {
@@ -141,6 +136,16 @@ impl<T> Stack<T> {
                 self.finish(datagram.tags, fate);
             }
         }
+    }
+
+    /// The fate of a packet that waits for no other, as nearly all are; `None` for one that does, which [`Stack::push`] takes.
+    /// Call [`Stack::expire`] before, so that what is decided stands in the order of time.
+    pub fn alone(&mut self, packet: &Packet<'_>, way: Way, now: Duration) -> Option<Fate> {
+        let arrives = way != Way::Output;
+        if arrives && let Some(fault) = packet.arrival_fault(way == Way::Loopback) {
+            return Some(Fate::dropped(Why::Malformed(fault), None));
+        }
+        (!self.reassembles(packet, way)).then(|| self.judge(packet, way, now))
     }
 
     /// Gives up the fragments whose time is up at `now`.

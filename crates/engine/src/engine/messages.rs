@@ -19,9 +19,11 @@ impl Engine {
             return;
         }
         let salt = self.salt;
+        let key = transaction::key(message, talk.peer, salt);
+        self.transactions.expect(key);
+        let echoes = self.echoes(message, talk);
         let address = Address::of(talk.peer.ip());
         let trusted = self.is_trusted(talk.peer.ip());
-        let is_proof = talk.is_established || self.echoes(message, talk, now);
         let method = message.method();
         let target = target(message, method);
         let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
@@ -29,11 +31,15 @@ impl Engine {
         let username = credentials.and_then(|credentials| credentials.username);
         let target_hash = hash(target);
         let is_initial = message.to.is_none_or(|to| to.tag.is_none());
+        let fingerprint = transaction::fingerprint(message, salt);
+        let call = hash(message.call_id);
+        let account = if username.is_some() { hash(username) } else { target_hash };
+        let is_proof = talk.is_established || echoes.into_iter().any(|key| self.tokens.proves(key, now));
         let new = Transaction {
-            fingerprint: transaction::fingerprint(message, salt),
-            call: hash(message.call_id),
+            fingerprint,
+            call,
             target: target_hash,
-            account: if username.is_some() { hash(username) } else { target_hash },
+            account,
             method,
             has_credentials: credentials.is_some(),
             is_proof,
@@ -45,7 +51,6 @@ impl Engine {
                 && privacy::offers_srtp(message.body),
             ..Transaction::default()
         };
-        let key = transaction::key(message, talk.peer, salt);
         if method == Method::Ack {
             return self.acknowledged(key, is_proof, talk, now);
         }
@@ -138,13 +143,12 @@ impl Engine {
         self.tell_class(address, trusted, now);
     }
 
-    /// Whether a datagram holds what we sent to its address.
-    fn echoes(&self, message: &Message<'_>, talk: &Talk, now: Tick) -> bool {
-        let proves = |token| self.tokens.proves(token, talk.peer.ip(), now, self.salt);
+    /// What a datagram holds that we may have sent to its address: the keys of a nonce and of a tag.
+    fn echoes(&self, message: &Message<'_>, talk: &Talk) -> [Option<u64>; 2] {
+        let key = |token| self.tokens.key(token, talk.peer.ip(), self.salt);
         let nonce = message.credentials.and_then(|credentials| credentials.nonce);
         let tag = message.to.and_then(|to| to.tag);
-        nonce.is_some_and(|nonce| proves(Token::Nonce(nonce)))
-            || tag.is_some_and(|tag| proves(Token::Tag(tag)))
+        [nonce.and_then(|nonce| key(Token::Nonce(nonce))), tag.and_then(|tag| key(Token::Tag(tag)))]
     }
 
     fn accounts_on_connection(&mut self, talk: &Talk, target: u64) -> u32 {
@@ -161,8 +165,9 @@ impl Engine {
             return;
         }
         let branch = message.via.and_then(|via| via.branch);
-        let proves = |branch| self.tokens.proves(Token::Branch(branch), talk.peer.ip(), now, self.salt);
-        let is_proof = talk.is_established || branch.is_some_and(proves);
+        let branch =
+            branch.and_then(|branch| self.tokens.key(Token::Branch(branch), talk.peer.ip(), self.salt));
+        let is_proof = talk.is_established || self.tokens.proves(branch, now);
         let trusted = self.is_trusted(talk.peer.ip());
         // A response that answers nothing makes no row for an address that may be forged, unless there is something to tell.
         let address = Address::of(talk.peer.ip());
@@ -214,12 +219,11 @@ impl Engine {
 
     /// A request of ours: its branch comes back from the real owner of the address only.
     pub(super) fn our_request(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) {
-        if let Some(branch) = message.via.and_then(|via| via.branch) {
-            self.tokens.send(Token::Branch(branch), talk.peer.ip(), now, self.salt);
-        }
-        if let Some(tag) = message.from.and_then(|from| from.tag) {
-            self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, self.salt);
-        }
+        let key = |token| self.tokens.key(token, talk.peer.ip(), self.salt);
+        let branch = message.via.and_then(|via| via.branch).and_then(|branch| key(Token::Branch(branch)));
+        let tag = message.from.and_then(|from| from.tag).and_then(|tag| key(Token::Tag(tag)));
+        self.tokens.send(branch, now);
+        self.tokens.send(tag, now);
     }
 
     /// Our answer to a peer's request.
@@ -232,18 +236,20 @@ impl Engine {
         now: Tick,
     ) {
         let salt = self.salt;
+        let key = transaction::key(message, talk.peer, salt);
+        self.transactions.expect(key);
+        let tag = message.to.and_then(|to| to.tag);
+        let tag = tag.and_then(|tag| self.tokens.key(Token::Tag(tag), talk.peer.ip(), salt));
         for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate] {
             for nonce in view.all(name).filter_map(|value| Challenge::parse(value).nonce) {
-                self.tokens.send(Token::Nonce(nonce), talk.peer.ip(), now, salt);
+                let nonce = self.tokens.key(Token::Nonce(nonce), talk.peer.ip(), salt);
+                self.tokens.send(nonce, now);
             }
         }
-        if let Some(tag) = message.to.and_then(|to| to.tag) {
-            self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, salt);
-        }
+        self.tokens.send(tag, now);
         if status < 200 {
             return;
         }
-        let key = transaction::key(message, talk.peer, salt);
         let Some(transaction) =
             self.transactions.find(key, now).filter(|transaction| !transaction.is_answered)
         else {

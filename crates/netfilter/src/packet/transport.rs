@@ -1,6 +1,6 @@
 //! Upper-layer headers, as far as rules and connection tracking look at them.
 
-use super::{Packet, protocol};
+use super::{Fragment, protocol};
 
 /// The upper-layer header of a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,12 +81,12 @@ pub(super) fn has_ports(number: u8) -> bool {
     matches!(number, protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP | protocol::DCCP)
 }
 
-pub(super) fn parse<'a>(packet: &Packet<'a>) -> Transport<'a> {
-    if packet.fragment().is_some_and(|fragment| fragment.offset > 0) {
+/// The upper-layer header at the start of `payload`, of the protocol that the network header names.
+pub(super) fn parse(protocol: Option<u8>, fragment: Option<Fragment>, payload: &[u8]) -> Transport<'_> {
+    if fragment.is_some_and(|fragment| fragment.offset > 0) {
         return Transport::Later;
     }
-    let Some(number) = packet.protocol() else { return Transport::Truncated };
-    parse_header(number, packet.payload())
+    protocol.map_or(Transport::Truncated, |number| parse_header(number, payload))
 }
 
 /// The header of protocol `number` at the start of `payload`; also for the packet that an ICMP error quotes.

@@ -4,6 +4,7 @@
 //! the same frames and policy give the same records, byte for byte.
 
 mod ahead;
+mod course;
 mod judge;
 mod locals;
 mod record;
@@ -25,6 +26,7 @@ use policy::ruleset::{InterfaceName, Match, RuleSet};
 use crate::cli::{Checksums, ReplayArgs};
 use crate::command::read_policy;
 use crate::exit::{Exit, draw};
+use ahead::Asked;
 use judge::Judge;
 pub(crate) use locals::LocalNetwork;
 use locals::Locals;
@@ -44,9 +46,11 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, Exit> {
         || (args.interface.is_none() && !named.is_empty());
     let only_checksums = !args.local.is_empty() && (args.interface.is_some() || named.is_empty());
     if needs_survey {
+        let nobody = Locals::given(&[]);
+        let asked = Asked { ports: None, locals: &nobody };
         for path in &args.captures {
             let mut reader = open(path, &progress)?;
-            ahead::frames(&mut reader, None, |prepared, _| {
+            ahead::frames(&mut reader, asked, |prepared, _| {
                 survey.see(prepared);
                 let knows_enough = only_checksums && survey.knows_checksums();
                 Ok(if knows_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -101,35 +105,39 @@ impl Replay<'_> {
         mut out: Writer<impl Write>,
         err: &mut impl Write,
     ) -> Result<(), Exit> {
-        let fresh = || Judge::new(self.policy, self.settings, &self.locals, self.interface.as_deref());
+        let fresh =
+            || Judge::new(self.policy, self.settings, &self.locals, self.interface.as_deref(), self.all);
         let mut judge = fresh();
         let mut summary = record::Summary::default();
         for path in &args.captures {
             let mut reader = open(path, self.progress)?;
             let name = path.display().to_string();
             let mut is_first = true;
-            let ports = &self.policy.detection().ports;
-            ahead::frames(&mut reader, Some(ports), |prepared, reading| {
+            let asked = Asked { ports: Some(&self.policy.detection().ports), locals: &self.locals };
+            ahead::frames(&mut reader, asked, |prepared, reading| {
                 if is_first && judge.is_past(prepared.frame.time) {
                     // Time went back: another story, told from its own beginning.
                     judge.end();
-                    out.packets(&mut judge, &mut summary, self.all)?;
+                    out.packets(&mut judge, &mut summary)?;
                     judge = fresh();
                 }
-                is_first = false;
-                judge.see(&name, prepared, reading);
-                out.packets(&mut judge, &mut summary, self.all)?;
+                if is_first {
+                    judge.begin(&name);
+                    is_first = false;
+                }
+                judge.see(prepared, reading);
+                out.packets(&mut judge, &mut summary)?;
                 Ok(ControlFlow::Continue(()))
             })?;
             for problem in reader.take_problems() {
                 judge.problem(&name, problem);
             }
-            out.packets(&mut judge, &mut summary, self.all)?;
+            out.packets(&mut judge, &mut summary)?;
             let problems = judge.take_problems();
             self.progress.suspend(|| problems.iter().try_for_each(|problem| writeln!(err, "{problem}")))?;
         }
         judge.end();
-        out.packets(&mut judge, &mut summary, self.all)?;
+        out.packets(&mut judge, &mut summary)?;
         self.progress.finish_and_clear();
         out.summary(&summary)?;
         Ok(())

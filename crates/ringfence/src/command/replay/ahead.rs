@@ -15,6 +15,8 @@ use netfilter::packet::{Malformed, Packet, Transport};
 use policy::detection::SipPorts;
 use sip::{Message, View};
 
+use super::course::Course;
+use super::locals::Locals;
 use crate::exit::Exit;
 
 /// Bytes of a batch, at most, the last frame excepted.
@@ -22,11 +24,19 @@ const BATCH_BYTES: usize = 1 << 19;
 /// Frames of a batch, at most.
 const BATCH_FRAMES: usize = 1 << 11;
 
-/// Shows `take` the frames of a file one after another, each with what was read of it, until it has enough or fails. SIP at `ports` is
-/// read, if there are any.
+/// What is to be found out beside the headers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// Where SIP is read, if anywhere.
+    pub(super) ports: Option<&'a SipPorts>,
+    /// Whose traffic it is, as far as that is known.
+    pub(super) locals: &'a Locals,
+}
+
+/// Shows `take` the frames of a file one after another, each with what was read of it, until it has enough or fails.
 pub(super) fn frames(
     reader: &mut Reader<'_>,
-    ports: Option<&SipPorts>,
+    asked: Asked<'_>,
     mut take: impl FnMut(&Prepared<'_>, Option<Reading<'_, '_>>) -> Result<ControlFlow<()>, Exit>,
 ) -> Result<(), Exit> {
     let mut take_all = |ready: Ready<'_>| -> Result<Option<Ready<'static>>, Exit> {
@@ -40,16 +50,16 @@ pub(super) fn frames(
     let may_share = thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
     let (mut one, mut other) = (Batch::default(), Batch::default());
     let mut room = Ready::default();
-    let mut first = one.next(reader, ports, Ready::default());
+    let mut first = one.next(reader, asked, Ready::default());
     // Two batches take turns: one is taken while the other is made ready.
     while !first.is_empty() {
-        let (taken, second) = at_once(may_share, || take_all(first), || other.next(reader, ports, room))?;
+        let (taken, second) = at_once(may_share, || take_all(first), || other.next(reader, asked, room))?;
         let Some(empty) = taken? else { return Ok(()) };
         if second.is_empty() {
             return Ok(());
         }
         let taken;
-        (taken, first) = at_once(may_share, || take_all(second), || one.next(reader, ports, empty))?;
+        (taken, first) = at_once(may_share, || take_all(second), || one.next(reader, asked, empty))?;
         let Some(empty) = taken? else { return Ok(()) };
         room = empty;
     }
@@ -93,16 +103,22 @@ pub(super) struct Prepared<'a> {
     pub(super) decoded: Decoded<'a>,
     /// Of IP.
     pub(super) packet: Option<Result<Packet<'a>, Malformed>>,
+    /// Of a packet that could be read.
+    pub(super) course: Course,
 }
 
 impl<'a> Prepared<'a> {
-    pub(super) fn of(frame: Frame<'a>) -> Self {
+    pub(super) fn of(frame: Frame<'a>, locals: &Locals) -> Self {
         let decoded = decode(&frame);
         let packet = match decoded.payload {
             Payload::Ip { data, wire_len } => Some(Packet::parse(data, wire_len)),
             Payload::Other(_) | Payload::Cut | Payload::Unsupported(_) => None,
         };
-        Self { frame, decoded, packet }
+        let course = match &packet {
+            Some(Ok(packet)) => Course::of(packet, &decoded, locals),
+            Some(Err(_)) | None => Course::default(),
+        };
+        Self { frame, decoded, packet, course }
     }
 
     /// The SIP in a whole datagram between ports that the engine asks for.
@@ -153,17 +169,12 @@ impl Batch {
         }
     }
 
-    /// The next frames of a file, with all that can be known of them; SIP at these ports is read. They come in `room`, which is empty.
-    fn next<'a>(
-        &'a mut self,
-        reader: &mut Reader<'_>,
-        ports: Option<&SipPorts>,
-        mut room: Ready<'a>,
-    ) -> Ready<'a> {
+    /// The next frames of a file, with what is asked for. They come in `room`, which is empty.
+    fn next<'a>(&'a mut self, reader: &mut Reader<'_>, asked: Asked<'_>, mut room: Ready<'a>) -> Ready<'a> {
         self.fill(reader);
         for frame in self.frames() {
-            let prepared = Prepared::of(frame);
-            let at = ports.and_then(|ports| prepared.view(ports)).map(|view| {
+            let prepared = Prepared::of(frame, asked.locals);
+            let at = asked.ports.and_then(|ports| prepared.view(ports)).map(|view| {
                 room.messages.push(Message::read(&view));
                 room.views.push(view);
                 room.views.len() - 1

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use capture::link::{Decoded, Payload};
+use capture::link::Payload;
 use capture::{Direction, Frame, Problem};
 use engine::{Enforcer, Reading, Stop};
 use netfilter::defrag::Refusal;
@@ -20,7 +20,7 @@ use policy::Policy;
 use policy::ruleset::Family;
 
 use super::ahead::Prepared;
-use super::locals::{Locals, is_loopback};
+use super::locals::Locals;
 use super::record::{self, Decision, End, Place, Protocol, Reason, Record};
 use crate::detection::Detection;
 use follow::{Follower, Stopped};
@@ -42,6 +42,10 @@ pub(super) struct Judge<'a> {
     /// The latest time seen; it never goes back, though captures of several interfaces may.
     now: Duration,
     decided: VecDeque<Record>,
+    /// Accepted packets are told one by one; else only counted.
+    tells_accepted: bool,
+    /// How many were counted since they were asked for.
+    accepted: u64,
     /// What was decided about packets that the machine sent to itself, for the copies that it received.
     sent_to_self: VecDeque<(Vec<u8>, record::Packet)>,
     problems: Vec<String>,
@@ -77,12 +81,13 @@ const MAX_COPIES: usize = 64;
 
 impl<'a> Judge<'a> {
     /// Judges by a policy, and lets the engine watch. What grows is bounded by `settings`; problems are handed out with
-    /// [`Judge::take_problems`].
+    /// [`Judge::take_problems`]. Accepted packets are told one by one if `tells_accepted`.
     pub(super) fn new(
         policy: &'a Policy,
         settings: Settings,
         locals: &'a Locals,
         interface: Option<&'a str>,
+        tells_accepted: bool,
     ) -> Self {
         Self {
             reasons: Reasons::new(policy.sets()),
@@ -95,6 +100,8 @@ impl<'a> Judge<'a> {
             policy,
             now: Duration::ZERO,
             decided: VecDeque::new(),
+            tells_accepted,
+            accepted: 0,
             sent_to_self: VecDeque::new(),
             problems: Vec::new(),
             suppressed: 0,
@@ -108,55 +115,42 @@ impl<'a> Judge<'a> {
         time < self.now
     }
 
-    /// Takes the next frame of a capture, with what was read of it.
-    pub(super) fn see(&mut self, capture: &str, prepared: &Prepared<'_>, reading: Option<Reading<'_, '_>>) {
-        let Prepared { frame, decoded, packet } = prepared;
-        if *self.capture != *capture {
-            self.capture = Rc::from(capture);
-        }
+    /// The frames to come are of this capture.
+    pub(super) fn begin(&mut self, capture: &str) {
+        self.capture = Rc::from(capture);
+    }
+
+    /// Takes the next frame, with what was read of it.
+    pub(super) fn see(&mut self, prepared: &Prepared<'_>, reading: Option<Reading<'_, '_>>) {
+        let Prepared { frame, decoded, packet, .. } = prepared;
         self.now = self.now.max(frame.time);
-        let place = |protocol, source, destination| Place {
-            capture: Rc::clone(&self.capture),
-            frame: frame.number,
-            time: frame.time,
-            protocol,
-            source,
-            destination,
-        };
         match decoded.payload {
             Payload::Ip { data, wire_len } => match packet {
-                Some(Ok(packet)) => {
-                    let place = place(
-                        packet.protocol().map_or(Protocol::Ip, Protocol::Upper),
-                        end(packet.source(), packet.ports().map(|(source, _)| source)),
-                        end(packet.destination(), packet.ports().map(|(_, destination)| destination)),
-                    );
-                    self.datagram(packet, reading, prepared, place);
-                }
+                Some(Ok(packet)) => self.datagram(packet, reading, prepared),
                 Some(Err(Malformed::HeaderCut)) if data.len() < wire_len => {
-                    self.problems
-                        .push(format!("{capture}: frame {}: the ip header is cut off", frame.number));
+                    self.tell(format!("{}: frame {}: the ip header is cut off", self.capture, frame.number));
                 }
                 Some(Err(_)) | None => {
                     let (source, destination) = addresses(data);
                     let sent = matches!(source, End::Address(address) if self.locals.contains(address));
                     let verdict = if sent { Decision::Accept } else { Decision::Drop };
-                    self.plain(place(Protocol::Ip, source, destination), verdict, Reason::Malformed);
+                    let place = self.place(frame, Protocol::Ip, source, destination);
+                    self.plain(place, verdict, Reason::Malformed);
                 }
             },
             Payload::Other(ether_type) => {
                 let (source, destination) = link_addresses(frame);
                 let protocol = Protocol::Link(ether_type.unwrap_or(0));
-                self.plain(place(protocol, source, destination), Decision::Accept, Reason::NotIp);
+                let place = self.place(frame, protocol, source, destination);
+                self.plain(place, Decision::Accept, Reason::NotIp);
             }
             Payload::Cut => {
-                self.tell(format!("{capture}: frame {}: the link header is cut off", frame.number));
+                self.tell(format!("{}: frame {}: the link header is cut off", self.capture, frame.number));
             }
             Payload::Unsupported(link) => {
                 *self.unsupported.entry((Rc::clone(&self.capture), link)).or_default() += 1;
             }
         }
-        self.collect(None);
     }
 
     /// Nothing comes any more: what waits for the rest of its fragments is given up.
@@ -170,6 +164,11 @@ impl<'a> Judge<'a> {
     /// about it.
     pub(super) fn decided(&mut self) -> Option<Record> {
         self.decided.pop_front()
+    }
+
+    /// How many packets were accepted since the last call without being told.
+    pub(super) fn take_accepted(&mut self) -> u64 {
+        std::mem::take(&mut self.accepted)
     }
 
     /// Something that the reader could not read.
@@ -200,34 +199,42 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn plain(&mut self, place: Place, verdict: Decision, reason: Reason) {
-        self.decided.push_back(Record::Packet(record::Packet {
-            place,
-            verdict,
-            reason,
-            rule: None,
-            log: None,
-        }));
+    fn place(&self, frame: &Frame<'_>, protocol: Protocol, source: End, destination: End) -> Place {
+        let capture = Rc::clone(&self.capture);
+        Place { capture, frame: frame.number, time: frame.time, protocol, source, destination }
     }
 
-    fn datagram(
-        &mut self,
-        packet: &Packet<'_>,
-        reading: Option<Reading<'_, '_>>,
-        prepared: &Prepared<'_>,
-        place: Place,
-    ) {
-        let Prepared { frame, decoded, .. } = prepared;
-        let ends = Ends {
-            from_us: self.locals.contains(packet.source()),
-            to_us: self.locals.contains(packet.destination()),
-        };
-        let loopback = is_loopback_packet(packet, decoded, ends);
-        if loopback && decoded.direction == Some(Direction::Incoming) && self.copy(packet, &place) {
+    fn place_of(&self, frame: &Frame<'_>, packet: &Packet<'_>) -> Place {
+        let ports = packet.ports();
+        self.place(
+            frame,
+            packet.protocol().map_or(Protocol::Ip, Protocol::Upper),
+            end(packet.source(), ports.map(|(source, _)| source)),
+            end(packet.destination(), ports.map(|(_, destination)| destination)),
+        )
+    }
+
+    fn plain(&mut self, place: Place, verdict: Decision, reason: Reason) {
+        self.put(record::Packet { place, verdict, reason, rule: None, log: None });
+    }
+
+    fn put(&mut self, packet: record::Packet) {
+        if packet.verdict == Decision::Accept && !self.tells_accepted {
+            self.accepted += 1;
+        } else {
+            self.decided.push_back(Record::Packet(packet));
+        }
+    }
+
+    fn datagram(&mut self, packet: &Packet<'_>, reading: Option<Reading<'_, '_>>, prepared: &Prepared<'_>) {
+        let Prepared { frame, decoded, course, .. } = prepared;
+        let number = frame.number;
+        let loopback = course.is_loopback;
+        if loopback && decoded.direction == Some(Direction::Incoming) && self.copy(packet, frame) {
             return;
         }
-        let Some(way) = self.way(packet, decoded, ends, loopback) else {
-            return self.plain(place, Decision::Accept, Reason::NotLocal);
+        let Some(way) = course.way else {
+            return self.plain(self.place_of(frame, packet), Decision::Accept, Reason::NotLocal);
         };
         if way == Way::Input
             && let Some(stop) = self.stop(packet)
@@ -236,8 +243,7 @@ impl<'a> Judge<'a> {
                 Stop::Banned => Reason::Banned,
                 Stop::Limited => Reason::Limited,
             };
-            let number = place.frame;
-            self.plain(place, Decision::Drop, reason);
+            self.plain(self.place_of(frame, packet), Decision::Drop, reason);
             return self.observe(packet, reading, way, observe::fate_of(Decision::Drop, reason), number);
         }
         if way == Way::Input
@@ -246,55 +252,67 @@ impl<'a> Judge<'a> {
             && let Some(Stopped { reason, rule, log }) =
                 self.follow(packet)
         {
-            let (number, verdict) = (place.frame, Decision::Drop);
-            self.decided.push_back(Record::Packet(record::Packet { place, verdict, reason, rule, log }));
+            let (place, verdict) = (self.place_of(frame, packet), Decision::Drop);
+            self.put(record::Packet { place, verdict, reason, rule, log });
             return self.observe(packet, reading, way, observe::fate_of(verdict, reason), number);
         }
         let name = if loopback { Some("lo") } else { frame.interface.or(self.interface) };
-        let packet = packet.with_interfaces(name, if way == Way::Forward { None } else { name });
-        let copy = (way == Way::Loopback && decoded.direction.is_some()).then(|| packet.bytes().to_vec());
+        let packet = &packet.with_interfaces(name, if way == Way::Forward { None } else { name });
         let family = if packet.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-        let piece = Piece::of(&packet);
-        self.stack.push(&packet, way, Ticket { place, family, copy, way, piece }, self.now);
-        self.collect(Some((&packet, reading)));
+        let keeps_copy = way == Way::Loopback && decoded.direction.is_some();
+        self.stack.expire(self.now);
+        self.collect(None);
+        if packet.fragment().is_none()
+            && !keeps_copy
+            && let Some(fate) = self.stack.alone(packet, way, self.now)
+        {
+            let seen = self.conclude(&fate, family, frame, packet);
+            return self.observe(packet, reading, way, seen, number);
+        }
+        let copy = keeps_copy.then(|| packet.bytes().to_vec());
+        let piece = Piece::of(packet);
+        let ticket = Ticket { place: self.place_of(frame, packet), family, copy, way, piece };
+        self.stack.push(packet, way, ticket, self.now);
+        self.collect(Some((packet, reading)));
     }
 
-    /// Which chains a packet meets; `None` when it is not this host's affair.
-    fn way(&self, packet: &Packet<'_>, decoded: &Decoded<'_>, ends: Ends, loopback: bool) -> Option<Way> {
-        let Ends { from_us, to_us } = ends;
-        let to_all = decoded.to_group || is_group(packet.destination());
-        if decoded.other_host {
-            return None;
+    /// Writes down the fate of a packet that waited for no other.
+    fn conclude(
+        &mut self,
+        fate: &Fate,
+        family: Family,
+        frame: &Frame<'_>,
+        packet: &Packet<'_>,
+    ) -> engine::Fate {
+        if Decision::from(fate.verdict) == Decision::Accept && !self.tells_accepted && !fate.uncertain {
+            self.accepted += 1;
+            return engine::Fate::Passed;
         }
-        match decoded.direction {
-            _ if loopback => Some(Way::Loopback),
-            // What is passed on was judged when it came in.
-            Some(Direction::Outgoing) => (from_us || !self.locals.are_certain()).then_some(Way::Output),
-            Some(Direction::Incoming) if to_us || to_all => Some(Way::Input),
-            Some(Direction::Incoming) => self.forwards(packet).then_some(Way::Forward),
-            None if from_us => Some(Way::Output),
-            None if to_us || to_all => Some(Way::Input),
-            None => self.forwards(packet).then_some(Way::Forward),
-        }
+        let place = self.place_of(frame, packet);
+        self.doubt(fate, &place);
+        let packet = self.record(place, family, fate);
+        let seen = observe::fate_of(packet.verdict, packet.reason);
+        self.put(packet);
+        seen
     }
 
-    /// Whether a packet between two others passes through this host. Link-local ones pass through nobody (RFC 4291 section
-    /// 2.5.6).
-    fn forwards(&self, packet: &Packet<'_>) -> bool {
-        let stays = |address: IpAddr| match address {
-            IpAddr::V4(_) => false,
-            IpAddr::V6(address) => address.is_unicast_link_local(),
-        };
-        self.locals.are_certain() && !stays(packet.source()) && !stays(packet.destination())
+    /// Tells of a packet that a rule could not judge surely.
+    fn doubt(&mut self, fate: &Fate, place: &Place) {
+        if fate.uncertain {
+            self.tell(format!(
+                "{}: frame {}: the capture kept only part of it, and a rule looks beyond",
+                place.capture, place.frame
+            ));
+        }
     }
 
     /// Gives the received copy of a packet to itself the fate of the sent one.
-    fn copy(&mut self, packet: &Packet<'_>, place: &Place) -> bool {
+    fn copy(&mut self, packet: &Packet<'_>, frame: &Frame<'_>) -> bool {
         let found = self.sent_to_self.iter().position(|(bytes, _)| bytes == packet.bytes());
         let Some((_, decided)) = found.and_then(|index| self.sent_to_self.remove(index)) else {
             return false;
         };
-        self.decided.push_back(Record::Packet(record::Packet { place: place.clone(), ..decided }));
+        self.put(record::Packet { place: self.place_of(frame, packet), ..decided });
         true
     }
 
@@ -304,12 +322,7 @@ impl<'a> Judge<'a> {
             let mut pieces = Vec::new();
             let mut last = None;
             for Ticket { place, family, copy, way, piece } in tags {
-                if fate.uncertain {
-                    self.tell(format!(
-                        "{}: frame {}: the capture kept only part of it, and a rule looks beyond",
-                        place.capture, place.frame
-                    ));
-                }
+                self.doubt(&fate, &place);
                 let packet = self.record(place, family, &fate);
                 pieces.extend(piece);
                 last = Some((packet.place.clone(), way, observe::fate_of(packet.verdict, packet.reason)));
@@ -319,7 +332,7 @@ impl<'a> Judge<'a> {
                     }
                     self.sent_to_self.push_back((bytes, packet.clone()));
                 }
-                self.decided.push_back(Record::Packet(packet));
+                self.put(packet);
             }
             let Some((place, way, seen)) = last else { continue };
             if !pieces.is_empty() {
@@ -342,26 +355,6 @@ impl<'a> Judge<'a> {
         };
         let log = fate.logs.last().map(|log| log.prefix.clone());
         record::Packet { place, verdict, reason, rule, log }
-    }
-}
-
-/// Which ends of a packet are the guarded host's.
-#[derive(Clone, Copy, Debug)]
-struct Ends {
-    from_us: bool,
-    to_us: bool,
-}
-
-fn is_loopback_packet(packet: &Packet<'_>, decoded: &Decoded<'_>, ends: Ends) -> bool {
-    let both_local = ends.from_us && ends.to_us;
-    decoded.loopback.unwrap_or(both_local && decoded.direction.is_none())
-        || (is_loopback(packet.source()) && is_loopback(packet.destination()))
-}
-
-fn is_group(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
-        IpAddr::V6(address) => address.is_multicast(),
     }
 }
 

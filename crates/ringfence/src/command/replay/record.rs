@@ -150,6 +150,12 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// Packets of which nothing else is told.
+    fn accept(&mut self, packets: u64) {
+        self.packets += packets;
+        self.accepted += packets;
+    }
+
     fn count(&mut self, packet: &Packet) {
         self.packets += 1;
         match packet.verdict {
@@ -213,20 +219,14 @@ impl<W: Write> Writer<W> {
         Self { out, format }
     }
 
-    /// Prints what the judge has decided. Accepted packets only when `all`.
-    pub(super) fn packets(
-        &mut self,
-        judge: &mut Judge<'_>,
-        summary: &mut Summary,
-        all: bool,
-    ) -> Result<(), Exit> {
+    /// Prints what the judge tells.
+    pub(super) fn packets(&mut self, judge: &mut Judge<'_>, summary: &mut Summary) -> Result<(), Exit> {
+        summary.accept(judge.take_accepted());
         while let Some(record) = judge.decided() {
             match record {
                 Record::Packet(packet) => {
                     summary.count(&packet);
-                    if all || packet.verdict != Decision::Accept {
-                        self.packet(&packet)?;
-                    }
+                    self.packet(&packet)?;
                 }
                 Record::Command(command) => {
                     summary.bans += u64::from(matches!(command, Command::Ban { .. }));

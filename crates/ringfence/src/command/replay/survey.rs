@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use capture::Direction;
+use foldhash::quality::RandomState;
 use netfilter::packet::{Packet, Transport, tcp_flags};
 
 use super::ahead::Prepared;
@@ -24,7 +25,7 @@ const SUMMED_FRAMES: u64 = 20_000;
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// Packets with that address at one end; only their greatest number is asked for, so the order shows nowhere.
-    packets: HashMap<IpAddr, u64>,
+    packets: HashMap<IpAddr, u64, RandomState>,
     /// SIP requests by who was asked and who asked.
     requests: BTreeMap<(IpAddr, IpAddr), u64>,
     /// Sources of frames that the machine sent, and of those that it received.
@@ -38,7 +39,7 @@ pub(super) struct Survey {
 
 impl Survey {
     pub(super) fn see(&mut self, prepared: &Prepared<'_>) {
-        let Prepared { frame, decoded, packet } = prepared;
+        let Prepared { frame, decoded, packet, .. } = prepared;
         self.frames += 1;
         self.named_frames += u64::from(frame.interface.is_some());
         let Some(Ok(packet)) = packet else { return };

@@ -45,22 +45,27 @@ fn frame(number: u64, data: &[u8]) -> Frame<'_> {
 }
 
 fn prepared(frame: Frame<'_>) -> ahead::Prepared<'_> {
-    ahead::Prepared::of(frame)
+    prepared_for(frame, &Locals::given(&[]))
+}
+
+fn prepared_for<'a>(frame: Frame<'a>, locals: &Locals) -> ahead::Prepared<'a> {
+    ahead::Prepared::of(frame, locals)
 }
 
 /// What is printed about these frames, with all packets.
 fn printed(rules: &str, locals: &str, format: crate::cli::Format, frames: &[Frame<'_>]) -> String {
     let policy = policy(rules);
     let locals = Locals::given(&[locals.parse().expect("a network")]);
-    let mut judge = Judge::new(&policy, stack::Settings::default(), &locals, None);
+    let mut judge = Judge::new(&policy, stack::Settings::default(), &locals, None, true);
     let mut summary = record::Summary::default();
     let mut bytes = Vec::new();
     let mut out = Writer::new(&mut bytes, format);
+    judge.begin("a.pcap");
     for frame in frames {
-        judge.see("a.pcap", &prepared(*frame), None);
+        judge.see(&prepared_for(*frame, &locals), None);
     }
     judge.end();
-    out.packets(&mut judge, &mut summary, true).expect("written");
+    out.packets(&mut judge, &mut summary).expect("written");
     out.summary(&summary).expect("written");
     let problems = judge.take_problems();
     let text = String::from_utf8(bytes).expect("text");
