@@ -20,9 +20,9 @@ use super::locals::Locals;
 use crate::exit::Exit;
 
 /// Bytes of a batch, at most, the last frame excepted.
-const BATCH_BYTES: usize = 1 << 19;
+const BATCH_BYTES: usize = 1 << 21;
 /// Frames of a batch, at most.
-const BATCH_FRAMES: usize = 1 << 11;
+const BATCH_FRAMES: usize = 1 << 13;
 
 /// What is to be found out beside the headers.
 #[derive(Clone, Copy, Debug)]
@@ -172,15 +172,16 @@ impl Batch {
     /// The next frames of a file, with what is asked for. They come in `room`, which is empty.
     fn next<'a>(&'a mut self, reader: &mut Reader<'_>, asked: Asked<'_>, mut room: Ready<'a>) -> Ready<'a> {
         self.fill(reader);
-        for frame in self.frames() {
+        let Ready { frames, views, messages } = &mut room;
+        frames.extend(self.frames().map(|frame| {
             let prepared = Prepared::of(frame, asked.locals);
             let at = asked.ports.and_then(|ports| prepared.view(ports)).map(|view| {
-                room.messages.push(Message::read(&view));
-                room.views.push(view);
-                room.views.len() - 1
+                messages.push(Message::read(&view));
+                views.push(view);
+                views.len() - 1
             });
-            room.frames.push((prepared, at));
-        }
+            (prepared, at)
+        }));
         room
     }
 
