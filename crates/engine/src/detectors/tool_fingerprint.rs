@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use sip::{Anomalies, HeaderName, Method};
 
 use super::{Detect, Detector, Findings, Kind, Request, Scene};
+use crate::command::Class;
 use crate::settings::{Setting, Settings};
 use crate::source::Source;
 
@@ -93,6 +94,8 @@ impl Detect for ToolFingerprint {
             .or_else(|| weak(request));
         let (points, what) = match sign {
             None => return,
+            // A softphone that a customer likes may be made of what scanners are made of.
+            Some(Sign::Likely(what)) if scene.class >= Class::Credited => (0.0, what),
             Some(Sign::Sure(what)) => (self.points, what),
             Some(Sign::Likely(what)) => (self.likely, what),
             Some(Sign::Weak(_)) if source.tools.weak => return,

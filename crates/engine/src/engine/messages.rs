@@ -4,11 +4,13 @@ use sip::{Challenge, HeaderName, Message, Method, View};
 
 use super::Engine;
 use super::packets::Talk;
+use crate::caller::is_from_network;
 use crate::command::{Class, Command, Source as Address};
 use crate::detectors::{Answer, Request, Scene};
 use crate::observation::Fate;
 use crate::privacy::{self, Accepted};
 use crate::proof::Token;
+use crate::source::KNOWN_CALLS;
 use crate::time::Tick;
 use crate::transaction::{self, Transaction};
 
@@ -21,7 +23,8 @@ impl Engine {
         let salt = self.salt;
         let address = Address::of(talk.peer.ip());
         let trusted = self.is_trusted(talk.peer.ip());
-        let is_proof = talk.is_established || self.echoes(message, talk, now);
+        let echoes_nonce = self.echoes_nonce(message, talk, now);
+        let is_proof = talk.is_established || echoes_nonce || self.echoes_tag(message, talk, now);
         let method = message.method();
         let target = target(message, method);
         let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
@@ -29,6 +32,7 @@ impl Engine {
         let username = credentials.and_then(|credentials| credentials.username);
         let target_hash = hash(target);
         let is_initial = message.to.is_none_or(|to| to.tag.is_none());
+        let caller = || message.from.and_then(|from| from.account());
         let new = Transaction {
             fingerprint: transaction::fingerprint(message, salt),
             call: hash(message.call_id),
@@ -36,6 +40,8 @@ impl Engine {
             account: if username.is_some() { hash(username) } else { target_hash },
             method,
             has_credentials: credentials.is_some(),
+            answers_challenge: credentials.is_some() && echoes_nonce,
+            is_from_network: method == Method::Invite && is_initial && caller().is_some_and(is_from_network),
             is_proof,
             is_initial,
             is_copy: talk.is_copy,
@@ -64,7 +70,7 @@ impl Engine {
             return;
         }
         let class = source.class(now, trusted);
-        if is_proof && new.has_credentials && self.rules.lift(source, now) {
+        if new.answers_challenge && self.rules.lift(source, now) {
             let time = self.now;
             self.commands.push_back(Command::Unlimit { time, source: address });
         }
@@ -82,7 +88,8 @@ impl Engine {
                 method,
                 target,
                 target_hash,
-                has_credentials: new.has_credentials,
+                answers_challenge: new.answers_challenge,
+                is_from_network: new.is_from_network,
                 is_proof,
                 is_initial,
                 accounts_on_connection,
@@ -105,7 +112,7 @@ impl Engine {
 
     /// What was not proven may be when the sender acknowledges our answer.
     fn keep_pending(&mut self, key: u64, now: Tick) {
-        let unproven = self.findings.0.iter().filter(|finding| !finding.is_proof && finding.points > 0.0);
+        let unproven = self.findings.0.iter().filter(|finding| finding.awaits_proof && finding.points > 0.0);
         let (points, kind) =
             unproven.fold((0.0, None), |(sum, _), finding| (sum + finding.points, Some(finding.kind)));
         if let (Some(kind), Some(transaction)) = (kind, self.transactions.find(key, now)) {
@@ -116,35 +123,54 @@ impl Engine {
 
     /// An ACK: with our tag in it, it proves who sent the INVITE.
     fn acknowledged(&mut self, key: u64, is_proof: bool, talk: &Talk, now: Tick) {
-        if !is_proof {
-            return;
-        }
         let address = Address::of(talk.peer.ip());
+        let trusted = self.is_trusted(talk.peer.ip());
         let source = self.sources.entry(address.number());
         source.last = now;
-        source.proven = true;
+        source.proven |= is_proof;
         if source.is_banned(now) && self.rules.enforce {
             return;
         }
-        let trusted = self.is_trusted(talk.peer.ip());
-        if let Some(transaction) =
-            self.transactions.find(key, now).filter(|transaction| transaction.method == Method::Invite)
-        {
-            let points = std::mem::take(&mut transaction.pending);
-            if let Some(kind) = transaction.pending_kind.take().filter(|_| points > 0.0) {
-                self.proven_late(kind, points, talk, now, trusted);
+        let scene = Scene {
+            now,
+            class: source.class(now, trusted),
+            peer: talk.peer,
+            local: talk.local,
+            over_tcp: talk.is_established,
+            salt: self.salt,
+        };
+        if let Some(flood) = &self.detectors.flood {
+            flood.count(&scene, Method::Ack, talk.is_established, source, &mut self.findings);
+        }
+        let acknowledged =
+            self.transactions.find(key, now).filter(|one| is_proof && one.method == Method::Invite);
+        let pending = acknowledged.and_then(|transaction| {
+            if !transaction.has_credentials {
+                source.toll.acknowledge();
             }
+            let points = std::mem::take(&mut transaction.pending);
+            transaction.pending_kind.take().filter(|_| points > 0.0).map(|kind| (kind, points))
+        });
+        if let Some((kind, points)) = pending {
+            self.proven_late(kind, points, talk, now, trusted);
+        }
+        self.decide(&scene, talk.frame);
+        if !is_proof {
+            return;
         }
         self.tell_class(address, trusted, now);
     }
 
-    /// Whether a datagram holds what we sent to its address.
-    fn echoes(&self, message: &Message<'_>, talk: &Talk, now: Tick) -> bool {
-        let proves = |token| self.tokens.proves(token, talk.peer.ip(), now, self.salt);
+    /// Whether the credentials hold a nonce that we sent to their address.
+    fn echoes_nonce(&self, message: &Message<'_>, talk: &Talk, now: Tick) -> bool {
         let nonce = message.credentials.and_then(|credentials| credentials.nonce);
+        nonce.is_some_and(|nonce| self.tokens.proves(Token::Nonce(nonce), talk.peer.ip(), now, self.salt))
+    }
+
+    /// Whether a message belongs to a dialog in which we sent our tag to its address.
+    fn echoes_tag(&self, message: &Message<'_>, talk: &Talk, now: Tick) -> bool {
         let tag = message.to.and_then(|to| to.tag);
-        nonce.is_some_and(|nonce| proves(Token::Nonce(nonce)))
-            || tag.is_some_and(|tag| proves(Token::Tag(tag)))
+        tag.is_some_and(|tag| self.tokens.proves(Token::Tag(tag), talk.peer.ip(), now, self.salt))
     }
 
     fn accounts_on_connection(&mut self, talk: &Talk, target: u64) -> u32 {
@@ -162,7 +188,8 @@ impl Engine {
         }
         let branch = message.via.and_then(|via| via.branch);
         let proves = |branch| self.tokens.proves(Token::Branch(branch), talk.peer.ip(), now, self.salt);
-        let is_proof = talk.is_established || branch.is_some_and(proves);
+        let is_asked = branch.is_some_and(proves);
+        let is_proof = talk.is_established || is_asked;
         let trusted = self.is_trusted(talk.peer.ip());
         // A response that answers nothing makes no row for an address that may be forged, unless there is something to tell.
         let address = Address::of(talk.peer.ip());
@@ -184,9 +211,11 @@ impl Engine {
             salt: self.salt,
         };
         if let Some(detector) = &self.detectors.malformed {
+            // Whom we ask is no stranger.
+            let class = if is_asked { scene.class.max(Class::Credited) } else { scene.class };
             let status = message.status().unwrap_or(0);
             let what = || if status == 0 { "response".to_owned() } else { format!("{status} response") };
-            detector.message(message.anomalies, what, (scene.class, is_proof), source, &mut self.findings);
+            detector.message(message.anomalies, what, (class, is_proof), source, &mut self.findings);
         }
         self.decide(&scene, talk.frame);
         self.tell_class(address, trusted, now);
@@ -222,6 +251,16 @@ impl Engine {
         }
     }
 
+    /// We let a call ring: it was taken, whatever becomes of it.
+    fn rings(&mut self, key: u64, talk: &Talk, now: Tick) {
+        let Some(call) = self.transactions.find(key, now).filter(|one| one.method == Method::Invite) else {
+            return;
+        };
+        if let Some(source) = self.sources.get_mut(Address::of(talk.peer.ip()).number()) {
+            source.enumeration.take(call.target);
+        }
+    }
+
     /// Our answer to a peer's request.
     pub(super) fn our_answer(
         &mut self,
@@ -240,10 +279,13 @@ impl Engine {
         if let Some(tag) = message.to.and_then(|to| to.tag) {
             self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, salt);
         }
+        let key = transaction::key(message, talk.peer, salt);
         if status < 200 {
+            if status >= 180 {
+                self.rings(key, talk, now);
+            }
             return;
         }
-        let key = transaction::key(message, talk.peer, salt);
         let Some(transaction) =
             self.transactions.find(key, now).filter(|transaction| !transaction.is_answered)
         else {
@@ -271,29 +313,32 @@ impl Engine {
         // Of a source that is banned meanwhile this answers an earlier request: it is told, and counts no more.
         let source = self.sources.entry(address.number());
         source.last = now;
-        let succeeds = (200..300).contains(&status)
-            && transaction.has_credentials
-            && matches!(
-                transaction.method,
-                Method::Register | Method::Invite | Method::Subscribe | Method::Publish
-            );
+        // With a nonce that is not ours a phone may register that was here before us. To a call that is open to guests anybody
+        // may add credentials.
+        let is_authenticated = match transaction.method {
+            Method::Register => transaction.has_credentials,
+            Method::Invite | Method::Subscribe | Method::Publish => transaction.answers_challenge,
+            _ => false,
+        };
+        let succeeds = (200..300).contains(&status) && is_authenticated;
         if succeeds {
             source.proven = true;
             source.credit_until = now.plus(self.rules.credit);
             source.succeeded.insert(transaction.account);
-            if source.limited_until > now {
-                source.limited_until = Tick(0);
-                source.forgeable.clear();
-                let time = self.now;
-                self.commands.push_back(Command::Unlimit { time, source: address });
-            }
         }
-        if (200..300).contains(&status)
+        let takes = (200..300).contains(&status)
             && transaction.method == Method::Invite
             && !transaction.has_credentials
-            && (source.proven || transaction.is_proof)
-        {
+            && (source.proven || transaction.is_proof);
+        if takes {
             source.accepted = source.accepted.saturating_add(1);
+        }
+        // A carrier has no credentials to lift its limit with.
+        if (succeeds || takes && source.accepted <= KNOWN_CALLS) && source.limited_until > now {
+            source.limited_until = Tick(0);
+            source.forgeable.clear();
+            let time = self.now;
+            self.commands.push_back(Command::Unlimit { time, source: address });
         }
         let scene = Scene {
             now,
@@ -312,10 +357,15 @@ impl Engine {
     }
 }
 
-/// The user that a request is about: in REGISTER the one in To.
+/// The user that a request is about: in REGISTER the one in To. OPTIONS without a user ask for the server itself, with which
+/// phones keep their way to it open.
 fn target<'a>(message: &Message<'a>, method: Method) -> Option<&'a [u8]> {
     let to = message.to.and_then(|to| to.account());
-    let target =
-        if method == Method::Register { to } else { message.uri.and_then(|uri| uri.account()).or(to) };
+    let asked = message.uri.and_then(|uri| uri.account());
+    let target = match method {
+        Method::Register => to,
+        Method::Options => asked,
+        _ => asked.or(to),
+    };
     target.filter(|target| !target.is_empty())
 }
