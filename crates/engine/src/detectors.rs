@@ -126,6 +126,8 @@ pub(crate) struct Request<'m, 'a> {
     pub(crate) answers_challenge: bool,
     /// A call whose caller is a telephone number, or withheld: so come those of a carrier.
     pub(crate) is_from_network: bool,
+    /// It was dropped on its way, so nobody can answer it.
+    pub(crate) is_dropped: bool,
     /// Nobody but the owner of the address can have sent it.
     pub(crate) is_proof: bool,
     /// Begins a dialog or stands alone: no To tag.

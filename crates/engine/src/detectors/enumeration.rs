@@ -279,11 +279,19 @@ impl Detect for Enumeration {
         let spared = source.spared_numbers();
         let state = &mut source.enumeration;
         // What may be a carrier's call limits and never bans.
-        let (is_new, open, most) = if request.is_from_network {
-            (state.claimed.insert(request.target_hash), state.open_claims(), self.accounts * CARRIER)
+        let (asked, most) = if request.is_from_network {
+            (&mut state.claimed, self.accounts * CARRIER)
         } else {
-            (state.asked[0].insert(request.target_hash), state.open(), self.accounts)
+            (&mut state.asked[0], self.accounts)
         };
+        let before = *asked;
+        let is_new = asked.insert(request.target_hash);
+        let open = if request.is_from_network { state.open_claims() } else { state.open() };
+        if request.is_dropped {
+            // It goes on, but who is not heard leaves nothing alone.
+            let asked = if request.is_from_network { &mut state.claimed } else { &mut state.asked[0] };
+            *asked = before;
+        }
         if !is_new || scene.class >= Class::Credited {
             return;
         }

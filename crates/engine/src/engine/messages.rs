@@ -90,6 +90,7 @@ impl Engine {
                 target_hash,
                 answers_challenge: new.answers_challenge,
                 is_from_network: new.is_from_network,
+                is_dropped: talk.fate == Fate::Refused,
                 is_proof,
                 is_initial,
                 accounts_on_connection,

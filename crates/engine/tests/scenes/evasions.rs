@@ -93,10 +93,10 @@ fn calls_that_are_taken_exempt_nobody_from_everything() {
         for call in 0..3 {
             world.exchange(ATTACKER, &Ask::new("INVITE", "100", "600", &format!("a{call}")), 200);
         }
-        walk(&mut world, 250, Duration::from_millis(100), status, |index, user| {
+        let reached = walk(&mut world, 100, Duration::from_millis(100), status, |index, user| {
             Ask::new("INVITE", "100", user, &format!("w{index}"))
         });
-        assert_eq!(world.bans(), [limited(Kind::Enumeration)], "{status}");
+        assert!(reached < 40, "{status}: {reached}");
     }
 }
 
