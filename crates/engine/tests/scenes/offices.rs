@@ -28,7 +28,8 @@ fn a_few_phones_that_nobody_took_down() {
                 for phone in 0..dead {
                     let ask = Ask::register(&(1000 + phone).to_string(), &format!("d{minute}p{phone}"));
                     let nonce = world.exchange(&peer(phone), &ask, 401).expect("it gets through");
-                    world.exchange(&peer(phone), &ask.with_credentials(&nonce, "x", "old"), status);
+                    let name = (1000 + phone).to_string();
+                    world.exchange(&peer(phone), &ask.with_credentials(&nonce, &name, "old"), status);
                 }
                 world.wait(Duration::from_secs(60));
             }
