@@ -1,6 +1,6 @@
 //! From messages to findings.
 
-use sip::{Challenge, HeaderName, Message, Method, View};
+use sip::{Anomalies, Challenge, Credentials, HeaderName, Message, Method, View};
 
 use super::Engine;
 use super::packets::Talk;
@@ -23,7 +23,14 @@ impl Engine {
         let salt = self.salt;
         let address = Address::of(talk.peer.ip());
         let trusted = self.is_trusted(talk.peer.ip());
-        let echoes_nonce = self.echoes_nonce(message, talk, now);
+        let (others, echoes_nonce) = self.credentials(view, message, talk, now);
+        let with_others;
+        let message = if others.is_some() {
+            with_others = Message { credentials: others, ..*message };
+            &with_others
+        } else {
+            message
+        };
         let is_proof = talk.is_established || echoes_nonce || self.echoes_tag(message, talk, now);
         let method = message.method();
         let target = target(message, method);
@@ -162,10 +169,35 @@ impl Engine {
         self.tell_class(address, trusted, now);
     }
 
-    /// Whether the credentials hold a nonce that we sent to their address.
-    fn echoes_nonce(&self, message: &Message<'_>, talk: &Talk, now: Tick) -> bool {
-        let nonce = message.credentials.and_then(|credentials| credentials.nonce);
-        nonce.is_some_and(|nonce| self.tokens.proves(Token::Nonce(nonce), talk.peer.ip(), now, self.salt))
+    /// The credentials that the PBX will look at, where those are not the first ones, and whether they hold a nonce that we sent
+    /// to their address. There may be several, for several proxies, or to hide the ones that count.
+    fn credentials<'a>(
+        &self,
+        view: &View<'a>,
+        message: &Message<'a>,
+        talk: &Talk,
+        now: Tick,
+    ) -> (Option<Credentials<'a>>, bool) {
+        let Some(first) = message.credentials else { return (None, false) };
+        let proves = |credentials: &Credentials<'_>| {
+            let nonce = credentials.nonce.filter(|_| credentials.is_digest);
+            nonce.is_some_and(|nonce| self.tokens.proves(Token::Nonce(nonce), talk.peer.ip(), now, self.salt))
+        };
+        if proves(&first) {
+            return (None, true);
+        }
+        let values = view.all(HeaderName::Authorization).chain(view.all(HeaderName::ProxyAuthorization));
+        let mut other = None;
+        for value in values.skip(1) {
+            let next = Credentials::parse(value, &mut Anomalies::default());
+            if proves(&next) {
+                return (Some(next), true);
+            }
+            if !first.is_digest && next.is_digest {
+                other = other.or(Some(next));
+            }
+        }
+        (other, false)
     }
 
     /// Whether a message belongs to a dialog in which we sent our tag to its address.
