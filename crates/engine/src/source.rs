@@ -46,7 +46,7 @@ pub(crate) struct Source {
 }
 
 /// So many calls taken without credentials are no guest's any more: who sends them is known.
-pub(crate) const KNOWN_CALLS: u16 = 3;
+pub(crate) const KNOWN_CALLS: u16 = 12;
 
 impl Source {
     /// Accounts and numbers that a source may ask for in vain because others of its calls are taken: a carrier does not know
@@ -57,7 +57,7 @@ impl Source {
 
     /// Accounts that may fail for long without being somebody's list: an office has phones that nobody took down.
     pub(crate) fn spared_accounts(&self) -> u32 {
-        const MOST: u32 = 12;
+        const MOST: u32 = 16;
         (2 + self.succeeded.count() / 4).min(MOST)
     }
 

@@ -16,7 +16,7 @@ pub(crate) const DETECTOR: Detector = Detector {
         after another, however slowly (one try in 35 seconds, or in an hour). A phone or dialling program that is challenged \
         comes back with credentials within a moment and is out of this. Of a source some of whose calls are taken, only many \
         refused numbers count, or five prefixes. A call whose caller is a telephone number, or withheld, may be a carrier's that \
-        the PBX refuses by mistake: it limits and bans nobody, and the first call that is taken ends the limit. \
+        the PBX refuses by mistake: numbers that differ in their last four digits only are one then, as those of a subscriber do. \
         Over UDP the INVITE can be forged: its points count for certain when the sender acknowledges our answer.",
     settings: &[
         Setting {
@@ -65,8 +65,6 @@ pub(crate) struct State {
     since: Tick,
     /// Challenges that were acknowledged, which proves who was challenged.
     acknowledged: u8,
-    /// Some of the challenged calls may be a carrier's.
-    is_mixed: bool,
 }
 
 const MEMORY: Tick = Tick::seconds(24 * 3600);
@@ -75,6 +73,8 @@ const MOMENT: Tick = Tick(15);
 /// A caller may forget a prefix or two. A carrier may write one number in several ways.
 const WALK: u32 = 3;
 const LONG_WALK: u32 = 5;
+/// Digits in which the numbers of one subscriber differ.
+const BLOCK: usize = 4;
 /// Digits that a walk leaves alone.
 const TAIL: usize = 7;
 
@@ -84,22 +84,21 @@ impl State {
         self.acknowledged = self.acknowledged.saturating_add(1);
     }
 
-    fn challenge(&mut self, number: u64, is_from_network: bool) {
+    fn challenge(&mut self, number: u64) {
         self.challenged[0].insert(number);
-        self.is_mixed |= is_from_network;
     }
 
     fn follow(&mut self, number: u64) {
         self.challenged.iter_mut().for_each(|numbers| numbers.0 &= !Distinct::bit(number));
     }
 
-    /// Numbers that were challenged a while ago, whether the challenges were acknowledged, and whether they may be a carrier's.
-    fn settle(&mut self, now: Tick) -> (Distinct, bool, bool) {
+    /// Numbers that were challenged a while ago, and whether the challenges were acknowledged.
+    fn settle(&mut self, now: Tick) -> (Distinct, bool) {
         if self.since == Tick(0) {
             self.since = now;
         }
         if now.since(self.since) < MOMENT {
-            return (Distinct::default(), false, false);
+            return (Distinct::default(), false);
         }
         let is_old = now.since(self.since) >= Tick(2 * MOMENT.0);
         let [latest, before] = self.challenged;
@@ -107,12 +106,9 @@ impl State {
         self.challenged = [Distinct::default(), if is_old { Distinct::default() } else { latest }];
         self.since = now;
         let is_acknowledged = u32::from(self.acknowledged) >= left.0.count_ones();
-        let is_mixed = self.is_mixed;
         self.acknowledged =
             self.acknowledged.saturating_sub(u8::try_from(left.0.count_ones()).unwrap_or(u8::MAX));
-        // What waits still may be a carrier's, too.
-        self.is_mixed &= self.challenged[1] != Distinct::default();
-        (left, is_acknowledged, is_mixed)
+        (left, is_acknowledged)
     }
 
     fn is_walked(&self, prefixes: u32) -> bool {
@@ -161,6 +157,12 @@ impl TollFraud {
     }
 }
 
+/// What counts as one number: of what may be a carrier's calls, numbers that differ in the last four digits only.
+fn key(scene: &Scene, number: &[u8], is_from_network: bool) -> u64 {
+    let digits = number.len().saturating_sub(if is_from_network { BLOCK } else { 0 });
+    scene.salt.of(&[number.get(..digits).unwrap_or(number)])
+}
+
 /// Prefixes of one number that are a walk.
 fn longest_walk(source: &Source, is_from_network: bool) -> u32 {
     if source.accepted > 0 || is_from_network { LONG_WALK } else { WALK }
@@ -169,7 +171,7 @@ fn longest_walk(source: &Source, is_from_network: bool) -> u32 {
 impl TollFraud {
     /// Numbers that were challenged and that nobody came back for.
     fn settle(&self, scene: &Scene, source: &mut Source, findings: &mut Findings) {
-        let (left, is_acknowledged, is_mixed) = source.toll.settle(scene.now);
+        let (left, is_acknowledged) = source.toll.settle(scene.now);
         if left == Distinct::default() || scene.class >= Class::Credited {
             return;
         }
@@ -181,10 +183,11 @@ impl TollFraud {
         if new > 0 && !source.toll.is_walked(WALK) {
             #[expect(clippy::cast_precision_loss, reason = "at most 64")]
             let points = self.number_points * new as f32;
-            findings.add(source, Kind::TollFraud, points, scene.over_tcp || is_acknowledged, || {
+            let is_proof = scene.over_tcp || is_acknowledged;
+            findings.add(source, Kind::TollFraud, points, is_proof, || {
                 format!("dialled {open} different numbers and came back with credentials for none")
             });
-            if is_mixed || !(scene.over_tcp || is_acknowledged) {
+            if !is_proof {
                 findings.doubt();
             }
         }
@@ -203,7 +206,8 @@ impl Detect for TollFraud {
             return;
         }
         if request.answers_challenge {
-            return source.toll.follow(request.target_hash);
+            let number = request.target.unwrap_or_default();
+            return source.toll.follow(key(scene, number, request.is_from_network));
         }
         self.settle(scene, source, findings);
         if scene.class >= Class::Credited {
@@ -252,22 +256,22 @@ impl Detect for TollFraud {
             return;
         }
         let walked = source.toll.is_walked(longest_walk(source, is_from_network));
+        let key = key(scene, number, is_from_network);
         let is_challenged = matches!(answer.status, 401 | 407);
         if is_challenged {
-            source.toll.challenge(request.target, is_from_network);
+            source.toll.challenge(key);
         } else {
             source.slow.dial(1, scene.now);
         }
-        let is_new = !is_challenged && source.toll.refused.insert(request.target);
+        let is_new = !is_challenged && source.toll.refused.insert(key);
         let open = source.toll.refused.count();
         if is_new && open > 1 + source.spared_numbers() || walked {
             let points = if walked { self.walk_points } else { self.number_points };
-            let may_be_carrier = is_from_network && !walked;
-            if !request.is_proof && !may_be_carrier {
+            if !request.is_proof {
                 request.pending += points;
                 request.pending_kind = Some(Kind::TollFraud);
             }
-            findings.add(source, Kind::TollFraud, points, request.is_proof && !may_be_carrier, || {
+            findings.add(source, Kind::TollFraud, points, request.is_proof, || {
                 format!("dialled {open} different numbers without credentials, the last {}", shown(number))
             });
         }

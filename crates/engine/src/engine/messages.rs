@@ -48,6 +48,8 @@ impl Engine {
             method,
             has_credentials: credentials.is_some(),
             answers_challenge: credentials.is_some() && echoes_nonce,
+            earns_credit: credentials
+                .is_some_and(|credentials| self.earns_credit(method, &credentials, talk, now)),
             is_from_network: method == Method::Invite && is_initial && caller().is_some_and(is_from_network),
             is_proof,
             is_initial,
@@ -200,6 +202,13 @@ impl Engine {
         (other, false)
     }
 
+    /// Whether a success shows that the password was right. With a nonce from before us a phone may register. But to a call that
+    /// is open to guests anybody may add credentials, also such as answer the challenge to a registration.
+    fn earns_credit(&self, method: Method, credentials: &Credentials<'_>, talk: &Talk, now: Tick) -> bool {
+        let proves = |nonce| self.tokens.proves(Token::CallNonce(nonce), talk.peer.ip(), now, self.salt);
+        method == Method::Register || credentials.nonce.is_some_and(proves)
+    }
+
     /// Whether a message belongs to a dialog in which we sent our tag to its address.
     fn echoes_tag(&self, message: &Message<'_>, talk: &Talk, now: Tick) -> bool {
         let tag = message.to.and_then(|to| to.tag);
@@ -307,6 +316,9 @@ impl Engine {
         for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate] {
             for nonce in view.all(name).filter_map(|value| Challenge::parse(value).nonce) {
                 self.tokens.send(Token::Nonce(nonce), talk.peer.ip(), now, salt);
+                if message.method() != Method::Register {
+                    self.tokens.send(Token::CallNonce(nonce), talk.peer.ip(), now, salt);
+                }
             }
         }
         if let Some(tag) = message.to.and_then(|to| to.tag) {
@@ -346,14 +358,12 @@ impl Engine {
         // Of a source that is banned meanwhile this answers an earlier request: it is told, and counts no more.
         let source = self.sources.entry(address.number());
         source.last = now;
-        // With a nonce that is not ours a phone may register that was here before us. To a call that is open to guests anybody
-        // may add credentials.
-        let is_authenticated = match transaction.method {
-            Method::Register => transaction.has_credentials,
-            Method::Invite | Method::Subscribe | Method::Publish => transaction.answers_challenge,
-            _ => false,
-        };
-        let succeeds = (200..300).contains(&status) && is_authenticated;
+        let succeeds = (200..300).contains(&status)
+            && transaction.earns_credit
+            && matches!(
+                transaction.method,
+                Method::Register | Method::Invite | Method::Subscribe | Method::Publish
+            );
         if succeeds {
             source.proven = true;
             source.credit_until = now.plus(self.rules.credit);
@@ -367,7 +377,8 @@ impl Engine {
             source.accepted = source.accepted.saturating_add(1);
         }
         // A carrier has no credentials to lift its limit with.
-        if (succeeds || takes && source.accepted <= KNOWN_CALLS) && source.limited_until > now {
+        let is_carrier = takes && transaction.is_from_network && source.accepted <= KNOWN_CALLS;
+        if (succeeds || is_carrier) && source.limited_until > now {
             source.limited_until = Tick(0);
             source.forgeable.clear();
             let time = self.now;

@@ -64,8 +64,11 @@ fn a_challenge_that_is_answered_again_and_again_hides_no_walk() {
 #[test]
 fn a_guests_call_with_made_up_credentials_earns_nothing() {
     let mut world = World::new();
-    let call = Ask::new("INVITE", "x", "600", "g").with_credentials("made-up", "x", "x");
-    world.exchange(ATTACKER, &call, 200);
+    let nonce = world.exchange(ATTACKER, &Ask::register("77", "n"), 401).expect("a challenge");
+    for nonce in ["made-up", &nonce] {
+        let call = Ask::new("INVITE", "x", "600", nonce).with_credentials(nonce, "x", "x");
+        world.exchange(ATTACKER, &call, 200);
+    }
     assert!(
         world.engine.class("203.0.113.9".parse().expect("an address"), world.now) < engine::Class::Credited
     );
@@ -97,6 +100,25 @@ fn calls_that_are_taken_exempt_nobody_from_everything() {
             Ask::new("INVITE", "100", user, &format!("w{index}"))
         });
         assert!(reached < 40, "{status}: {reached}");
+    }
+}
+
+/// Spammers dial all over the world; a carrier's calls go to the numbers of one subscriber.
+#[test]
+fn callers_that_say_they_are_telephone_numbers() {
+    for caller in ["+15551234567", "anonymous"] {
+        for status in [401, 404, 603] {
+            let mut world = World::new();
+            let mut reached = 0;
+            for index in 0..40_u32 {
+                let number = format!("00972{:09}", index * 7_919_013 % 1_000_000_000);
+                let ask = Ask::new("INVITE", caller, &number, &format!("d{index}"));
+                reached += u32::from(world.exchange(ATTACKER, &ask, status).is_some());
+                world.wait(Duration::from_secs(5));
+            }
+            assert!(reached < 12, "{caller} {status}: {reached}");
+            assert_eq!(world.bans(), [limited(Kind::TollFraud)], "{caller} {status}");
+        }
     }
 }
 
