@@ -153,7 +153,7 @@ impl Detect for LowAndSlow {
     ) {
         let state = &mut source.slow;
         state.fade(scene.now);
-        if (200..300).contains(&answer.status) && answer.request.has_credentials {
+        if (200..300).contains(&answer.status) && answer.request.earns_credit {
             // Not more often than a phone registers, or one right password would hide all wrong ones.
             if scene.now.since(state.since) > Tick::seconds(600) {
                 state.halve();

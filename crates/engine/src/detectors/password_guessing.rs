@@ -281,7 +281,7 @@ impl Detect for PasswordGuessing {
         findings: &mut Findings,
     ) {
         let account = answer.request.account;
-        if (200..300).contains(&answer.status) && answer.request.has_credentials {
+        if (200..300).contains(&answer.status) && answer.request.earns_credit {
             self.reset(scene, account);
         } else if answer.refuses_credentials(scene.class) {
             let refused = Refused {

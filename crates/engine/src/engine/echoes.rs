@@ -1,0 +1,60 @@
+//! What a request holds that only the owner of its address can know.
+
+use sip::{Anomalies, Credentials, HeaderName, Message, Method, View};
+
+use super::Engine;
+use super::packets::Talk;
+use crate::proof::Token;
+use crate::time::Tick;
+
+impl Engine {
+    /// The credentials that the PBX will look at, where those are not the first ones, and whether they hold a nonce that we sent
+    /// to their address. There may be several, for several proxies, or to hide the ones that count.
+    pub(super) fn credentials<'a>(
+        &self,
+        view: &View<'a>,
+        message: &Message<'a>,
+        talk: &Talk,
+        now: Tick,
+    ) -> (Option<Credentials<'a>>, bool) {
+        let Some(first) = message.credentials else { return (None, false) };
+        let proves = |credentials: &Credentials<'_>| {
+            let nonce = credentials.nonce.filter(|_| credentials.is_digest);
+            nonce.is_some_and(|nonce| self.tokens.proves(Token::Nonce(nonce), talk.peer.ip(), now, self.salt))
+        };
+        if proves(&first) {
+            return (None, true);
+        }
+        let values = view.all(HeaderName::Authorization).chain(view.all(HeaderName::ProxyAuthorization));
+        let mut other = None;
+        for value in values.skip(1) {
+            let next = Credentials::parse(value, &mut Anomalies::default());
+            if proves(&next) {
+                return (Some(next), true);
+            }
+            if !first.is_digest && next.is_digest {
+                other = other.or(Some(next));
+            }
+        }
+        (other, false)
+    }
+
+    /// Whether a success shows that the password was right. With a nonce from before us a phone may register. But to a call that
+    /// is open to guests anybody may add credentials, also such as answer the challenge to a registration.
+    pub(super) fn earns_credit(
+        &self,
+        method: Method,
+        credentials: &Credentials<'_>,
+        talk: &Talk,
+        now: Tick,
+    ) -> bool {
+        let proves = |nonce| self.tokens.proves(Token::CallNonce(nonce), talk.peer.ip(), now, self.salt);
+        method == Method::Register || credentials.nonce.is_some_and(proves)
+    }
+
+    /// Whether a message belongs to a dialog in which we sent our tag to its address.
+    pub(super) fn echoes_tag(&self, message: &Message<'_>, talk: &Talk, now: Tick) -> bool {
+        let tag = message.to.and_then(|to| to.tag);
+        tag.is_some_and(|tag| self.tokens.proves(Token::Tag(tag), talk.peer.ip(), now, self.salt))
+    }
+}
