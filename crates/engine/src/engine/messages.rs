@@ -362,10 +362,12 @@ impl Engine {
 fn target<'a>(message: &Message<'a>, method: Method) -> Option<&'a [u8]> {
     let to = message.to.and_then(|to| to.account());
     let asked = message.uri.and_then(|uri| uri.account());
-    let target = match method {
-        Method::Register => to,
-        Method::Options => asked,
-        _ => asked.or(to),
+    let target = if method == Method::Register {
+        to
+    } else if method == Method::Options {
+        asked
+    } else {
+        asked.or(to)
     };
     target.filter(|target| !target.is_empty())
 }
