@@ -19,7 +19,7 @@ pub(crate) const DETECTOR: Detector = Detector {
         A phone comes back with credentials at once, which takes its account off the list, so an office of phones behind one address \
         is none; credentials with a nonce that nobody gave it do not. Nor is left alone what rings or is busy. Over \
         UDP such requests can be forged: the source is limited until one of its phones authenticates. Over TCP, \
-        more accounts on one connection than any gateway has count at once when it answers no challenge for a second, others when \
+        more accounts on one connection than any gateway has count at once when challenges were received and none was answered, others when \
         nothing followed for 10 seconds. A call whose caller is a telephone number, or withheld, may be a carrier's: it limits and \
         bans nobody, four times as many count as one, and the first call that is taken ends the limit. A source with successes may \
         leave as many accounts alone as it used, and one whose calls are taken ten, and four more for each of them.",
@@ -110,9 +110,9 @@ impl State {
         self.used[0].insert(account);
     }
 
-    /// Challenges were answered by none, for longer than any device takes.
-    fn is_silent(&self, now: Tick) -> bool {
-        self.used[0].0 | self.used[1].0 == 0 && now.since(self.since) >= AT_ONCE
+    /// No challenge was answered.
+    fn is_silent(&self) -> bool {
+        self.used[0].0 | self.used[1].0 == 0
     }
 
     /// Accounts asked for that nothing followed yet.
@@ -296,7 +296,8 @@ impl Detect for Enumeration {
             return;
         }
         let on_connection = request.accounts_on_connection;
-        let is_silent = state.is_silent(scene.now);
+        let is_silent = state.is_silent();
+        let waits = scene.now.since(state.since) < AT_ONCE;
         let is_list = on_connection > self.accounts.saturating_mul(GATEWAY);
         let is_proof = request.is_proof && is_list && is_silent;
         let count = if is_proof { on_connection } else { open };
@@ -310,7 +311,7 @@ impl Detect for Enumeration {
                 )
             });
             // Credentials may be on their way.
-            if request.is_from_network || !is_silent {
+            if request.is_from_network || !is_silent || waits && !is_proof {
                 findings.doubt();
             }
         }

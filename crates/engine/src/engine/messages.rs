@@ -171,12 +171,14 @@ impl Engine {
         self.tell_class(address, trusted, now);
     }
 
+    /// How many accounts were asked for on a TCP connection, by one who has received a challenge of ours on it.
     fn accounts_on_connection(&mut self, talk: &Talk, target: u64) -> u32 {
         let Some(connection) = talk.connection.and_then(|key| self.connections.get(key)) else { return 0 };
         if target != 0 {
             connection.accounts.insert(target);
         }
-        connection.accounts.count()
+        let has_received = |challenge: u32| talk.received.wrapping_sub(challenge) < 1 << 31;
+        if connection.challenged.is_some_and(has_received) { connection.accounts.count() } else { 0 }
     }
 
     /// A response from a peer.
@@ -279,6 +281,11 @@ impl Engine {
         }
         if let Some(tag) = message.to.and_then(|to| to.tag) {
             self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, salt);
+        }
+        if matches!(status, 401 | 407)
+            && let Some(connection) = talk.connection.and_then(|key| self.connections.get(key))
+        {
+            connection.challenged.get_or_insert(talk.sent);
         }
         let key = transaction::key(message, talk.peer, salt);
         if status < 200 {
