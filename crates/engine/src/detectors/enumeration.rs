@@ -139,8 +139,15 @@ impl Enumeration {
         }
     }
 
-    /// Accounts that were left alone for sure.
-    fn settle(&self, lost: Distinct, scene: &Scene, source: &mut Source, findings: &mut Findings) {
+    /// Accounts that were left alone for sure; `may_be_carrier`, by a source that calls as one.
+    fn settle(
+        &self,
+        lost: Distinct,
+        may_be_carrier: bool,
+        scene: &Scene,
+        source: &mut Source,
+        findings: &mut Findings,
+    ) {
         let spared = match scene.class {
             Class::Credited | Class::Trusted => SPARED + 2 * source.succeeded.count(),
             Class::Proven | Class::Unproven => self.accounts + source.spared_numbers(),
@@ -156,6 +163,9 @@ impl Enumeration {
             findings.add(source, Kind::Enumeration, points, scene.over_tcp, || {
                 format!("asked for about {left} different accounts and used none of them")
             });
+            if may_be_carrier {
+                findings.doubt();
+            }
         }
     }
 }
@@ -173,7 +183,7 @@ impl Enumeration {
     ) {
         let left = source.enumeration.turn(scene.now);
         if left != Distinct::default() {
-            self.settle(left, scene, source, findings);
+            self.settle(left, false, scene, source, findings);
         }
         let hash = scene.salt.of(&[name]);
         let is_new = source.enumeration.asked[0].insert(hash);
@@ -260,10 +270,7 @@ impl Detect for Enumeration {
     ) {
         let left = source.enumeration.turn(scene.now);
         if left != Distinct::default() {
-            self.settle(left, scene, source, findings);
-            if request.is_from_network {
-                findings.doubt();
-            }
+            self.settle(left, request.is_from_network, scene, source, findings);
         }
         if request.target_hash == 0 || !request.is_initial || !asks_for_account(request.method) {
             return;

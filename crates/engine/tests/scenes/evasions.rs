@@ -122,6 +122,21 @@ fn callers_that_say_they_are_telephone_numbers() {
     }
 }
 
+/// What is doubtful of a call that may be a carrier's makes nothing else of it doubtful.
+#[test]
+fn a_statement_in_a_call_from_a_telephone_number() {
+    let mut world = World::new();
+    world.connect(ATTACKER);
+    world.exchange(ATTACKER, &Ask::register("1000", "r"), 401);
+    world.wait(Duration::from_secs(25));
+    let ask = Ask {
+        to: "<sip:1'or'1'='1@pbx.example.com>".to_owned(),
+        ..Ask::new("INVITE", "+4917012345", "100", "s")
+    };
+    world.exchange(ATTACKER, &ask, 404);
+    assert_eq!(world.bans(), [limited(Kind::Injection)]);
+}
+
 #[test]
 fn notify_walks_through_extensions_as_others_do() {
     let mut world = World::new();
