@@ -11,8 +11,9 @@ use crate::time::Tick;
 pub(crate) const DETECTOR: Detector = Detector {
     kind: Kind::Flood,
     summary: "more messages of one kind than anyone needs",
-    description: "Counts requests of a source by method: INVITE, REGISTER, and all others, retransmissions included. A source that \
-        authenticated may send ten times as many. Over UDP a flood can be forged, so the source is limited and not banned; a \
+    description: "Counts requests of a source by method: INVITE, REGISTER, and all others (ACK, too), retransmissions included. A source that \
+        authenticated may send ten times as many. Over UDP a flood can be forged, so the source is limited and not banned, as is at \
+        first what comes over TCP, which may be an office whose phones are all back at once; a \
         trusted network that runs wild is limited as well. One that is known keeps this rate while it is limited, so that nobody \
         can silence a carrier by flooding in its name.",
     settings: &[

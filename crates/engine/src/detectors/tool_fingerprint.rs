@@ -15,7 +15,8 @@ pub(crate) const DETECTOR: Detector = Detector {
     description: "Knows SIPVicious by its tags (which hold the address it scans, the extension or the very password that it tries), \
         branches and Call-IDs; SIPPTS by branches without the magic cookie; nmap's probe and scripts, sipcli and PortSIP's scanner by what they write \
         into headers and session descriptions; research scanners by their names in URIs; and messages with the RFC's sample \
-        hosts. Shapes that a lawful program could have by chance count little, and once.",
+        hosts. Shapes that a lawful program could have by chance count little, and once; likely signs of a source that authenticated \
+        are told only, as softphones are made of the same parts.",
     settings: &[
         Setting {
             key: "points",
