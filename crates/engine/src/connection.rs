@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     last: Tick,
     /// Whatever was said on it.
     pub(crate) has_spoken: bool,
+    /// The number behind the first challenge that we sent on it.
+    pub(crate) challenged: Option<u32>,
     /// Accounts that were asked for on it.
     pub(crate) accounts: Distinct,
     incoming: Framer,
@@ -41,6 +43,7 @@ impl Default for Connection {
             our_start: None,
             last: Tick(0),
             has_spoken: false,
+            challenged: None,
             accounts: Distinct::default(),
             incoming: Framer::new(MAX_PARTIAL),
             outgoing: Framer::new(MAX_PARTIAL),

@@ -122,12 +122,17 @@ pub(crate) struct Request<'m, 'a> {
     pub(crate) target: Option<&'a [u8]>,
     /// Its hash; 0 if there is none.
     pub(crate) target_hash: u64,
-    pub(crate) has_credentials: bool,
+    /// It has credentials, with a nonce that was sent to this very address.
+    pub(crate) answers_challenge: bool,
+    /// A call whose caller is a telephone number, or withheld: so come those of a carrier.
+    pub(crate) is_from_network: bool,
+    /// It was dropped on its way, so nobody can answer it.
+    pub(crate) is_dropped: bool,
     /// Nobody but the owner of the address can have sent it.
     pub(crate) is_proof: bool,
     /// Begins a dialog or stands alone: no To tag.
     pub(crate) is_initial: bool,
-    /// Different accounts that this TCP connection asked for.
+    /// Different accounts that this TCP connection asked for; none before a challenge of ours was received on it.
     pub(crate) accounts_on_connection: u32,
     pub(crate) transaction: Transaction,
 }
@@ -152,6 +157,12 @@ impl Answer<'_, '_> {
         };
         refused && self.request.has_credentials
     }
+
+    /// The PBX judged the password. It asks again whoever brings a nonce that it did not give him: a phone that still has one
+    /// from before a restart, or from another network.
+    pub(crate) fn judges_credentials(&self) -> bool {
+        self.request.answers_challenge || self.status == 403
+    }
 }
 
 /// What one detector says about one event.
@@ -162,6 +173,8 @@ pub(crate) struct Finding {
     pub(crate) is_proof: bool,
     /// An alert, not evidence.
     pub(crate) is_alert: bool,
+    /// Counts for certain when the sender acknowledges our answer.
+    pub(crate) awaits_proof: bool,
     /// Absent where so much was told already that one more sentence helps nobody.
     pub(crate) text: Option<String>,
 }
@@ -183,17 +196,41 @@ impl Findings {
         text: impl FnOnce() -> String,
     ) {
         let told = is_told(source, kind);
-        self.0.push(Finding { kind, points, is_proof, is_alert: false, text: told.then(text) });
+        let text = told.then(text);
+        self.0.push(Finding { kind, points, is_proof, is_alert: false, awaits_proof: !is_proof, text });
+    }
+
+    /// What was found last may have an innocent cause, whoever sent it.
+    pub(crate) fn doubt(&mut self) {
+        if let Some(finding) = self.0.last_mut() {
+            finding.is_proof = false;
+            finding.awaits_proof = false;
+        }
     }
 
     /// What was told already is certain now.
     pub(crate) fn prove(&mut self, kind: Kind, points: f32) {
-        self.0.push(Finding { kind, points, is_proof: true, is_alert: false, text: None });
+        self.0.push(Finding {
+            kind,
+            points,
+            is_proof: true,
+            is_alert: false,
+            awaits_proof: false,
+            text: None,
+        });
     }
 
     pub(crate) fn alert(&mut self, source: &mut Source, kind: Kind, text: impl FnOnce() -> String) {
         if is_told(source, kind) {
-            self.0.push(Finding { kind, points: 0.0, is_proof: false, is_alert: true, text: Some(text()) });
+            let text = Some(text());
+            self.0.push(Finding {
+                kind,
+                points: 0.0,
+                is_proof: false,
+                is_alert: true,
+                awaits_proof: false,
+                text,
+            });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The engine: what is told, what is remembered, what is to be done.
 
 mod decide;
+mod echoes;
 mod messages;
 mod packets;
 mod testify;

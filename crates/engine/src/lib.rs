@@ -9,6 +9,7 @@
 //! is made, and tells how full it is ([`Engine::fills`]). [`Enforcer`] applies commands where no kernel does.
 #![forbid(unsafe_code)]
 
+mod caller;
 mod command;
 mod connection;
 mod detectors;

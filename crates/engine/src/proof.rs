@@ -20,6 +20,8 @@ pub(crate) enum Token<'a> {
     Branch(&'a [u8]),
     /// Of our challenge, echoed in credentials.
     Nonce(&'a [u8]),
+    /// The same, of a challenge to anything but a registration.
+    CallNonce(&'a [u8]),
     /// Ours of a dialog, echoed in ACK, BYE and all that follows.
     Tag(&'a [u8]),
 }
@@ -62,6 +64,7 @@ fn key(token: Token<'_>, address: IpAddr, salt: Salt) -> Option<u64> {
     let (kind, text): (&[u8], &[u8]) = match token {
         Token::Branch(text) => (b"b", text),
         Token::Nonce(text) => (b"n", text),
+        Token::CallNonce(text) => (b"c", text),
         Token::Tag(text) => (b"t", text),
     };
     (text.len() >= SHORTEST).then(|| salt.of(&[kind, text, &Source::of(address).number().to_le_bytes()]))

@@ -45,7 +45,22 @@ pub(crate) struct Source {
     pub(crate) reports: [u16; Kind::COUNT],
 }
 
+/// So many calls taken without credentials are no guest's any more: who sends them is known.
+pub(crate) const KNOWN_CALLS: u16 = 12;
+
 impl Source {
+    /// Accounts and numbers that a source may ask for in vain because others of its calls are taken: a carrier does not know
+    /// which numbers are in use. Nothing for a source of which none is.
+    pub(crate) fn spared_numbers(&self) -> u32 {
+        if self.accepted > 0 { 10 + 4 * u32::from(self.accepted) } else { 0 }
+    }
+
+    /// Accounts that may fail for long without being somebody's list: an office has phones that nobody took down.
+    pub(crate) fn spared_accounts(&self) -> u32 {
+        const MOST: u32 = 16;
+        (2 + self.succeeded.count() / 4).min(MOST)
+    }
+
     pub(crate) fn class(&self, now: Tick, trusted: bool) -> Class {
         if trusted {
             Class::Trusted

@@ -22,6 +22,12 @@ pub(crate) struct Transaction {
     pub(crate) account: u64,
     pub(crate) method: Method,
     pub(crate) has_credentials: bool,
+    /// With a nonce that was sent to this very address.
+    pub(crate) answers_challenge: bool,
+    /// It registers, or answers a challenge that was not one to a registration.
+    pub(crate) earns_credit: bool,
+    /// A call whose caller is a telephone number, or withheld: so come those of a carrier.
+    pub(crate) is_from_network: bool,
     pub(crate) is_proof: bool,
     pub(crate) is_initial: bool,
     pub(crate) is_answered: bool,
@@ -43,6 +49,9 @@ impl Default for Transaction {
             account: 0,
             method: Method::Other,
             has_credentials: false,
+            answers_challenge: false,
+            earns_credit: false,
+            is_from_network: false,
             is_proof: false,
             is_initial: false,
             is_answered: false,

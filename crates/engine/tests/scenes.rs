@@ -5,7 +5,11 @@
 mod scenes {
     mod attacks;
     mod benign;
+    mod carriers;
+    mod evasions;
+    mod exchange;
     mod forged;
+    mod offices;
     mod privacy;
     mod testimony;
     mod traps;

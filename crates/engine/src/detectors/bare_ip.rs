@@ -42,7 +42,7 @@ impl Detect for BareIp {
         source: &mut Source,
         findings: &mut Findings,
     ) {
-        if !self.is_on || !request.is_initial || request.has_credentials || scene.class >= Class::Credited {
+        if !self.is_on || !request.is_initial || request.answers_challenge || scene.class >= Class::Credited {
             return;
         }
         let Some(uri) = request.message.uri else { return };

@@ -3,21 +3,26 @@
 use sip::Method;
 
 use super::{Answer, Detect, Detector, Findings, Kind, Request, Scene, shown};
+use crate::caller::is_from_network;
 use crate::command::Class;
 use crate::settings::{Setting, Settings};
 use crate::source::{Distinct, Source};
 use crate::time::Tick;
+use crate::transaction::Transaction;
 
 pub(crate) const DETECTOR: Detector = Detector {
     kind: Kind::Enumeration,
     summary: "many accounts asked for, and none of them used",
-    description: "Counts different accounts that a source asks for without credentials (any method that asks for something, but \
-        not NOTIFY, with which phones keep their way through a router open) and then leaves alone, those that it claims to be (From) and does not prove when \
-        challenged, unless the name is a telephone number, as a carrier's callers have, and those that do not exist (404, 410, 604). A phone comes back with \
-        credentials at once, which takes its account off the list, so an office of phones behind one address is none. Over \
+    description: "Counts different accounts that a source asks for without credentials (any method that asks for something; of \
+        NOTIFY, with which phones keep their way through a router open, only what another name asks for in vain) and then leaves alone, \
+        those that it claims to be (From) and does not prove when challenged, and those that do not exist (404, 410, 604). \
+        A phone comes back with credentials at once, which takes its account off the list, so an office of phones behind one address \
+        is none; credentials with a nonce that nobody gave it do not. Nor is left alone what rings or is busy. Over \
         UDP such requests can be forged: the source is limited until one of its phones authenticates. Over TCP, \
-        more accounts on one connection than any gateway has count at once, others when nothing followed for 10 seconds. A source with successes may \
-        leave as many accounts alone as it used, and a carrier's calls to missing numbers count only beside few that exist.",
+        more accounts on one connection than any gateway has count at once when challenges were received and none was answered, others when \
+        nothing followed for 10 seconds. A call whose caller is a telephone number, or withheld, may be a carrier's: it limits and \
+        bans nobody, four times as many count as one, and the first call that is taken ends the limit. A source with successes may \
+        leave as many accounts alone as it used, and one whose calls are taken ten, and four more for each of them.",
     settings: &[
         Setting {
             key: "accounts",
@@ -58,7 +63,7 @@ pub(crate) struct Enumeration {
 pub(crate) struct State {
     since: Tick,
     asked: [Distinct; 2],
-    /// In From of requests that were challenged in this period.
+    /// In From of requests that were challenged in this period, and what calls asked for that may be a carrier's.
     claimed: Distinct,
     used: [Distinct; 2],
     missing: Distinct,
@@ -67,6 +72,12 @@ pub(crate) struct State {
 
 /// A gateway with a port for each of 24 telephones registers all of them over one connection, before the first is answered.
 const GATEWAY: u32 = 6;
+/// Until then not even the first of them may have been challenged.
+const AT_ONCE: Tick = Tick::seconds(1);
+/// A carrier's calls come with many callers for many numbers, and the first ones ring still.
+const CARRIER: u32 = 4;
+/// Extensions that are gone and that a phone with credentials may still watch.
+const WATCHED: u32 = 20;
 /// A phone answers a challenge within less than two of these.
 const PERIOD: Tick = Tick::seconds(10);
 const MEMORY: Tick = Tick::seconds(1800);
@@ -76,6 +87,9 @@ const SPARED: u32 = 10;
 impl State {
     /// Begins a new period if it is time; the accounts that were asked for in the one before the last and never used.
     fn turn(&mut self, now: Tick) -> Distinct {
+        if self.since == Tick(0) {
+            self.since = now;
+        }
         if now.since(self.since) < PERIOD {
             return Distinct::default();
         }
@@ -89,6 +103,16 @@ impl State {
         self.used = [Distinct::default(), self.used[0]];
         self.since = now;
         left
+    }
+
+    /// The PBX takes calls for it.
+    pub(crate) fn take(&mut self, account: u64) {
+        self.used[0].insert(account);
+    }
+
+    /// No challenge was answered.
+    fn is_silent(&self) -> bool {
+        self.used[0].0 | self.used[1].0 == 0
     }
 
     /// Accounts asked for that nothing followed yet.
@@ -115,11 +139,18 @@ impl Enumeration {
         }
     }
 
-    /// Accounts that were left alone for sure.
-    fn settle(&self, lost: Distinct, scene: &Scene, source: &mut Source, findings: &mut Findings) {
+    /// Accounts that were left alone for sure; `may_be_carrier`, by a source that calls as one.
+    fn settle(
+        &self,
+        lost: Distinct,
+        may_be_carrier: bool,
+        scene: &Scene,
+        source: &mut Source,
+        findings: &mut Findings,
+    ) {
         let spared = match scene.class {
             Class::Credited | Class::Trusted => SPARED + 2 * source.succeeded.count(),
-            Class::Proven | Class::Unproven => self.accounts,
+            Class::Proven | Class::Unproven => self.accounts + source.spared_numbers(),
         };
         let left = lost.count();
         let over = left.saturating_sub(spared);
@@ -132,6 +163,9 @@ impl Enumeration {
             findings.add(source, Kind::Enumeration, points, scene.over_tcp, || {
                 format!("asked for about {left} different accounts and used none of them")
             });
+            if may_be_carrier {
+                findings.doubt();
+            }
         }
     }
 }
@@ -149,7 +183,7 @@ impl Enumeration {
     ) {
         let left = source.enumeration.turn(scene.now);
         if left != Distinct::default() {
-            self.settle(left, scene, source, findings);
+            self.settle(left, false, scene, source, findings);
         }
         let hash = scene.salt.of(&[name]);
         let is_new = source.enumeration.asked[0].insert(hash);
@@ -157,8 +191,7 @@ impl Enumeration {
         if name.is_empty()
             || !is_new
             || scene.class >= Class::Credited
-            || source.accepted > 0
-            || count <= self.accounts
+            || count <= self.accounts + source.spared_numbers()
         {
             return;
         }
@@ -180,13 +213,14 @@ impl Enumeration {
         let request = &*answer.request;
         // In REGISTER it is the account that was asked for already.
         let is_claim = request.method != Method::Register && asks_for_account(request.method);
-        let claimed =
-            answer.message.from.and_then(|from| from.account()).filter(|name| !is_telephone_number(name));
-        let Some(name) = claimed.filter(|_| is_claim && !request.has_credentials) else { return };
+        let claimed = answer.message.from.and_then(|from| from.account());
+        let Some(name) = claimed.filter(|_| is_claim && !request.answers_challenge) else { return };
+        let times = if is_from_network(name) { CARRIER } else { 1 };
         let state = &mut source.enumeration;
         let is_new = state.claimed.insert(scene.salt.of(&[name]));
         let count = state.open_claims();
-        if !is_new || count <= self.accounts || scene.class >= Class::Credited || source.accepted > 0 {
+        let most = self.accounts * times + source.spared_numbers();
+        if !is_new || count <= most || scene.class >= Class::Credited {
             return;
         }
         // The credentials of an office that has just dialled are still on their way, so this limits and never bans.
@@ -196,13 +230,16 @@ impl Enumeration {
     }
 }
 
-/// Whether a caller's name is a number of the telephone network rather than an account: a carrier whose calls are challenged by
-/// mistake brings a new one with each call.
-fn is_telephone_number(name: &[u8]) -> bool {
-    let is_separator = |byte: u8| matches!(byte, b'-' | b'.' | b'(' | b')');
-    let digits = name.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let (sign, rest) = name.strip_prefix(b"+").map_or((false, name), |rest| (true, rest));
-    (sign || digits >= 9) && rest.iter().all(|byte| byte.is_ascii_digit() || is_separator(*byte))
+/// Whether the PBX took it, so that what it asked for is not left alone.
+fn is_taken(status: u16, request: &Transaction) -> bool {
+    let is_call = request.method == Method::Invite;
+    match status {
+        200..300 => request.method != Method::Options,
+        // Busy, given up, nobody there; and what a carrier hears from a PBX that cannot take its call at present. Guests who walk
+        // through extensions hear the same from a PBX that tells them nothing.
+        415 | 420..=423 | 480 | 486..=488 | 500..=600 => is_call && request.is_from_network,
+        _ => false,
+    }
 }
 
 pub(crate) const fn asks_for_account(method: Method) -> bool {
@@ -233,12 +270,12 @@ impl Detect for Enumeration {
     ) {
         let left = source.enumeration.turn(scene.now);
         if left != Distinct::default() {
-            self.settle(left, scene, source, findings);
+            self.settle(left, request.is_from_network, scene, source, findings);
         }
         if request.target_hash == 0 || !request.is_initial || !asks_for_account(request.method) {
             return;
         }
-        if request.has_credentials {
+        if request.answers_challenge {
             let used = &mut source.enumeration.used[0];
             used.insert(request.target_hash);
             if let Some(claimed) = request.message.from.and_then(|from| from.account()) {
@@ -246,18 +283,32 @@ impl Detect for Enumeration {
             }
             return;
         }
-        let is_new = source.enumeration.asked[0].insert(request.target_hash);
-        if !is_new || scene.class >= Class::Credited || source.accepted > 0 {
+        let spared = source.spared_numbers();
+        let state = &mut source.enumeration;
+        // What may be a carrier's call limits and never bans.
+        let (asked, most) = if request.is_from_network {
+            (&mut state.claimed, self.accounts * CARRIER)
+        } else {
+            (&mut state.asked[0], self.accounts)
+        };
+        let before = *asked;
+        let is_new = asked.insert(request.target_hash);
+        let open = if request.is_from_network { state.open_claims() } else { state.open() };
+        if request.is_dropped {
+            // It goes on, but who is not heard leaves nothing alone.
+            let asked = if request.is_from_network { &mut state.claimed } else { &mut state.asked[0] };
+            *asked = before;
+        }
+        if !is_new || scene.class >= Class::Credited {
             return;
         }
         let on_connection = request.accounts_on_connection;
-        let open = source.enumeration.open();
-        let (count, is_proof) = if request.is_proof && on_connection > self.accounts.saturating_mul(GATEWAY) {
-            (on_connection, true)
-        } else {
-            (open, false)
-        };
-        if count > self.accounts {
+        let is_silent = state.is_silent();
+        let waits = scene.now.since(state.since) < AT_ONCE;
+        let is_list = on_connection > self.accounts.saturating_mul(GATEWAY);
+        let is_proof = request.is_proof && is_list && is_silent;
+        let count = if is_proof { on_connection } else { open };
+        if count > most + spared {
             let target = request.target.unwrap_or_default();
             let method = request.method.as_str();
             findings.add(source, Kind::Enumeration, self.points, is_proof, || {
@@ -266,6 +317,10 @@ impl Detect for Enumeration {
                     shown(target)
                 )
             });
+            // Credentials may be on their way.
+            if request.is_from_network || !is_silent || waits && !is_proof {
+                findings.doubt();
+            }
         }
     }
 
@@ -280,18 +335,24 @@ impl Detect for Enumeration {
         if request.target == 0 || !request.is_initial {
             return;
         }
-        if (200..300).contains(&answer.status) && request.method != Method::Options {
-            source.enumeration.used[0].insert(request.target);
-            return;
+        if is_taken(answer.status, request) {
+            return source.enumeration.take(request.target);
         }
-        if matches!(answer.status, 401 | 407) {
+        if matches!(answer.status, 401 | 403 | 407) {
             return self.challenged(scene, answer, source, findings);
         }
-        let missing = matches!(answer.status, 404 | 410 | 604) && asks_for_account(request.method);
-        // With credentials it is a user who mistypes, or a phone that watches an extension that is gone.
-        if !missing || request.has_credentials || scene.class >= Class::Credited {
+        // With a NOTIFY to itself a phone keeps its way through a router open.
+        let is_for_itself =
+            || answer.message.to.map(|to| to.raw_uri) == answer.message.from.map(|from| from.raw_uri);
+        let asks = asks_for_account(request.method) || request.method == Method::Notify && !is_for_itself();
+        let missing = matches!(answer.status, 404 | 410 | 604) && asks;
+        if !missing || scene.class >= Class::Credited {
             return;
         }
+        // With credentials it may be a user who mistypes, or a phone that watches extensions that are gone; and a carrier may
+        // call before the PBX has read which numbers it has.
+        let is_watcher = request.answers_challenge && request.method != Method::Register;
+        let is_doubtful = is_watcher || request.is_from_network;
         // A carrier's ping is answered 404 for days, always for the same name.
         let state = &mut source.enumeration;
         if scene.now.since(state.missing_since) > MEMORY {
@@ -300,15 +361,17 @@ impl Detect for Enumeration {
         state.missing_since = scene.now;
         let is_new = state.missing.insert(request.target);
         let count = state.missing.count();
-        let spared = if source.accepted > 0 { 10 + 4 * u32::from(source.accepted) } else { 1 };
+        let spared = source.spared_numbers().max(if is_watcher { WATCHED } else { 1 });
         if is_new && count > spared {
             let points = self.missing_points;
-            request.pending += points;
-            request.pending_kind = Some(Kind::Enumeration);
+            if !is_doubtful {
+                request.pending += points;
+                request.pending_kind = Some(Kind::Enumeration);
+                source.slow.leave(Distinct(Distinct::bit(request.target)), scene.now);
+            }
             let method = request.method.as_str();
             let name = answer.message.to.and_then(|to| to.account()).unwrap_or_default();
-            source.slow.leave(Distinct(Distinct::bit(request.target)), scene.now);
-            findings.add(source, Kind::Enumeration, points, request.is_proof, || {
+            findings.add(source, Kind::Enumeration, points, request.is_proof && !is_doubtful, || {
                 format!("asked for {count} accounts that do not exist, the last by {method} {}", shown(name))
             });
         }

@@ -11,8 +11,9 @@ use crate::time::Tick;
 pub(crate) const DETECTOR: Detector = Detector {
     kind: Kind::Flood,
     summary: "more messages of one kind than anyone needs",
-    description: "Counts requests of a source by method: INVITE, REGISTER, and all others, retransmissions included. A source that \
-        authenticated may send ten times as many. Over UDP a flood can be forged, so the source is limited and not banned; a \
+    description: "Counts requests of a source by method: INVITE, REGISTER, and all others (ACK, too), retransmissions included. A source that \
+        authenticated may send ten times as many. Over UDP a flood can be forged, so the source is limited and not banned, as is at \
+        first what comes over TCP, which may be an office whose phones are all back at once; a \
         trusted network that runs wild is limited as well. One that is known keeps this rate while it is limited, so that nobody \
         can silence a carrier by flooding in its name.",
     settings: &[
@@ -52,17 +53,13 @@ pub(crate) struct Flood {
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// INVITE, REGISTER, others.
-    buckets: [Bucket; 3],
-}
-
-/// How much of the burst is used up, in requests.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
     at: Tick,
-    used: u32,
+    /// How much of the burst is used up, in requests: INVITE, REGISTER, others.
+    used: [u32; 3],
 }
 
+/// Before that much evidence it may be an office whose phones all come back over TCP, before the first has authenticated.
+const CERTAIN: u16 = 10;
 /// As many requests more for a source that authenticated.
 const CREDITED: u32 = 10;
 
@@ -91,20 +88,23 @@ impl Flood {
         } else {
             2
         };
-        let Some(bucket) = source.flood.buckets.get_mut(index) else { return };
+        let state = &mut source.flood;
         let times = if scene.class >= Class::Credited { CREDITED } else { 1 };
         let (rate, burst) = (self.rate.saturating_mul(times), self.burst.saturating_mul(times));
         // Ticks are tenths of a second.
-        let refilled = u64::from(scene.now.since(bucket.at).0) * u64::from(rate) / 10;
+        let refilled = u64::from(scene.now.since(state.at).0) * u64::from(rate) / 10;
         if refilled > 0 {
-            bucket.used = bucket.used.saturating_sub(u32::try_from(refilled).unwrap_or(u32::MAX));
-            bucket.at = scene.now;
+            let refilled = u32::try_from(refilled).unwrap_or(u32::MAX);
+            state.used.iter_mut().for_each(|used| *used = used.saturating_sub(refilled));
+            state.at = scene.now;
         }
-        bucket.used = bucket.used.saturating_add(1);
-        if bucket.used > burst {
-            bucket.used -= (burst / 10).max(1);
+        let Some(used) = state.used.get_mut(index) else { return };
+        *used = used.saturating_add(1);
+        if *used > burst {
+            *used -= (burst / 10).max(1);
             // What authenticated is limited at most.
-            let is_proof = is_proof && scene.class < Class::Credited;
+            let lasts = source.reports.get(Kind::Flood as usize).is_some_and(|&count| count >= CERTAIN);
+            let is_proof = is_proof && lasts && scene.class < Class::Credited;
             findings.add(source, Kind::Flood, self.points, is_proof, || {
                 format!("more than {burst} {} requests beyond {rate} a second", method.as_str())
             });

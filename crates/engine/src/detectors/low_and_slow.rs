@@ -11,7 +11,8 @@ pub(crate) const DETECTOR: Detector = Detector {
     summary: "tries that are few an hour and many a day",
     description: "Counts over days what other detectors forget within minutes: refused credentials, accounts asked for and left \
         alone, calls dialled without credentials. A success halves the count, it does not clear it. One phone that repeats \
-        one account on one Call-ID may fail three times as often. Where others succeed, three accounts must fail.",
+        one account on one Call-ID may fail three times as often. Where others succeed, three accounts must fail, and one more \
+        for every four that succeed, up to seventeen: an office has phones that nobody took down.",
     settings: &[
         Setting {
             key: "guesses",
@@ -59,16 +60,16 @@ pub(crate) struct LowAndSlow {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     since: Tick,
-    call: u64,
+    /// Of the Call-ID that all refused credentials had so far; [`MIXED`] if they had several.
+    call: u32,
     guesses: u16,
     left: Distinct,
     dials: u16,
-    /// Different accounts whose credentials were refused, up to 255.
-    failed: u8,
-    last_failed: u16,
-    mixed: bool,
+    /// Different accounts whose credentials were refused, one bit each.
+    failed: u32,
 }
 
+const MIXED: u32 = u32::MAX;
 /// Counts are halved after so long.
 const PERIOD: Tick = Tick::seconds(2 * 24 * 3600);
 
@@ -76,6 +77,7 @@ impl State {
     fn fade(&mut self, now: Tick) {
         if now.since(self.since) >= PERIOD {
             self.halve();
+            self.failed = 0;
             self.since = now;
         }
     }
@@ -84,7 +86,16 @@ impl State {
         self.guesses /= 2;
         self.left = Distinct::default();
         self.dials /= 2;
-        self.failed /= 2;
+    }
+
+    /// Credentials of an account were refused.
+    pub(crate) fn fail(&mut self, account: u64) {
+        self.failed |= 1 << (account >> 24 & 31);
+    }
+
+    /// Different accounts that failed, a few less than they are.
+    pub(crate) fn failing(&self) -> u32 {
+        self.failed.count_ones()
     }
 
     /// More accounts were asked for and left alone.
@@ -93,10 +104,10 @@ impl State {
         self.left.0 |= accounts.0;
     }
 
-    /// One more call without credentials was refused.
-    pub(crate) fn dial(&mut self, now: Tick) {
+    /// More calls without credentials were refused.
+    pub(crate) fn dial(&mut self, calls: u32, now: Tick) {
         self.fade(now);
-        self.dials = self.dials.saturating_add(1);
+        self.dials = self.dials.saturating_add(u16::try_from(calls).unwrap_or(u16::MAX));
     }
 }
 
@@ -113,7 +124,13 @@ impl LowAndSlow {
 }
 
 impl Detect for LowAndSlow {
-    fn request(&mut self, scene: &Scene, _: &Request<'_, '_>, source: &mut Source, findings: &mut Findings) {
+    fn request(
+        &mut self,
+        scene: &Scene,
+        request: &Request<'_, '_>,
+        source: &mut Source,
+        findings: &mut Findings,
+    ) {
         let state = &mut source.slow;
         if state.left.count() < self.accounts || scene.class >= Class::Credited || source.accepted > 0 {
             return;
@@ -122,6 +139,9 @@ impl Detect for LowAndSlow {
         findings.add(source, Kind::LowAndSlow, self.points, scene.over_tcp, || {
             format!("asked for {count} accounts over hours or days and used none of them")
         });
+        if request.is_from_network {
+            findings.doubt();
+        }
     }
 
     fn answer(
@@ -133,7 +153,7 @@ impl Detect for LowAndSlow {
     ) {
         let state = &mut source.slow;
         state.fade(scene.now);
-        if (200..300).contains(&answer.status) && answer.request.has_credentials {
+        if (200..300).contains(&answer.status) && answer.request.earns_credit {
             // Not more often than a phone registers, or one right password would hide all wrong ones.
             if scene.now.since(state.since) > Tick::seconds(600) {
                 state.halve();
@@ -141,27 +161,25 @@ impl Detect for LowAndSlow {
             }
             return;
         }
-        if state.dials >= self.dials && scene.class < Class::Credited {
+        if state.dials >= self.dials && scene.class < Class::Credited && source.accepted == 0 {
             let count = std::mem::take(&mut state.dials);
-            let is_proof = answer.request.is_proof;
+            let is_proof = answer.request.is_proof && !answer.request.is_from_network;
             return findings.add(source, Kind::LowAndSlow, self.points, is_proof, || {
                 format!("dialled {count} times without credentials over hours or days")
             });
         }
-        if !answer.refuses_credentials(scene.class) {
+        if !answer.refuses_credentials(scene.class) || !answer.judges_credentials() {
             return;
         }
         state.guesses = state.guesses.saturating_add(1);
-        let short = u16::try_from(answer.request.account >> 24 & 0xffff).unwrap_or(0);
-        state.failed = state.failed.saturating_add(u8::from(state.last_failed != short));
-        state.last_failed = short;
-        state.mixed |= state.guesses > 1 && state.call != answer.request.call;
-        state.call = answer.request.call;
-        let enough =
-            if state.mixed || state.failed > 1 { self.guesses } else { self.guesses.saturating_mul(3) };
-        let spared = scene.class >= Class::Credited && state.failed < 3;
-        if state.guesses >= enough && !spared {
-            let count = std::mem::take(&mut state.guesses);
+        state.fail(answer.request.account);
+        let call = u32::try_from(answer.request.call >> 32).unwrap_or(0).min(MIXED - 1);
+        state.call = if state.guesses == 1 || state.call == call { call } else { MIXED };
+        let is_one_phone = state.call != MIXED && state.failing() < 2;
+        let enough = if is_one_phone { self.guesses.saturating_mul(3) } else { self.guesses };
+        let is_spared = scene.class >= Class::Credited && source.slow.failing() <= source.spared_accounts();
+        if source.slow.guesses >= enough && !is_spared {
+            let count = std::mem::take(&mut source.slow.guesses);
             findings.add(source, Kind::LowAndSlow, self.points, answer.request.is_proof, || {
                 format!("{count} refused credentials over hours or days")
             });

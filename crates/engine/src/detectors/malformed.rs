@@ -11,8 +11,8 @@ pub(crate) const DETECTOR: Detector = Detector {
     kind: Kind::Malformed,
     summary: "messages that break the grammar, by severity",
     description: "Every message that is malformed (docs/detectors.md lists the anomalies by name) is told; what is only odd is not. \
-        A device with a bug stays below the threshold, and one that authenticated is told of only; shapes that overflow buffers \
-        or abuse printf count as the attacks that they are. Keep-alives are no messages.",
+        A device with a bug stays below the threshold, and one that authenticated, whose calls are taken or that we call ourselves \
+        is told of only; shapes that overflow buffers or abuse printf count as the attacks that they are. Keep-alives are no messages.",
     settings: &[
         Setting {
             key: "points",
@@ -58,7 +58,7 @@ impl Malformed {
     ) {
         let points = match anomalies.severity() {
             None | Some(Severity::Odd) => return,
-            Some(Severity::Malformed) if class >= Class::Credited => 0.0,
+            Some(Severity::Malformed) if class >= Class::Credited || source.accepted > 0 => 0.0,
             Some(Severity::Malformed) => self.points,
             Some(Severity::Hostile) => self.hostile_points,
         };
@@ -81,6 +81,9 @@ impl Detect for Malformed {
             let _ = request.message.sdp(&mut anomalies);
         }
         let what = || request.method.as_str().to_owned();
-        self.message(anomalies, what, (scene.class, request.is_proof), source, findings);
+        // Nor is who talks to us within a call that we take part in.
+        let is_in_call = request.is_proof && !request.is_initial && !scene.over_tcp;
+        let class = if is_in_call { scene.class.max(Class::Credited) } else { scene.class };
+        self.message(anomalies, what, (class, request.is_proof), source, findings);
     }
 }

@@ -11,9 +11,11 @@ pub(crate) const DETECTOR: Detector = Detector {
     kind: Kind::PasswordGuessing,
     summary: "credentials that are refused again and again",
     description: "Counts requests with credentials that were refused: asked for again although the nonce was good, or \
-        forbidden. A challenge to a request without credentials is no failure, nor is one with `stale`. A phone that repeats \
+        forbidden. A challenge to a request without credentials is no failure, nor is one with `stale`, nor the first one to a \
+        phone that comes with a nonce from before a restart or from another network. A phone that repeats \
         its old password now and then (the same Call-ID, 20 seconds apart) counts little, and behind an address where others \
-        succeed one account alone never fills the measure, unless it fails faster than any phone repeats. An account that \
+        succeed one account alone never fills the measure, nor do a few of an office's phones that nobody took down, unless it fails \
+        faster than any phone repeats. An account that \
         several sources fail on raises an alert, and their guesses count twice.",
     settings: &[
         Setting {
@@ -68,6 +70,8 @@ const PHONE_PAUSE: Tick = Tick::seconds(20);
 const BURST_PAUSE: Tick = Tick::seconds(3);
 /// Failures of one account this close to one another that no phone makes.
 const BURST: u8 = 8;
+/// So long after its last failure an account begins anew.
+const FORGOTTEN: Tick = Tick::seconds(3600);
 /// What one witness missed until then is not held against the next.
 const EVEN: Tick = Tick::seconds(60);
 
@@ -142,9 +146,9 @@ impl PasswordGuessing {
     }
 
     /// The points of one more refusal.
-    fn weigh(&self, pair: &mut Pair, class: Class, now: Tick, call: u64) -> f32 {
+    fn weigh(&self, pair: &mut Pair, (class, cap): (Class, f32), now: Tick, call: u64) -> f32 {
         let pause = now.since(pair.last);
-        if pause > Tick::seconds(3600) {
+        if pause > FORGOTTEN {
             *pair = Pair {
                 failures: pair.failures,
                 forgeable: pair.forgeable,
@@ -159,7 +163,7 @@ impl PasswordGuessing {
             Class::Credited | Class::Trusted => self.credited,
             Class::Proven | Class::Unproven => self.points,
         };
-        let over = class >= Class::Credited && pair.burst < BURST && pair.points + points > self.cap;
+        let over = class >= Class::Credited && pair.burst < BURST && pair.points + points > cap;
         let points = if over { 0.0 } else { points };
         pair.points += points;
         pair.failures = pair.failures.saturating_add(1);
@@ -178,6 +182,8 @@ struct Refused<'a> {
     /// Hash of what tells one phone's tries from another's.
     call: u64,
     is_proof: bool,
+    /// The PBX looked at the password.
+    is_judged: bool,
     witness: Witness,
 }
 
@@ -201,7 +207,17 @@ impl PasswordGuessing {
             }
             return self.pairs.insert(pair_key, scene.now, pair);
         }
-        let mut points = self.weigh(&mut pair, scene.class, scene.now, refused.call);
+        source.slow.fail(refused.account);
+        // Phones that nobody took down, all together, never fill the measure either.
+        let (failing, spared) = (source.slow.failing(), source.spared_accounts());
+        #[expect(clippy::cast_precision_loss, reason = "at most 32")]
+        let cap = if (2..=spared).contains(&failing) { 2.0 * self.cap / failing as f32 } else { self.cap };
+        // Nobody learns whether a password is right with a nonce that the PBX does not know.
+        let is_late = !refused.is_judged && (pair.failures == 0 || scene.now.since(pair.last) > FORGOTTEN);
+        let mut points = self.weigh(&mut pair, (scene.class, cap), scene.now, refused.call);
+        if is_late {
+            points = 0.0;
+        }
         pair.forgeable = pair.forgeable.saturating_add(u16::from(!refused.is_proof));
         self.pairs.insert(pair_key, scene.now, pair);
         let name = refused.name;
@@ -235,7 +251,7 @@ impl PasswordGuessing {
         findings: &mut Findings,
     ) {
         let account = scene.salt.of(&[name]);
-        let refused = Refused { account, name, call, is_proof, witness: Witness::Pbx };
+        let refused = Refused { account, name, call, is_proof, is_judged: true, witness: Witness::Pbx };
         self.refused(scene, &refused, source, findings);
     }
 
@@ -265,14 +281,15 @@ impl Detect for PasswordGuessing {
         findings: &mut Findings,
     ) {
         let account = answer.request.account;
-        if (200..300).contains(&answer.status) && answer.request.has_credentials {
+        if (200..300).contains(&answer.status) && answer.request.earns_credit {
             self.reset(scene, account);
         } else if answer.refuses_credentials(scene.class) {
             let refused = Refused {
                 account,
                 name: answer.message.from.and_then(|from| from.account()).unwrap_or_default(),
                 call: answer.request.call,
-                is_proof: answer.request.is_proof,
+                is_proof: answer.request.is_proof && answer.judges_credentials(),
+                is_judged: answer.judges_credentials(),
                 witness: Witness::Wire,
             };
             self.refused(scene, &refused, source, findings);

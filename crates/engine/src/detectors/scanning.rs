@@ -73,7 +73,7 @@ impl Detect for Scanning {
         source: &mut Source,
         findings: &mut Findings,
     ) {
-        if !request.is_initial || request.has_credentials || scene.class >= Class::Credited {
+        if !request.is_initial || request.answers_challenge || scene.class >= Class::Credited {
             return;
         }
         let state = &mut source.scanning;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use sip::{Anomalies, HeaderName, Method};
 
 use super::{Detect, Detector, Findings, Kind, Request, Scene};
+use crate::command::Class;
 use crate::settings::{Setting, Settings};
 use crate::source::Source;
 
@@ -14,7 +15,8 @@ pub(crate) const DETECTOR: Detector = Detector {
     description: "Knows SIPVicious by its tags (which hold the address it scans, the extension or the very password that it tries), \
         branches and Call-IDs; SIPPTS by branches without the magic cookie; nmap's probe and scripts, sipcli and PortSIP's scanner by what they write \
         into headers and session descriptions; research scanners by their names in URIs; and messages with the RFC's sample \
-        hosts. Shapes that a lawful program could have by chance count little, and once.",
+        hosts. Shapes that a lawful program could have by chance count little, and once; likely signs of a source that authenticated \
+        are told only, as softphones are made of the same parts.",
     settings: &[
         Setting {
             key: "points",
@@ -93,6 +95,8 @@ impl Detect for ToolFingerprint {
             .or_else(|| weak(request));
         let (points, what) = match sign {
             None => return,
+            // A softphone that a customer likes may be made of what scanners are made of.
+            Some(Sign::Likely(what)) if scene.class >= Class::Credited => (0.0, what),
             Some(Sign::Sure(what)) => (self.points, what),
             Some(Sign::Likely(what)) => (self.likely, what),
             Some(Sign::Weak(_)) if source.tools.weak => return,

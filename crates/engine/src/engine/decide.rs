@@ -7,7 +7,7 @@ use super::packets::Talk;
 use crate::command::{Class, Command, Scope, Source as Address};
 use crate::detectors::{Finding, Kind, Scene};
 use crate::settings::Settings;
-use crate::source::Source;
+use crate::source::{KNOWN_CALLS, Source};
 use crate::time::Tick;
 
 /// The numbers of `[detect]`.
@@ -102,7 +102,7 @@ impl Engine {
     fn weigh(&mut self, finding: Finding, scene: &Scene, frame: u64) {
         let address = Address::of(scene.peer.ip());
         let time = self.now;
-        let Finding { kind, points, is_proof, is_alert, text } = finding;
+        let Finding { kind, points, is_proof, is_alert, text, .. } = finding;
         if let Some(detail) = text {
             self.commands.push_back(if is_alert {
                 Command::Alert { time, source: address, detector: kind, detail }
@@ -141,7 +141,7 @@ impl Engine {
         }
         let suspicious = source.forgeable.value(now, half_life) >= self.rules.threshold - 0.5;
         // Nobody may have a customer limited by forging its address; what floods is limited whoever sends it.
-        let is_known = scene.class >= Class::Credited || source.accepted > 0;
+        let is_known = scene.class >= Class::Credited || source.accepted >= KNOWN_CALLS;
         if suspicious && (!is_known || kind == Kind::Flood) {
             self.limit(address, kind, now, is_known);
         }

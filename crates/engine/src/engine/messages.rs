@@ -4,11 +4,13 @@ use sip::{Challenge, HeaderName, Message, Method, View};
 
 use super::Engine;
 use super::packets::Talk;
+use crate::caller::is_from_network;
 use crate::command::{Class, Command, Source as Address};
 use crate::detectors::{Answer, Request, Scene};
 use crate::observation::Fate;
 use crate::privacy::{self, Accepted};
 use crate::proof::Token;
+use crate::source::KNOWN_CALLS;
 use crate::time::Tick;
 use crate::transaction::{self, Transaction};
 
@@ -24,6 +26,14 @@ impl Engine {
         let echoes = self.echoes(message, talk);
         let address = Address::of(talk.peer.ip());
         let trusted = self.is_trusted(talk.peer.ip());
+        let (others, echoes_nonce) = self.credentials(view, message, echoes, talk, now);
+        let with_others;
+        let message = if others.is_some() {
+            with_others = Message { credentials: others, ..*message };
+            &with_others
+        } else {
+            message
+        };
         let method = message.method();
         let target = target(message, method);
         let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
@@ -34,7 +44,8 @@ impl Engine {
         let fingerprint = transaction::fingerprint(message, salt);
         let call = hash(message.call_id);
         let account = if username.is_some() { hash(username) } else { target_hash };
-        let is_proof = talk.is_established || echoes.into_iter().any(|key| self.tokens.proves(key, now));
+        let is_proof = talk.is_established || echoes_nonce || self.tokens.proves(echoes.tag, now);
+        let caller = || message.from.and_then(|from| from.account());
         let new = Transaction {
             fingerprint,
             call,
@@ -42,6 +53,10 @@ impl Engine {
             account,
             method,
             has_credentials: credentials.is_some(),
+            answers_challenge: credentials.is_some() && echoes_nonce,
+            earns_credit: credentials
+                .is_some_and(|credentials| self.earns_credit(method, &credentials, talk, now)),
+            is_from_network: method == Method::Invite && is_initial && caller().is_some_and(is_from_network),
             is_proof,
             is_initial,
             is_copy: talk.is_copy,
@@ -69,7 +84,7 @@ impl Engine {
             return;
         }
         let class = source.class(now, trusted);
-        if is_proof && new.has_credentials && self.rules.lift(source, now) {
+        if new.answers_challenge && self.rules.lift(source, now) {
             let time = self.now;
             self.commands.push_back(Command::Unlimit { time, source: address });
         }
@@ -87,7 +102,9 @@ impl Engine {
                 method,
                 target,
                 target_hash,
-                has_credentials: new.has_credentials,
+                answers_challenge: new.answers_challenge,
+                is_from_network: new.is_from_network,
+                is_dropped: talk.fate == Fate::Refused,
                 is_proof,
                 is_initial,
                 accounts_on_connection,
@@ -110,7 +127,7 @@ impl Engine {
 
     /// What was not proven may be when the sender acknowledges our answer.
     fn keep_pending(&mut self, key: u64, now: Tick) {
-        let unproven = self.findings.0.iter().filter(|finding| !finding.is_proof && finding.points > 0.0);
+        let unproven = self.findings.0.iter().filter(|finding| finding.awaits_proof && finding.points > 0.0);
         let (points, kind) =
             unproven.fold((0.0, None), |(sum, _), finding| (sum + finding.points, Some(finding.kind)));
         if let (Some(kind), Some(transaction)) = (kind, self.transactions.find(key, now)) {
@@ -121,42 +138,52 @@ impl Engine {
 
     /// An ACK: with our tag in it, it proves who sent the INVITE.
     fn acknowledged(&mut self, key: u64, is_proof: bool, talk: &Talk, now: Tick) {
-        if !is_proof {
-            return;
-        }
         let address = Address::of(talk.peer.ip());
+        let trusted = self.is_trusted(talk.peer.ip());
         let source = self.sources.entry(address.number());
         source.last = now;
-        source.proven = true;
+        source.proven |= is_proof;
         if source.is_banned(now) && self.rules.enforce {
             return;
         }
-        let trusted = self.is_trusted(talk.peer.ip());
-        if let Some(transaction) =
-            self.transactions.find(key, now).filter(|transaction| transaction.method == Method::Invite)
-        {
-            let points = std::mem::take(&mut transaction.pending);
-            if let Some(kind) = transaction.pending_kind.take().filter(|_| points > 0.0) {
-                self.proven_late(kind, points, talk, now, trusted);
+        let scene = Scene {
+            now,
+            class: source.class(now, trusted),
+            peer: talk.peer,
+            local: talk.local,
+            over_tcp: talk.is_established,
+            salt: self.salt,
+        };
+        if let Some(flood) = &self.detectors.flood {
+            flood.count(&scene, Method::Ack, talk.is_established, source, &mut self.findings);
+        }
+        let acknowledged =
+            self.transactions.find(key, now).filter(|one| is_proof && one.method == Method::Invite);
+        let pending = acknowledged.and_then(|transaction| {
+            if !transaction.has_credentials {
+                source.toll.acknowledge();
             }
+            let points = std::mem::take(&mut transaction.pending);
+            transaction.pending_kind.take().filter(|_| points > 0.0).map(|kind| (kind, points))
+        });
+        if let Some((kind, points)) = pending {
+            self.proven_late(kind, points, talk, now, trusted);
+        }
+        self.decide(&scene, talk.frame);
+        if !is_proof {
+            return;
         }
         self.tell_class(address, trusted, now);
     }
 
-    /// What a datagram holds that we may have sent to its address: the keys of a nonce and of a tag.
-    fn echoes(&self, message: &Message<'_>, talk: &Talk) -> [Option<u64>; 2] {
-        let key = |token| self.tokens.key(token, talk.peer.ip(), self.salt);
-        let nonce = message.credentials.and_then(|credentials| credentials.nonce);
-        let tag = message.to.and_then(|to| to.tag);
-        [nonce.and_then(|nonce| key(Token::Nonce(nonce))), tag.and_then(|tag| key(Token::Tag(tag)))]
-    }
-
+    /// How many accounts were asked for on a TCP connection, by one who has received a challenge of ours on it.
     fn accounts_on_connection(&mut self, talk: &Talk, target: u64) -> u32 {
         let Some(connection) = talk.connection.and_then(|key| self.connections.get(key)) else { return 0 };
         if target != 0 {
             connection.accounts.insert(target);
         }
-        connection.accounts.count()
+        let has_received = |challenge: u32| talk.received.wrapping_sub(challenge) < 1 << 31;
+        if connection.challenged.is_some_and(has_received) { connection.accounts.count() } else { 0 }
     }
 
     /// A response from a peer.
@@ -167,7 +194,8 @@ impl Engine {
         let branch = message.via.and_then(|via| via.branch);
         let branch =
             branch.and_then(|branch| self.tokens.key(Token::Branch(branch), talk.peer.ip(), self.salt));
-        let is_proof = talk.is_established || self.tokens.proves(branch, now);
+        let is_asked = self.tokens.proves(branch, now);
+        let is_proof = talk.is_established || is_asked;
         let trusted = self.is_trusted(talk.peer.ip());
         // A response that answers nothing makes no row for an address that may be forged, unless there is something to tell.
         let address = Address::of(talk.peer.ip());
@@ -189,9 +217,11 @@ impl Engine {
             salt: self.salt,
         };
         if let Some(detector) = &self.detectors.malformed {
+            // Whom we ask is no stranger.
+            let class = if is_asked { scene.class.max(Class::Credited) } else { scene.class };
             let status = message.status().unwrap_or(0);
             let what = || if status == 0 { "response".to_owned() } else { format!("{status} response") };
-            detector.message(message.anomalies, what, (scene.class, is_proof), source, &mut self.findings);
+            detector.message(message.anomalies, what, (class, is_proof), source, &mut self.findings);
         }
         self.decide(&scene, talk.frame);
         self.tell_class(address, trusted, now);
@@ -226,6 +256,16 @@ impl Engine {
         self.tokens.send(tag, now);
     }
 
+    /// We let a call ring: it was taken, whatever becomes of it.
+    fn rings(&mut self, key: u64, talk: &Talk, now: Tick) {
+        let Some(call) = self.transactions.find(key, now).filter(|one| one.method == Method::Invite) else {
+            return;
+        };
+        if let Some(source) = self.sources.get_mut(Address::of(talk.peer.ip()).number()) {
+            source.enumeration.take(call.target);
+        }
+    }
+
     /// Our answer to a peer's request.
     pub(super) fn our_answer(
         &mut self,
@@ -242,12 +282,24 @@ impl Engine {
         let tag = tag.and_then(|tag| self.tokens.key(Token::Tag(tag), talk.peer.ip(), salt));
         for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate] {
             for nonce in view.all(name).filter_map(|value| Challenge::parse(value).nonce) {
-                let nonce = self.tokens.key(Token::Nonce(nonce), talk.peer.ip(), salt);
-                self.tokens.send(nonce, now);
+                let nonces = [Token::Nonce(nonce), Token::CallNonce(nonce)];
+                let of_register = message.method() == Method::Register;
+                for nonce in nonces.into_iter().take(if of_register { 1 } else { 2 }) {
+                    let nonce = self.tokens.key(nonce, talk.peer.ip(), salt);
+                    self.tokens.send(nonce, now);
+                }
             }
         }
         self.tokens.send(tag, now);
+        if matches!(status, 401 | 407)
+            && let Some(connection) = talk.connection.and_then(|key| self.connections.get(key))
+        {
+            connection.challenged.get_or_insert(talk.sent);
+        }
         if status < 200 {
+            if status >= 180 {
+                self.rings(key, talk, now);
+            }
             return;
         }
         let Some(transaction) =
@@ -278,7 +330,7 @@ impl Engine {
         let source = self.sources.entry(address.number());
         source.last = now;
         let succeeds = (200..300).contains(&status)
-            && transaction.has_credentials
+            && transaction.earns_credit
             && matches!(
                 transaction.method,
                 Method::Register | Method::Invite | Method::Subscribe | Method::Publish
@@ -287,19 +339,21 @@ impl Engine {
             source.proven = true;
             source.credit_until = now.plus(self.rules.credit);
             source.succeeded.insert(transaction.account);
-            if source.limited_until > now {
-                source.limited_until = Tick(0);
-                source.forgeable.clear();
-                let time = self.now;
-                self.commands.push_back(Command::Unlimit { time, source: address });
-            }
         }
-        if (200..300).contains(&status)
+        let takes = (200..300).contains(&status)
             && transaction.method == Method::Invite
             && !transaction.has_credentials
-            && (source.proven || transaction.is_proof)
-        {
+            && (source.proven || transaction.is_proof);
+        if takes {
             source.accepted = source.accepted.saturating_add(1);
+        }
+        // A carrier has no credentials to lift its limit with.
+        let is_carrier = takes && transaction.is_from_network && source.accepted <= KNOWN_CALLS;
+        if (succeeds || is_carrier) && source.limited_until > now {
+            source.limited_until = Tick(0);
+            source.forgeable.clear();
+            let time = self.now;
+            self.commands.push_back(Command::Unlimit { time, source: address });
         }
         let scene = Scene {
             now,
@@ -318,10 +372,17 @@ impl Engine {
     }
 }
 
-/// The user that a request is about: in REGISTER the one in To.
+/// The user that a request is about: in REGISTER the one in To. OPTIONS without a user ask for the server itself, with which
+/// phones keep their way to it open.
 fn target<'a>(message: &Message<'a>, method: Method) -> Option<&'a [u8]> {
     let to = message.to.and_then(|to| to.account());
-    let target =
-        if method == Method::Register { to } else { message.uri.and_then(|uri| uri.account()).or(to) };
+    let asked = message.uri.and_then(|uri| uri.account());
+    let target = if method == Method::Register {
+        to
+    } else if method == Method::Options {
+        asked
+    } else {
+        asked.or(to)
+    };
     target.filter(|target| !target.is_empty())
 }

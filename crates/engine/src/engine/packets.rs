@@ -27,6 +27,9 @@ pub(super) struct Talk {
     pub(super) is_established: bool,
     /// Somebody else saw it; the wire may have, too.
     pub(super) is_copy: bool,
+    /// Of a TCP segment: the number behind its data, and what the sender has received so far.
+    pub(super) sent: u32,
+    pub(super) received: u32,
     pub(super) fate: Fate,
     is_cut: bool,
     pub(super) frame: u64,
@@ -55,6 +58,8 @@ impl Engine {
             connection: None,
             is_established: false,
             is_copy: false,
+            sent: 0,
+            received: 0,
             fate: observation.fate,
             is_cut: observation.is_cut,
             frame: observation.frame,
@@ -103,7 +108,9 @@ impl Engine {
                 self.privacy.speaks_tls(talk.peer.ip());
             }
         }
-        let talk = Talk { connection: Some(key), is_established, ..talk };
+        let length = u32::try_from(bytes.len()).unwrap_or(0);
+        let (sent, received) = (segment.sequence.wrapping_add(length), segment.acknowledgment);
+        let talk = Talk { connection: Some(key), is_established, sent, received, ..talk };
         let Some(mut framer) = self.connections.take_framer(key, talk.direction) else { return };
         framer.push(segment.sequence, bytes, |piece| match piece {
             Piece::Message(bytes) => self.read(View::parse(bytes, Carrier::Stream), &talk, now),

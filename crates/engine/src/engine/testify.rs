@@ -8,6 +8,7 @@ use super::decide::Terms;
 use crate::command::{Class, Command, Source as Address};
 use crate::detectors::{Kind, Scene, shown};
 use crate::proof::Token;
+use crate::source::KNOWN_CALLS;
 use crate::testimony::{Fact, Failure, Testimony};
 use crate::time::Tick;
 
@@ -159,7 +160,7 @@ impl Engine {
                 jail: Some(rule.name.as_str().into()),
             };
             self.ban_as(address, Kind::Jail, now, terms);
-        } else if class < Class::Credited && accepted == 0 {
+        } else if class < Class::Credited && accepted < KNOWN_CALLS {
             // Nobody may have a customer limited by forging its address.
             self.limit(address, Kind::Jail, now, false);
         }

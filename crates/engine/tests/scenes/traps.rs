@@ -73,6 +73,29 @@ fn guesses_are_seen_in_every_disguise() {
     }
 }
 
+/// The PBX takes the credentials that answer its own challenge; others before them hide nothing.
+#[test]
+fn credentials_before_the_ones_that_count() {
+    for decoy in [
+        "Authorization: Basic eDp5\r\n",
+        "Proxy-Authorization: Digest username=\"x\",realm=\"y\",nonce=\"zzzzzzzzzz\",uri=\"sip:z\",response=\"0\"\r\n",
+        "Authorization: Digest username=\"x\",realm=\"y\",nonce=\"zzzzzzzzzz\",uri=\"sip:z\",response=\"0\"\r\n",
+    ] {
+        let mut world = World::new();
+        let mut reached = 0;
+        for guess in 0..40 {
+            let ask = Ask::register("1000", &format!("g{guess}"));
+            let Some(nonce) = world.exchange(ATTACKER, &ask, 401) else { break };
+            let mut again = ask.with_credentials(&nonce, "1000", &guess.to_string());
+            again.agent += &format!("\r\n{}", decoy.trim_end());
+            reached += u32::from(world.exchange(ATTACKER, &again, 401).is_some());
+            world.wait(Duration::from_secs(1));
+        }
+        assert!(reached < 10, "{decoy}: {reached}");
+        assert_eq!(world.bans().len(), 1, "{decoy}");
+    }
+}
+
 #[test]
 fn one_success_exempts_nobody() {
     let mut world = World::new();

@@ -25,7 +25,7 @@ pub(crate) struct World {
     /// Addresses whose calls are taken without credentials.
     pub(crate) carriers: BTreeSet<std::net::IpAddr>,
     counter: u64,
-    connections: BTreeMap<SocketAddr, (u32, u32)>,
+    pub(crate) connections: BTreeMap<SocketAddr, (u32, u32)>,
     /// Datagrams are told as copies instead.
     pub(crate) copies: Option<Transport>,
     /// What the PBX says of media when it takes a call.
@@ -166,7 +166,7 @@ impl World {
         Some(reply)
     }
 
-    fn deliver(&mut self, peer: SocketAddr, bytes: &[u8], transport: Transport) -> bool {
+    pub(crate) fn deliver(&mut self, peer: SocketAddr, bytes: &[u8], transport: Transport) -> bool {
         self.now += Duration::from_millis(1);
         let stop = self.enforcer.judge(peer.ip(), self.now);
         let fate = match stop {
@@ -178,7 +178,7 @@ impl World {
         stop.is_none()
     }
 
-    fn observe(
+    pub(crate) fn observe(
         &mut self,
         peer: SocketAddr,
         direction: Direction,
