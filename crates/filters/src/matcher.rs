@@ -278,7 +278,7 @@ impl Matcher {
         outcome: &mut Outcome,
         keep: bool,
     ) -> Option<Hit<'t>> {
-        let mut base = Fields::default();
+        let mut fields = Fields::default();
         let mut host_before = None;
         let (mut start, mut reach) = (0, 0);
         let mut searched = text;
@@ -286,7 +286,7 @@ impl Matcher {
             if !self.has_prefix(text, outcome, keep) {
                 return None;
             }
-            base = self.prefix_groups.fields(text, &self.found);
+            self.prefix_groups.fill(&mut fields, text, &self.found);
             host_before = self.prefix_groups.host(&self.found);
             reach = self.found.reach();
             let left = self.filter.prefix.as_ref().and_then(|prefix| prefix.content(text, &self.found));
@@ -317,8 +317,7 @@ impl Matcher {
                 continue;
             }
             let groups = self.groups.get(regex)?;
-            let mut fields = base;
-            fields.update(groups.fields(searched, &self.found));
+            groups.fill(&mut fields, searched, &self.found);
             let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
             let matched = self.lines.matched(searched, &self.found, groups, !self.filter.ignored.is_empty());
             let content = Content { start, reach, candidates, read };

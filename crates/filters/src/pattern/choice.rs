@@ -4,7 +4,7 @@ use super::{Found, GaveUp, Pattern};
 /// Of so many searches the first are shared out between both engines, and the second half of those counts: an automaton has to get
 /// to know its states.
 const ROUND: u32 = 8192;
-const TRIED: u32 = 64;
+const TRIED: u32 = 128;
 /// What an automaton that cannot tell costs, as [`Told::cost`]: about nanoseconds.
 const IN_VAIN: u64 = 1000;
 

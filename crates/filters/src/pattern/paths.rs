@@ -7,6 +7,8 @@
 //!
 //! It knows ASCII only, and not all that Python knows; then, and where there would be too many states, the machine is asked.
 
+/// Texts that often stand in the same place.
+mod jumps;
 /// Where ways hold what they passed.
 mod registers;
 /// States that are met for the first time.
@@ -19,7 +21,8 @@ mod ways;
 use std::collections::HashMap;
 
 use super::{Pattern, sets};
-use registers::{HERE, MAX_REGISTERS, Move, Registers};
+use jumps::{FIRST_LESSON, Jump, Trace};
+use registers::{HERE, IDLE, MAX_REGISTERS, Move, Registers};
 use states::Name;
 use steps::Steps;
 use ways::Ways;
@@ -59,8 +62,16 @@ pub(super) struct Paths {
     read: usize,
     registers: Registers,
     /// What they hold on this text.
-    places: Box<[usize; MAX_REGISTERS]>,
+    places: Places,
+    /// Searches so far, after how many texts are looked at again, and those that were.
+    searched: u32,
+    lesson: u32,
+    traces: Vec<Trace>,
 }
+
+/// What registers hold.
+#[derive(Clone, Debug)]
+struct Places(Box<[usize; MAX_REGISTERS]>);
 
 /// The automaton, which is made when it is first wanted.
 #[derive(Clone, Debug, Default)]
@@ -77,14 +88,15 @@ pub(super) enum Lazily {
 struct Turn {
     /// [`DEAD`] if no way is left.
     next: u32,
+    /// What is moved: the first two, where among all moves the others are, and how many.
+    first: [Move; 2],
+    from: u32,
+    others: u16,
+    /// Something matches, no way is left, or it is a line end.
+    is_rare: bool,
+    line_end: bool,
     /// In which registers the places of a way are that matches before the letter, or [`NONE`].
     matched: u32,
-    /// What is moved: how much, the first two, and where among all moves the others are.
-    count: u16,
-    first: [Move; 2],
-    others: u32,
-    /// It is a line end.
-    line_end: bool,
 }
 
 /// Many letters at once.
@@ -92,8 +104,8 @@ struct Turn {
 enum Leap {
     /// These bytes lead nowhere else.
     Over(Box<[bool; 256]>),
-    /// This text leads to a state.
-    Through(Box<[u8]>, u32),
+    /// One of these texts may follow.
+    Jumps(Vec<Jump>),
 }
 
 /// What became of a text.
@@ -156,7 +168,10 @@ impl Paths {
             kept: 0,
             read: 0,
             registers: Registers::new((pattern.tree.groups + 1) * 2),
-            places: Box::new([usize::MAX; MAX_REGISTERS]),
+            places: Places(Box::new([usize::MAX; MAX_REGISTERS])),
+            searched: 0,
+            lesson: FIRST_LESSON,
+            traces: Vec::new(),
         };
         paths.forget();
         Some(paths)
@@ -170,13 +185,33 @@ impl Paths {
         let (mut best, mut is_told, mut matched) = ((0, 0), true, false);
         let (mut leapt, mut work) = (0, 0);
         let reach = loop {
-            let mut row = next;
+            let row = next & !LEAP;
             if next >= LEAP {
-                let from = at;
-                (row, at) = self.leap(next & !LEAP, bytes, at);
-                leapt += at - from;
+                let rest = bytes.get(at..)?;
                 work += LEAP_COST;
+                let number = *self.table.get((row as usize).wrapping_add(self.width - 1))?;
+                match self.leaps.get(number as usize) {
+                    Some(Leap::Over(stays)) => {
+                        let is_over = |byte: &u8| stays.get(usize::from(*byte)) != Some(&true);
+                        let len = rest.iter().position(is_over).unwrap_or(rest.len());
+                        (at, leapt) = (at + len, leapt + len);
+                    }
+                    Some(Leap::Jumps(jumps)) => {
+                        if let Some(jump) = jumps.iter().find(|jump| jump.begins(rest)) {
+                            if !is_told {
+                                self.places.tell(best, &self.registers, slots);
+                                is_told = true;
+                            }
+                            jump.moves.iter().for_each(|pair| self.places.go_on(*pair));
+                            jump.marks.iter().for_each(|(to, len)| self.places.put(*to, at + *len as usize));
+                            (next, at, leapt) = (jump.to, at + jump.len(), leapt + jump.len());
+                            continue;
+                        }
+                    }
+                    None => {}
+                }
             }
+            let mut row = row;
             let place = loop {
                 let class = bytes.get(at).map_or(END, |byte| self.class(*byte));
                 let place = (row as usize).wrapping_add(usize::from(class));
@@ -195,92 +230,60 @@ impl Paths {
                 next = self.go(row, bytes.get(at).copied(), &mut spent)?;
                 *self.table.get_mut(place)? = next;
             }
-            if next < TURN {
-                at += 1;
-                continue;
-            }
-            if next == LOST {
-                return None;
-            }
-            let turn = self.turns.get((next & !TURN) as usize)?;
-            // Only the last letter may be one.
-            if turn.line_end && at + 1 < bytes.len() {
-                return None;
-            }
-            if turn.matched != NONE {
-                (best, is_told, matched) = ((at, turn.matched), false, true);
-            }
-            if turn.next == DEAD {
-                break at + 1;
-            }
-            next = turn.next;
-            if turn.count > 0 {
-                let turn = *turn;
-                // What matched is told before it is gone.
-                if !is_told {
-                    self.tell(best, slots);
-                    is_told = true;
+            // Neither a state nor what is lost is a number of a turn.
+            let Some(turn) = self.turns.get((next ^ TURN) as usize) else {
+                if next < TURN {
+                    at += 1;
+                    continue;
                 }
-                work += TURN_COST + usize::from(turn.count);
-                self.put(HERE, at);
-                let [first, second] = turn.first;
-                self.go_on(first);
-                self.go_on(second);
-                if turn.count > 2 {
-                    let others = turn.others as usize;
-                    for at in others..others + usize::from(turn.count - 2) {
-                        self.go_on(*self.moves.get(at)?);
-                    }
+                return None;
+            };
+            if turn.is_rare {
+                // Only the last letter may be one.
+                if turn.line_end && at + 1 < bytes.len() {
+                    return None;
+                }
+                if turn.matched != NONE {
+                    (best, is_told, matched) = ((at, turn.matched), false, true);
+                }
+                if turn.next == DEAD {
+                    break at + 1;
                 }
             }
-            at += 1;
+            // What matched is told before it is gone.
+            if !is_told && turn.first != [IDLE; 2] {
+                self.places.tell(best, &self.registers, slots);
+                is_told = true;
+            }
+            self.places.put(HERE, at);
+            let [first, second] = turn.first;
+            self.places.go_on(first);
+            self.places.go_on(second);
+            let others = usize::from(turn.others);
+            work += TURN_COST + others;
+            if others > 0 {
+                let from = turn.from as usize;
+                let others = self.moves.get(from..from + others)?;
+                others.iter().for_each(|pair| self.places.go_on(*pair));
+            }
+            (next, at) = (turn.next, at + 1);
         };
         self.read += at;
         if !is_told {
-            self.tell(best, slots);
+            self.places.tell(best, &self.registers, slots);
+        }
+        self.searched = self.searched.wrapping_add(1);
+        if self.searched >= self.lesson {
+            self.look_again(bytes);
         }
         let cost = ((at - leapt) * 3 / 2 + leapt / 2 + work) as u64;
         Some(Told { matched, reach, cost })
     }
 
-    /// Tells where groups are that a way passed which matched at a place.
-    fn tell(&mut self, (at, held): (usize, u32), slots: &mut [usize]) {
-        self.put(HERE, at);
-        for (slot, register) in slots.iter_mut().zip(self.registers.of(held)) {
-            *slot = self.place(*register);
-        }
-    }
-
     #[inline]
-    fn go_on(&mut self, Move { to, from }: Move) {
-        self.put(to, self.place(from));
-    }
-
-    #[inline]
-    fn place(&self, register: u8) -> usize {
-        self.places.get(usize::from(register)).copied().unwrap_or(usize::MAX)
-    }
-
-    #[inline]
-    fn put(&mut self, register: u8, at: usize) {
-        if let Some(place) = self.places.get_mut(usize::from(register)) {
-            *place = at;
-        }
-    }
-
-    /// Where many letters at once lead from a state.
-    #[inline]
-    fn leap(&self, row: u32, bytes: &[u8], at: usize) -> (u32, usize) {
-        let number = self.table.get((row as usize).wrapping_add(self.width - 1)).copied().unwrap_or(UNKNOWN);
-        let rest = bytes.get(at..).unwrap_or_default();
-        match self.leaps.get(number as usize) {
-            Some(Leap::Over(stays)) => {
-                let is_over = |byte: &u8| stays.get(usize::from(*byte)) != Some(&true);
-                (row, at + rest.iter().position(is_over).unwrap_or(rest.len()))
-            }
-            Some(Leap::Through(text, to)) if rest.starts_with(text) => (*to, at + text.len()),
-            Some(Leap::Through(..)) | None => (row, at),
-        }
+    fn leap_of(&self, row: u32) -> Option<&Leap> {
+        let number = self.table.get((row as usize).wrapping_add(self.width - 1)).copied()?;
+        self.leaps.get(number as usize)
     }
 
     #[inline]
@@ -301,6 +304,33 @@ impl Paths {
         self.read += read;
         if !self.has_room() && self.read / BYTES_PER_STATE > self.states.len() {
             self.forget();
+        }
+    }
+}
+
+impl Places {
+    /// Tells where groups are that a way passed which matched at a place.
+    fn tell(&mut self, (at, held): (usize, u32), registers: &Registers, slots: &mut [usize]) {
+        self.put(HERE, at);
+        for (slot, register) in slots.iter_mut().zip(registers.of(held)) {
+            *slot = self.get(*register);
+        }
+    }
+
+    #[inline]
+    fn go_on(&mut self, Move { to, from }: Move) {
+        self.put(to, self.get(from));
+    }
+
+    #[inline]
+    fn get(&self, register: u8) -> usize {
+        self.0.get(usize::from(register)).copied().unwrap_or(usize::MAX)
+    }
+
+    #[inline]
+    fn put(&mut self, register: u8, at: usize) {
+        if let Some(place) = self.0.get_mut(usize::from(register)) {
+            *place = at;
         }
     }
 }

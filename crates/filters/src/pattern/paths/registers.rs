@@ -10,7 +10,7 @@ const MAX_SLOTS: usize = 1 << 18;
 
 /// The register with the place that is looked at, the one that is always empty, and one for what changes its place.
 pub(super) const HERE: u8 = 0;
-const NOWHERE: u8 = 1;
+pub(super) const NOWHERE: u8 = 1;
 const SPARE: u8 = 2;
 const FIRST: u8 = 3;
 
@@ -149,7 +149,7 @@ impl Registers {
 }
 
 /// Moves that are meant to happen at once, one after another: none writes what another has still to read.
-fn in_order(mut pairs: Vec<Move>, moves: &mut Vec<Move>) {
+pub(super) fn in_order(mut pairs: Vec<Move>, moves: &mut Vec<Move>) {
     while !pairs.is_empty() {
         let is_read = |to: u8| pairs.iter().any(|other| other.from == to);
         match pairs.iter().position(|pair| !is_read(pair.to)) {

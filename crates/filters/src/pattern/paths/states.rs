@@ -1,3 +1,4 @@
+use super::jumps::{FIRST_LESSON, Jump};
 use super::registers::{IDLE, Move};
 use super::ways::{Before, Turned, Way};
 use super::{DEAD, LEAP, LOST, Leap, MAX_SPENT, MIN_LEAP, NONE, Paths, TURN, Turn, UNKNOWN};
@@ -6,7 +7,7 @@ use super::{DEAD, LEAP, LOST, Leap, MAX_SPENT, MIN_LEAP, NONE, Paths, TURN, Turn
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Name {
     ways: Box<[Way]>,
-    held: Box<[u32]>,
+    pub(super) held: Box<[u32]>,
     before: Before,
 }
 
@@ -34,7 +35,8 @@ impl Paths {
         self.known.clear();
         self.ways.forget();
         self.registers.forget();
-        (self.kept, self.read) = (0, 0);
+        self.traces.clear();
+        (self.kept, self.read, self.searched, self.lesson) = (0, 0, 0, FIRST_LESSON);
         let (way, before) = self.ways.start();
         let held = self.registers.nothing();
         self.start = self.state(Name { ways: [way].into(), held: [held].into(), before });
@@ -56,18 +58,20 @@ impl Paths {
         let Lead { to, moves, matched } = lead;
         let next = if to.ways.is_empty() { DEAD } else { self.state(to) };
         if is_plain {
-            if next == from {
+            if next & !LEAP == from {
                 self.stay(from, &state, spent)?;
                 return Some(next | LEAP);
             }
             return Some(next);
         }
-        let others = u32::try_from(self.moves.len()).ok()?;
         let mut first = [IDLE; 2];
         first.iter_mut().zip(&moves).for_each(|(place, pair)| *place = *pair);
+        let from = u32::try_from(self.moves.len()).ok()?;
         self.moves.extend(moves.iter().skip(first.len()));
-        let (count, line_end) = (u16::try_from(moves.len()).ok()?, byte == Some(b'\n'));
-        self.turns.push(Turn { next, matched, count, first, others, line_end });
+        let others = u16::try_from(moves.len().saturating_sub(first.len())).ok()?;
+        let line_end = byte == Some(b'\n');
+        let is_rare = line_end || matched != NONE || next == DEAD;
+        self.turns.push(Turn { next, first, from, others, is_rare, line_end, matched });
         Some(u32::try_from(self.turns.len() - 1).ok()? | TURN)
     }
 
@@ -106,7 +110,7 @@ impl Paths {
         self.put_leap(row, Leap::Over(stays))
     }
 
-    fn put_leap(&mut self, row: u32, leap: Leap) -> Option<()> {
+    pub(super) fn put_leap(&mut self, row: u32, leap: Leap) -> Option<()> {
         let number = u32::try_from(self.leaps.len()).ok()?;
         self.leaps.push(leap);
         *self.table.get_mut(row as usize + self.width - 1)? = number;
@@ -128,7 +132,7 @@ impl Paths {
             self.known.insert(name.clone(), row);
             let to = Name { ways: [way].into(), held: name.held.clone(), before };
             let to = self.state(to) & !LEAP;
-            if self.put_leap(row, Leap::Through(text.into(), to)).is_some() {
+            if self.put_leap(row, Leap::Jumps(vec![Jump::forced(&text, to)])).is_some() {
                 named |= LEAP;
             }
         }
