@@ -157,21 +157,16 @@ impl Matcher {
         self.text.push('\n');
         // Written but empty: the date may be left out.
         let seen = seen.filter(|_| start != end);
-        match self.judge(&line, now, &mut outcome) {
-            Some(failure) => {
-                let time = seen.and_then(|seen| self.detector.time(&line, seen, now, zone));
-                outcome.dated = time.is_some();
-                if time.is_some() {
-                    self.last.set(time);
-                }
-                let time = time.unwrap_or_else(|| self.last.or_now(&mut self.detector, now, zone));
-                outcome.failures.push(Failure { time, ..failure });
+        self.judge(&line, now, &mut outcome);
+        if let Some(failure) = outcome.failures.first_mut() {
+            let time = seen.and_then(|seen| self.detector.time(&line, seen, now, zone));
+            outcome.dated = time.is_some();
+            if time.is_some() {
+                self.last.set(time);
             }
-            None => {
-                if let Some(seen) = seen {
-                    self.last.keep(&line, seen, now);
-                }
-            }
+            failure.time = time.unwrap_or_else(|| self.last.or_now(&mut self.detector, now, zone));
+        } else if let Some(seen) = seen {
+            self.last.keep(&line, seen, now);
         }
         outcome
     }
@@ -184,9 +179,8 @@ impl Matcher {
         self.text.clear();
         self.text.push_str(&line);
         self.text.push('\n');
-        if let Some(failure) = self.judge(&line, now, &mut outcome) {
-            outcome.failures.push(Failure { time, ..failure });
-        }
+        self.judge(&line, now, &mut outcome);
+        outcome.failures.iter_mut().for_each(|failure| failure.time = time);
         outcome
     }
 
@@ -196,40 +190,38 @@ impl Matcher {
     }
 
     /// Searches the text for a failure, of which the time is not told.
-    fn judge(&mut self, line: &str, now: Duration, outcome: &mut Outcome) -> Option<Failure> {
+    fn judge(&mut self, line: &str, now: Duration, outcome: &mut Outcome) {
         let mut text = std::mem::take(&mut self.text);
         if self.filter.max_lines() > 1 {
             self.lines.push(line, &text);
             self.lines.write(&mut text);
         }
-        let failure = self.search(line, &text, now, outcome);
+        self.search(line, &text, now, outcome);
         self.text = text;
-        failure
     }
 
-    fn search(&mut self, line: &str, text: &str, now: Duration, outcome: &mut Outcome) -> Option<Failure> {
+    fn search(&mut self, line: &str, text: &str, now: Duration, outcome: &mut Outcome) {
         if self.is_ignored_first(text, outcome) {
             outcome.ignored = true;
-            return None;
+            return;
         }
         let mut content = std::mem::take(&mut self.content);
-        let failure = self.failure(line, (text, &mut content), now, outcome);
+        self.look_for_failure(line, (text, &mut content), now, outcome);
         self.content = content;
-        failure
     }
 
-    fn failure(
+    fn look_for_failure(
         &mut self,
         line: &str,
         (text, content): (&str, &mut String),
         now: Duration,
         outcome: &mut Outcome,
-    ) -> Option<Failure> {
-        let mut hit = self.first_hit((text, content), outcome, true)?;
+    ) {
+        let Some(mut hit) = self.first_hit((text, content), outcome, true) else { return };
         if !self.filter.ignored.is_empty() && self.is_ignored(&self.lines.text(&hit.matched), outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);
-            return None;
+            return;
         }
         let told = if hit.matched.several { self.lines.told(&hit.matched) } else { Vec::new() };
         self.lines.keep_unmatched(&hit.matched);
@@ -245,13 +237,12 @@ impl Matcher {
             self.connections.merge(&mut hit.fields, host, &[line], now)
         };
         match merged {
-            Merged::Quiet => {
-                outcome.ignored = true;
-                None
-            }
-            Merged::Nobody => None,
+            Merged::Quiet => outcome.ignored = true,
+            Merged::Nobody => {}
             Merged::Failure(Told { host, id, user, users, lines }) => {
-                Some(Failure { host, time: Duration::ZERO, user, users, id, regex: hit.regex, lines, other })
+                let regex = hit.regex;
+                let time = Duration::ZERO;
+                outcome.failures = vec![Failure { host, time, user, users, id, regex, lines, other }];
             }
         }
     }

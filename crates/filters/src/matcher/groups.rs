@@ -175,7 +175,9 @@ impl<'t> Fields<'t> {
 
     #[inline]
     pub(super) fn put(&mut self, key: Key, text: Option<&'t str>) {
-        self.joined.retain(|(other, _)| *other != key);
+        if !self.joined.is_empty() {
+            self.joined.retain(|(other, _)| *other != key);
+        }
         if let Some(place) = self.texts.get_mut(key as usize) {
             *place = text;
         }

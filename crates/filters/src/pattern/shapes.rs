@@ -23,8 +23,9 @@ pub(crate) struct Shapes {
     classes: Box<[u8; 256]>,
     /// The first is the root.
     nodes: Vec<Node>,
-    /// Classes of letters, of which each node has some.
+    /// Classes of letters, of which each node has some, and such letters.
     letters: Vec<u8>,
+    samples: Vec<u8>,
     shapes: Vec<Shape>,
     /// Texts of unknown shape since there was no more room.
     missed: usize,
@@ -60,6 +61,7 @@ impl Shapes {
             classes: classes(),
             nodes: vec![Node::default()],
             letters: Vec::new(),
+            samples: Vec::new(),
             shapes: Vec::new(),
             missed: 0,
         })
@@ -72,7 +74,7 @@ impl Shapes {
         while node.shape == 0 {
             node = self.nodes.get(self.child(node, self.class(*rest.first()?))?)?;
             let (there, behind) = rest.split_at_checked(node.len as usize)?;
-            if !there.iter().zip(self.label(node)).all(|(byte, class)| self.class(*byte) == *class) {
+            if !self.is_there(node, there) {
                 return None;
             }
             rest = behind;
@@ -93,13 +95,14 @@ impl Shapes {
                 self.nodes.truncate(1);
                 self.nodes.fill(Node::default());
                 self.letters.clear();
+                self.samples.clear();
                 self.shapes.clear();
                 self.missed = 0;
             }
             return;
         }
         let classes: Vec<u8> = seen.iter().map(|byte| self.class(*byte)).collect();
-        let end = self.grow(&classes);
+        let end = self.grow(&classes, seen);
         self.shapes.push(Shape { matched, places: found.machine.places() });
         if let Some(node) = self.nodes.get_mut(end) {
             node.shape = u32::try_from(self.shapes.len()).unwrap_or(0);
@@ -116,6 +119,23 @@ impl Shapes {
         self.letters.get(from..from + node.len as usize).unwrap_or_default()
     }
 
+    /// Whether letters are those of a node: most are the same as last time, and of the others the class is.
+    fn is_there(&self, node: &Node, letters: &[u8]) -> bool {
+        let from = node.from as usize;
+        let samples = self.samples.get(from..from + node.len as usize).unwrap_or_default();
+        let is_like = |(letters, (samples, classes)): (&[u8], (&[u8], &[u8]))| {
+            letters == samples || letters.iter().zip(classes).all(|(byte, class)| self.class(*byte) == *class)
+        };
+        let (eights, rest) = letters.as_chunks::<8>();
+        let (sample_eights, sample_rest) = samples.as_chunks::<8>();
+        let (class_eights, class_rest) = self.label(node).as_chunks::<8>();
+        let is_alike = |(letters, (samples, classes)): (&[u8; 8], (&[u8; 8], &[u8; 8]))| {
+            letters == samples || letters.iter().zip(classes).all(|(byte, class)| self.class(*byte) == *class)
+        };
+        eights.iter().zip(sample_eights.iter().zip(class_eights)).all(is_alike)
+            && is_like((rest, (sample_rest, class_rest)))
+    }
+
     #[inline]
     fn child(&self, node: &Node, class: u8) -> Option<usize> {
         let mut at = node.follows as usize;
@@ -130,29 +150,31 @@ impl Shapes {
     }
 
     /// The node where letters end, which is made if it is not there.
-    fn grow(&mut self, letters: &[u8]) -> usize {
+    fn grow(&mut self, letters: &[u8], mut samples: &[u8]) -> usize {
         let (mut at, mut left) = (0, letters);
         while let Some(class) = left.first() {
             let Some(node) = self.nodes.get(at).copied() else { return 0 };
-            let Some(child) = self.child(&node, *class) else { return self.add(at, left) };
+            let Some(child) = self.child(&node, *class) else { return self.add(at, left, samples) };
             let Some(below) = self.nodes.get(child).copied() else { return 0 };
             let same = self.label(&below).iter().zip(left).take_while(|(one, other)| one == other).count();
             if same < below.len as usize {
                 self.divide(child, below, same);
             }
             left = left.get(same..).unwrap_or_default();
+            samples = samples.get(same..).unwrap_or_default();
             at = child;
         }
         at
     }
 
-    fn add(&mut self, at: usize, letters: &[u8]) -> usize {
+    fn add(&mut self, at: usize, letters: &[u8], samples: &[u8]) -> usize {
         let new = self.nodes.len();
         let Some(node) = self.nodes.get_mut(at) else { return 0 };
         let instead = std::mem::replace(&mut node.follows, number(new));
         let first = letters.first().copied().unwrap_or_default();
         let (from, len) = (number(self.letters.len()), number(letters.len()));
         self.letters.extend_from_slice(letters);
+        self.samples.extend_from_slice(samples);
         self.nodes.push(Node { first, from, len, instead, ..Node::default() });
         new
     }

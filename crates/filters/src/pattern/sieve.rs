@@ -1,7 +1,7 @@
 //! Which of many expressions can match a text at all, told in one look at each of its letters.
 //!
 //! What looks round, refers back or depends on something is left out, so that all of them together are one automaton, of which the
-//! states are made when they are first met. It knows ASCII only; of other texts it says nothing.
+//! states are made when they are first met. It knows ASCII only; behind other letters it says nothing.
 
 /// The automaton before its states are known.
 mod steps;
@@ -123,9 +123,6 @@ impl Sieve {
 
     /// Goes from state to state, until all is settled or the text ends.
     fn read(&mut self, text: &str, care: Option<Care>) -> Option<Read> {
-        if !text.is_ascii() {
-            return None;
-        }
         let stop = if care == Some(Care::Few) { ALONE } else { NOTABLE };
         let mut new = 0;
         let (mut row, mut matched) = (self.start & !(NOTABLE | ALONE), 0);
@@ -142,6 +139,9 @@ impl Sieve {
             let mut next = *self.table.get(place)?;
             if next >= stop {
                 if next == UNKNOWN {
+                    if !byte.is_ascii() {
+                        return None;
+                    }
                     new += 1;
                     if new > MAX_NEW || !self.has_room() {
                         self.make_room(at);

@@ -119,7 +119,11 @@ impl Connection {
             return Merged::Quiet;
         };
         let user = self.field(Key::User).map(str::to_owned);
-        let texts = |spans: &[Span]| spans.iter().map(|span| self.at(*span).to_owned()).collect::<Vec<_>>();
+        let texts = |spans: &[Span]| match spans {
+            [] => Vec::new(),
+            [span] => vec![self.at(*span).to_owned()],
+            spans => spans.iter().map(|span| self.at(*span).to_owned()).collect(),
+        };
         let mut users = texts(&self.users);
         users.sort_unstable();
         Merged::Failure(Told { host, id, user, users, lines: texts(&self.lines) })
