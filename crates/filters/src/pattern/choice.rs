@@ -33,7 +33,7 @@ impl Choice {
             (self.machine, self.automaton) = (0, 0);
         }
         let is_tried = round < TRIED;
-        if if is_tried { round % 2 == 1 } else { self.automaton < self.machine } {
+        if if is_tried { round.count_ones() % 2 == 1 } else { self.automaton < self.machine } {
             if let Some(Told { matched, cost, .. }) = found.told(pattern, self.paths.of(pattern), text) {
                 self.automaton += if is_tried { cost } else { 0 };
                 return Ok(matched);
