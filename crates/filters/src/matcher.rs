@@ -77,6 +77,7 @@ pub struct Matcher {
     choices: Vec<Choice>,
     prefix_groups: Groups,
     prefix_shapes: Option<Shapes>,
+    prefix_choice: Choice,
     detector: Detector,
     screen: Screen,
     guards: Guards,
@@ -126,6 +127,7 @@ impl Matcher {
             groups,
             prefix_groups,
             prefix_shapes: filter.prefix.as_ref().and_then(Shapes::of),
+            prefix_choice: Choice::default(),
             detector: Detector::new(&filter.forms),
             screen: Screen::new(filter),
             connections: Connections::default(),
@@ -327,7 +329,7 @@ impl Matcher {
                 return false;
             }
             let gave_up = outcome.gave_up;
-            let matched = matches(prefix, text, &mut self.found, outcome);
+            let matched = counted(self.prefix_choice.search(prefix, text, &mut self.found), outcome);
             if let Some(shapes) = &mut self.prefix_shapes
                 && outcome.gave_up == gave_up
             {

@@ -98,7 +98,7 @@ impl Found {
 
     /// What the machine did since the last call, by the time that it takes: about nanoseconds.
     fn take_cost(&mut self) -> u64 {
-        let cost = self.machine.work().saturating_mul(9) / 2;
+        let cost = self.machine.work().saturating_mul(6);
         self.machine.forget_work();
         cost as u64
     }

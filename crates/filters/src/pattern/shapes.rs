@@ -11,8 +11,8 @@ use super::{Found, Pattern};
 
 /// Shapes that are remembered, letters of all together, and letters of each.
 const MAX_SHAPES: usize = 1024;
-const MAX_LETTERS: usize = 16_384;
-const MAX_LEN: usize = 192;
+const MAX_LETTERS: usize = 32_768;
+const MAX_LEN: usize = 384;
 /// So many texts of unknown shape for each that is known, and all are forgotten.
 const MISSES_PER_SHAPE: usize = 64;
 
@@ -29,6 +29,8 @@ pub(crate) struct Shapes {
     shapes: Vec<Shape>,
     /// Texts of unknown shape since there was no more room.
     missed: usize,
+    /// Each text is one line, and perhaps a line end after it.
+    in_line: bool,
 }
 
 /// Letters of shapes that nothing divides. Numbers are places among the nodes; none leads to the root.
@@ -64,6 +66,7 @@ impl Shapes {
             samples: Vec::new(),
             shapes: Vec::new(),
             missed: 0,
+            in_line: pattern.in_line,
         })
     }
 
@@ -86,9 +89,12 @@ impl Shapes {
 
     /// Remembers what came of a text.
     pub(crate) fn remember(&mut self, text: &str, matched: bool, found: &Found) {
-        let Some(seen) = text.as_bytes().get(..found.reach()).filter(|seen| seen.len() <= MAX_LEN) else {
-            return;
+        // Behind a line end nothing follows in a line: who has seen that it ends has seen all of it.
+        let is_line = || {
+            self.in_line && memchr::memchr(b'\n', text.as_bytes()).is_some_and(|end| end + 1 == text.len())
         };
+        let seen = text.as_bytes().get(..found.reach()).or_else(|| is_line().then_some(text.as_bytes()));
+        let Some(seen) = seen.filter(|seen| seen.len() <= MAX_LEN) else { return };
         if self.shapes.len() >= MAX_SHAPES || self.letters.len() + seen.len() > MAX_LETTERS {
             self.missed += 1;
             if self.missed > self.shapes.len() * MISSES_PER_SHAPE {

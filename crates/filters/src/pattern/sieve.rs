@@ -3,12 +3,15 @@
 //! What looks round, refers back or depends on something is left out, so that all of them together are one automaton, of which the
 //! states are made when they are first met. It knows ASCII only; behind other letters it says nothing.
 
+/// How texts began that were told apart.
+mod begun;
 /// The automaton before its states are known.
 mod steps;
 
 use std::collections::HashMap;
 
 use super::Pattern;
+use begun::Begun;
 use steps::{Step, Steps};
 
 /// So many expressions are told apart.
@@ -44,6 +47,9 @@ pub(crate) struct Sieve {
     read: usize,
     todo: Vec<u32>,
     seen: Vec<bool>,
+    /// What was told, by each care.
+    few: Begun,
+    full: Begun,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -99,6 +105,8 @@ impl Sieve {
             read: 0,
             todo: Vec::new(),
             seen,
+            few: Begun::default(),
+            full: Begun::default(),
         };
         sieve.forget();
         Some(sieve)
@@ -106,8 +114,16 @@ impl Sieve {
 
     /// Who may match, and how much of the text was read to see that; `None` if it cannot tell.
     pub(crate) fn which(&mut self, text: &str, care: Care) -> Option<(Bits, usize)> {
+        let begun = if care == Care::Few { &self.few } else { &self.full };
+        if let Some(known) = begun.recall(text.as_bytes()) {
+            return Some(known);
+        }
         match self.read(text, Some(care))? {
-            Read::Settled(which, read) => Some((which, read)),
+            Read::Settled(which, read) => {
+                let begun = if care == Care::Few { &mut self.few } else { &mut self.full };
+                begun.remember(text.as_bytes(), (which, read));
+                Some((which, read))
+            }
             // That it ends there was read, too.
             Read::Open { matched, row } => Some((matched | self.state_of(row)?.at_end, text.len() + 1)),
         }

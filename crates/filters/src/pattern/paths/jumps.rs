@@ -9,12 +9,15 @@ use super::registers::{HERE, MAX_REGISTERS, Move, NOWHERE, in_order};
 use super::{DEAD, LEAP, LOST, Leap, NONE, Paths, TURN, UNKNOWN};
 
 /// Texts that are looked at together, and letters of each.
-const TEXTS: usize = 16;
+const TEXTS: usize = 24;
 const MAX_LETTERS: usize = 1024;
 /// After so many searches texts are looked at for the first time, and again each time there were so many times as many.
 pub(super) const FIRST_LESSON: u32 = 12;
 const AGAIN: u32 = 16;
 const LAST_LESSON: u32 = 1 << 20;
+/// Between two texts there is up to this part of all searches so far.
+const FAR_APART: u32 = 16;
+const SPREAD: u32 = 0x9e37_79b1;
 /// A jump must have so many letters, of which the first are compared as one number, and be seen so often.
 const MIN_JUMP: usize = 8;
 const MIN_SEEN: usize = 2;
@@ -93,10 +96,14 @@ impl Paths {
         if let Some(trace) = self.trace(text) {
             self.traces.push(trace);
         }
-        if self.traces.len() >= TEXTS {
+        let next = if self.traces.len() < TEXTS {
+            // Neighbours in a log are more alike than others, and programs may take turns.
+            self.searched.wrapping_mul(SPREAD) % (self.searched / FAR_APART + 1) + 1
+        } else {
             self.learn();
-            self.lesson = self.searched.saturating_mul(AGAIN).min(self.searched.saturating_add(LAST_LESSON));
-        }
+            self.searched.saturating_mul(AGAIN).min(LAST_LESSON)
+        };
+        self.lesson = self.searched.saturating_add(next);
     }
 
     /// The states that a text leads through, up to where something matches or the line ends.
@@ -148,26 +155,22 @@ impl Paths {
             left.retain(|(trace, at)| at + MIN_JUMP <= trace.text.len());
             let Some((trace, at)) = left.iter().min_by_key(|(_, at)| at) else { break };
             let Some(row) = trace.rows.get(*at).copied() else { break };
-            let jumps = made.entry(row).or_default();
-            let may_begin = |jumps: &Vec<(usize, Jump)>| jumps.len() < MAX_JUMPS && !self.is_over(row);
-            let there = |(trace, at): &(&Trace, usize)| trace.rows.get(*at) == Some(&row);
-            for place in 0..left.len() {
-                let Some(this) = left.get(place).copied().filter(there) else { continue };
-                let rest = this.0.text.get(this.1..).unwrap_or_default();
-                if may_begin(jumps) && !jumps.iter().any(|(_, jump)| jump.begins(rest)) {
-                    let others: Vec<&[u8]> = left.iter().filter(|other| there(other)).map(rest_of).collect();
-                    let (len, seen) = most_shared(rest, &others);
-                    if seen >= MIN_SEEN
-                        && visits.get(&row).is_some_and(|visits| *visits <= seen * MAX_VISITS)
-                        && let Some(jump) = self.jump(this, len)
-                    {
-                        jumps.push((seen, jump));
-                    }
-                }
+            let is_there = |(trace, at): &(&Trace, usize)| trace.rows.get(*at) == Some(&row);
+            let begin = left.iter().filter(|this| is_there(this)).count();
+            let visits = visits.get(&row).copied().unwrap_or(0);
+            if begin >= MIN_SEEN && visits <= TEXTS * MAX_VISITS && !self.is_over(row) {
+                let jumps = made.entry(row).or_default();
+                let here: Vec<(&Trace, usize)> = left.iter().filter(|this| is_there(this)).copied().collect();
+                self.add_jumps(&here, visits, jumps);
             }
-            for (trace, at) in left.iter_mut().filter(|this| there(this)) {
+            let jumps = made.get(&row).map_or(&[][..], Vec::as_slice);
+            for (trace, at) in left.iter_mut().filter(|this| is_there(this)) {
                 let rest = trace.text.get(*at..).unwrap_or_default();
-                *at += jumps.iter().find(|(_, jump)| jump.begins(rest)).map_or(1, |(_, jump)| jump.len());
+                *at += match jumps.iter().find(|(_, jump)| jump.begins(rest)) {
+                    Some((_, jump)) => jump.len(),
+                    // Letters that lead nowhere else are passed at once.
+                    None => trace.rows.iter().skip(*at).take_while(|other| **other == row).count().max(1),
+                };
             }
         }
         for (row, mut jumps) in made {
@@ -175,6 +178,26 @@ impl Paths {
             self.put_jumps(row, jumps.into_iter().map(|(_, jump)| jump).collect());
         }
         self.sign();
+    }
+
+    /// Adds jumps from a state, to which several texts lead, over what they share from there on.
+    fn add_jumps(&self, here: &[(&Trace, usize)], visits: usize, jumps: &mut Vec<(usize, Jump)>) {
+        let rests: Vec<&[u8]> = here.iter().map(rest_of).collect();
+        for (this, rest) in here.iter().zip(&rests) {
+            if jumps.len() >= MAX_JUMPS {
+                break;
+            }
+            if jumps.iter().any(|(_, jump)| jump.begins(rest)) {
+                continue;
+            }
+            let (len, seen) = most_shared(rest, &rests);
+            if seen >= MIN_SEEN
+                && visits <= seen * MAX_VISITS
+                && let Some(jump) = self.jump(*this, len)
+            {
+                jumps.push((seen, jump));
+            }
+        }
     }
 
     fn is_over(&self, row: u32) -> bool {
@@ -273,5 +296,15 @@ fn most_shared(text: &[u8], others: &[&[u8]]) -> (usize, usize) {
     shared.sort_unstable_by_key(|len| std::cmp::Reverse(*len));
     let seen = (1..).zip(&shared).filter(|(seen, _)| *seen >= MIN_SEEN);
     let best = seen.max_by_key(|(seen, len)| (**len - MIN_JUMP / 2) * seen);
-    best.map_or((0, 0), |(seen, len)| (*len, seen))
+    let (len, seen) = best.map_or((0, 0), |(seen, len)| (*len, seen));
+    // What goes on within a word or a number is there by chance.
+    let is_within = |at: usize| {
+        let is_word =
+            |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+        is_word(at.checked_sub(1)) && is_word(Some(at))
+    };
+    match (MIN_JUMP..=len).rev().find(|at| !is_within(*at)) {
+        Some(len) => (len, seen),
+        None => (0, 0),
+    }
 }
