@@ -183,18 +183,18 @@ impl Paths {
         let (mut next, mut at) = (self.start, 0);
         let (mut new, mut spent) = (0, 0);
         let (mut best, mut is_told, mut matched) = ((0, 0), true, false);
-        let (mut leapt, mut work) = (0, 0);
+        let mut work = 0_usize;
         let reach = loop {
             let row = next & !LEAP;
             if next >= LEAP {
                 let rest = bytes.get(at..)?;
-                work += LEAP_COST;
+                work = work.wrapping_add(LEAP_COST);
                 let number = *self.table.get((row as usize).wrapping_add(self.width - 1))?;
                 match self.leaps.get(number as usize) {
                     Some(Leap::Over(stays)) => {
                         let is_over = |byte: &u8| stays.get(usize::from(*byte)) != Some(&true);
                         let len = rest.iter().position(is_over).unwrap_or(rest.len());
-                        (at, leapt) = (at + len, leapt + len);
+                        (at, work) = (at.wrapping_add(len), work.wrapping_sub(len));
                     }
                     Some(Leap::Jumps(jumps)) => {
                         if let Some(jump) = jumps.iter().find(|jump| jump.begins(rest)) {
@@ -203,8 +203,11 @@ impl Paths {
                                 is_told = true;
                             }
                             jump.moves.iter().for_each(|pair| self.places.go_on(*pair));
-                            jump.marks.iter().for_each(|(to, len)| self.places.put(*to, at + *len as usize));
-                            (next, at, leapt) = (jump.to, at + jump.len(), leapt + jump.len());
+                            jump.marks
+                                .iter()
+                                .for_each(|(to, len)| self.places.put(*to, at.wrapping_add(*len as usize)));
+                            let len = jump.len();
+                            (next, at, work) = (jump.to, at.wrapping_add(len), work.wrapping_sub(len));
                             continue;
                         }
                     }
@@ -219,7 +222,7 @@ impl Paths {
                 if next >= LEAP {
                     break place;
                 }
-                (row, at) = (next, at + 1);
+                (row, at) = (next, at.wrapping_add(1));
             };
             if next == UNKNOWN {
                 new += 1;
@@ -233,7 +236,7 @@ impl Paths {
             // Neither a state nor what is lost is a number of a turn.
             let Some(turn) = self.turns.get((next ^ TURN) as usize) else {
                 if next < TURN {
-                    at += 1;
+                    at = at.wrapping_add(1);
                     continue;
                 }
                 return None;
@@ -260,13 +263,13 @@ impl Paths {
             self.places.go_on(first);
             self.places.go_on(second);
             let others = usize::from(turn.others);
-            work += TURN_COST + others;
+            work = work.wrapping_add(TURN_COST + others);
             if others > 0 {
                 let from = turn.from as usize;
                 let others = self.moves.get(from..from + others)?;
                 others.iter().for_each(|pair| self.places.go_on(*pair));
             }
-            (next, at) = (turn.next, at + 1);
+            (next, at) = (turn.next, at.wrapping_add(1));
         };
         self.read += at;
         if !is_told {
@@ -276,7 +279,8 @@ impl Paths {
         if self.searched >= self.lesson {
             self.look_again(bytes);
         }
-        let cost = ((at - leapt) * 3 / 2 + leapt / 2 + work) as u64;
+        // A letter that is leapt over is one less.
+        let cost = (at.wrapping_mul(3) / 2).wrapping_add(work) as u64;
         Some(Told { matched, reach, cost })
     }
 

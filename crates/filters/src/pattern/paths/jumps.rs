@@ -6,11 +6,14 @@
 use std::collections::HashMap;
 
 use super::registers::{HERE, MAX_REGISTERS, Move, NOWHERE, in_order};
-use super::{DEAD, LEAP, LOST, Leap, NONE, Paths, TURN, UNKNOWN};
+use super::{DEAD, LEAP, LOST, Leap, MAX_SPENT, NONE, Paths, TURN, UNKNOWN};
 
 /// Texts that are looked at together, and letters of each.
 const TEXTS: usize = 24;
-const MAX_LETTERS: usize = 1024;
+const MAX_LETTERS: usize = 512;
+/// Letters that are compared to find out what texts share, and jumps that are made of it.
+const MAX_COMPARED: usize = 1 << 18;
+const MAX_MADE: usize = 256;
 /// After so many searches texts are looked at for the first time, and again each time there were so many times as many.
 pub(super) const FIRST_LESSON: u32 = 12;
 const AGAIN: u32 = 16;
@@ -115,7 +118,7 @@ impl Paths {
             let place = row as usize + usize::from(self.class(*byte));
             let mut entry = *self.table.get(place)?;
             if entry == UNKNOWN {
-                if !self.has_room() {
+                if spent > MAX_SPENT || !self.has_room() {
                     break;
                 }
                 entry = self.go(row, Some(*byte), &mut spent)?;
@@ -151,7 +154,8 @@ impl Paths {
         }
         let mut made: HashMap<u32, Vec<(usize, Jump)>> = HashMap::new();
         let mut left: Vec<(&Trace, usize)> = traces.iter().map(|trace| (trace, 0)).collect();
-        loop {
+        let (mut compared, mut count) = (0, 0);
+        while compared < MAX_COMPARED && count < MAX_MADE {
             left.retain(|(trace, at)| at + MIN_JUMP <= trace.text.len());
             let Some((trace, at)) = left.iter().min_by_key(|(_, at)| at) else { break };
             let Some(row) = trace.rows.get(*at).copied() else { break };
@@ -161,7 +165,9 @@ impl Paths {
             if begin >= MIN_SEEN && visits <= TEXTS * MAX_VISITS && !self.is_over(row) {
                 let jumps = made.entry(row).or_default();
                 let here: Vec<(&Trace, usize)> = left.iter().filter(|this| is_there(this)).copied().collect();
-                self.add_jumps(&here, visits, jumps);
+                let before = jumps.len();
+                compared += self.add_jumps(&here, visits, jumps);
+                count += jumps.len() - before;
             }
             let jumps = made.get(&row).map_or(&[][..], Vec::as_slice);
             for (trace, at) in left.iter_mut().filter(|this| is_there(this)) {
@@ -180,8 +186,9 @@ impl Paths {
         self.sign();
     }
 
-    /// Adds jumps from a state, to which several texts lead, over what they share from there on.
-    fn add_jumps(&self, here: &[(&Trace, usize)], visits: usize, jumps: &mut Vec<(usize, Jump)>) {
+    /// Adds jumps from a state, to which several texts lead, over what they share from there on. Tells how many letters were compared.
+    fn add_jumps(&self, here: &[(&Trace, usize)], visits: usize, jumps: &mut Vec<(usize, Jump)>) -> usize {
+        let mut compared = 0;
         let rests: Vec<&[u8]> = here.iter().map(rest_of).collect();
         for (this, rest) in here.iter().zip(&rests) {
             if jumps.len() >= MAX_JUMPS {
@@ -190,6 +197,7 @@ impl Paths {
             if jumps.iter().any(|(_, jump)| jump.begins(rest)) {
                 continue;
             }
+            compared += rest.len() * rests.len();
             let (len, seen) = most_shared(rest, &rests);
             if seen >= MIN_SEEN
                 && visits <= seen * MAX_VISITS
@@ -198,6 +206,7 @@ impl Paths {
                 jumps.push((seen, jump));
             }
         }
+        compared
     }
 
     fn is_over(&self, row: u32) -> bool {
