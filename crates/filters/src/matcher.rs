@@ -95,11 +95,10 @@ pub struct Matcher {
     content: String,
 }
 
-/// What the expressions said about a text.
+/// What the expressions said about a text, beside the fields.
 #[derive(Debug)]
-struct Hit<'t> {
+struct Hit {
     regex: usize,
-    fields: Fields<'t>,
     /// Where the host is in the text, if the text says it.
     host: Option<(usize, usize)>,
     content: Content,
@@ -219,7 +218,8 @@ impl Matcher {
         now: Duration,
         outcome: &mut Outcome,
     ) {
-        let Some(mut hit) = self.first_hit((text, content), outcome, true) else { return };
+        let mut fields = Fields::default();
+        let Some(hit) = self.first_hit((text, content), &mut fields, outcome, true) else { return };
         if !self.filter.ignored.is_empty() && self.is_ignored(&self.lines.text(&hit.matched), outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);
@@ -227,16 +227,16 @@ impl Matcher {
         }
         let told = if hit.matched.several { self.lines.told(&hit.matched) } else { Vec::new() };
         self.lines.keep_unmatched(&hit.matched);
-        let host = hit.fields.host();
+        let host = fields.host();
         let other = match (&host, hit.host) {
             (Some((host, _)), Some(span)) => self.other(text, span, hit.content, host),
             _ => None,
         };
         let merged = if hit.matched.several {
             let told: Vec<&str> = told.iter().map(String::as_str).collect();
-            self.connections.merge(&mut hit.fields, host, &told, now)
+            self.connections.merge(&mut fields, host, &told, now)
         } else {
-            self.connections.merge(&mut hit.fields, host, &[line], now)
+            self.connections.merge(&mut fields, host, &[line], now)
         };
         match merged {
             Merged::Quiet => outcome.ignored = true,
@@ -264,14 +264,14 @@ impl Matcher {
         self.filter.ignored.iter().any(|pattern| matches(pattern, text, found, outcome))
     }
 
-    /// The first expression that matches, after the prefix.
+    /// The first expression that matches, after the prefix, and all that was found.
     fn first_hit<'t>(
         &mut self,
         (text, content): (&'t str, &'t mut String),
+        fields: &mut Fields<'t>,
         outcome: &mut Outcome,
         keep: bool,
-    ) -> Option<Hit<'t>> {
-        let mut fields = Fields::default();
+    ) -> Option<Hit> {
         let mut host_before = None;
         let (mut start, mut reach) = (0, 0);
         let mut searched = text;
@@ -279,7 +279,7 @@ impl Matcher {
             if !self.has_prefix(text, outcome, keep) {
                 return None;
             }
-            self.prefix_groups.fill(&mut fields, text, &self.found);
+            self.prefix_groups.fill(fields, text, &self.found);
             host_before = self.prefix_groups.host(&self.found);
             reach = self.found.reach();
             let left = self.filter.prefix.as_ref().and_then(|prefix| prefix.content(text, &self.found));
@@ -310,11 +310,11 @@ impl Matcher {
                 continue;
             }
             let groups = self.groups.get(regex)?;
-            groups.fill(&mut fields, searched, &self.found);
+            groups.fill(fields, searched, &self.found);
             let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
             let matched = self.lines.matched(searched, &self.found, groups, !self.filter.ignored.is_empty());
             let content = Content { start, reach, candidates, read };
-            return Some(Hit { regex, fields, host, content, matched });
+            return Some(Hit { regex, host, content, matched });
         }
         None
     }

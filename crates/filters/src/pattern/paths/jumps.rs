@@ -24,6 +24,8 @@ const SPREAD: u32 = 0x9e37_79b1;
 /// A jump must have so many letters, of which the first are compared as one number, and be seen so often.
 const MIN_JUMP: usize = 8;
 const MIN_SEEN: usize = 2;
+/// So many letters are two numbers.
+const TWO_NUMBERS: usize = 2 * MIN_JUMP;
 /// Jumps from one state.
 const MAX_JUMPS: usize = 8;
 /// A state that is come to more often than that for each jump is in a loop.
@@ -32,8 +34,10 @@ const MAX_VISITS: usize = 4;
 /// A text that leads from one state to another.
 #[derive(Clone, Debug)]
 pub(super) struct Jump {
+    /// Its first and its last eight letters.
     head: u64,
     mask: u64,
+    tail: u64,
     text: Box<[u8]>,
     pub(super) to: u32,
     pub(super) moves: Box<[Move]>,
@@ -67,6 +71,7 @@ impl Jump {
         Self {
             head: number(&|at| text.get(at).copied().unwrap_or(0)),
             mask: number(&|at| if at < text.len() { u8::MAX } else { 0 }),
+            tail: number(&|at| text.get((text.len() + at).wrapping_sub(MIN_JUMP)).copied().unwrap_or(0)),
             text: text.into(),
             to,
             moves: moves.into(),
@@ -85,7 +90,14 @@ impl Jump {
         match text.first_chunk() {
             Some(there) => {
                 (u64::from_le_bytes(*there) ^ self.head) & self.mask == 0
-                    && (self.text.len() <= MIN_JUMP || text.starts_with(&self.text))
+                    && match self.text.len() {
+                        ..=MIN_JUMP => true,
+                        len @ ..=TWO_NUMBERS => {
+                            let there = text.get(len - MIN_JUMP..).and_then(<[u8]>::first_chunk);
+                            there.is_some_and(|there| u64::from_le_bytes(*there) == self.tail)
+                        }
+                        _ => text.starts_with(&self.text),
+                    }
             }
             None => text.starts_with(&self.text),
         }
