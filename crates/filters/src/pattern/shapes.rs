@@ -129,17 +129,17 @@ impl Shapes {
     fn is_there(&self, node: &Node, letters: &[u8]) -> bool {
         let from = node.from as usize;
         let samples = self.samples.get(from..from + node.len as usize).unwrap_or_default();
-        let is_like = |(letters, (samples, classes)): (&[u8], (&[u8], &[u8]))| {
-            letters == samples || letters.iter().zip(classes).all(|(byte, class)| self.class(*byte) == *class)
+        let is_like = |letters: &[u8], classes: &[u8]| {
+            letters.iter().zip(classes).all(|(byte, class)| self.class(*byte) == *class)
         };
         let (eights, rest) = letters.as_chunks::<8>();
         let (sample_eights, sample_rest) = samples.as_chunks::<8>();
         let (class_eights, class_rest) = self.label(node).as_chunks::<8>();
         let is_alike = |(letters, (samples, classes)): (&[u8; 8], (&[u8; 8], &[u8; 8]))| {
-            letters == samples || letters.iter().zip(classes).all(|(byte, class)| self.class(*byte) == *class)
+            letters == samples || is_like(letters, classes)
         };
         eights.iter().zip(sample_eights.iter().zip(class_eights)).all(is_alike)
-            && is_like((rest, (sample_rest, class_rest)))
+            && (rest == sample_rest || is_like(rest, class_rest))
     }
 
     #[inline]
