@@ -1,5 +1,5 @@
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Who caused a failure.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -120,7 +120,28 @@ fn group(name: &str) -> String {
 /// An address as fail2ban takes it: an IPv4 address written as IPv6 is IPv4.
 pub(crate) fn address(text: &str) -> Option<IpAddr> {
     let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    text.parse().ok().map(|address: IpAddr| address.to_canonical())
+    v4_of(text.as_bytes())
+        .map(IpAddr::V4)
+        .or_else(|| text.parse().ok().map(|address: IpAddr| address.to_canonical()))
+}
+
+/// Four numbers below 256 with points between them, none with a zero before it.
+fn v4_of(text: &[u8]) -> Option<Ipv4Addr> {
+    let (mut bits, mut number, mut digits, mut points) = (0_u32, 0_u32, 0, 0);
+    for byte in text {
+        match byte {
+            b'0'..=b'9' if digits < 3 && (digits == 0 || number > 0) => {
+                number = number * 10 + u32::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && number < 256 && points < 3 => {
+                bits = bits << 8 | number;
+                (number, digits, points) = (0, 0, points + 1);
+            }
+            _ => return None,
+        }
+    }
+    (digits > 0 && number < 256 && points == 3).then(|| (bits << 8 | number).into())
 }
 
 #[cfg(test)]
@@ -141,5 +162,20 @@ mod tests {
         assert_eq!(address("[2001:DB8::1]").unwrap().to_string(), "2001:db8::1");
         assert_eq!(address("::ffff:192.0.2.1").unwrap().to_string(), "192.0.2.1");
         assert_eq!(address("192.0.2.256"), None);
+        for text in [
+            "0.0.0.0",
+            "255.255.255.255",
+            "192.0.2.01",
+            "00.0.0.1",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1..2.3",
+            "1.2.3.4.",
+            ".1.2.3",
+            "1.2.3.0004",
+            "",
+        ] {
+            assert_eq!(address(text), text.parse().ok(), "{text}");
+        }
     }
 }

@@ -77,6 +77,7 @@ pub struct Matcher {
     choices: Vec<Choice>,
     prefix_groups: Groups,
     prefix_shapes: Option<Shapes>,
+    prefix_choice: Choice,
     detector: Detector,
     screen: Screen,
     guards: Guards,
@@ -94,11 +95,10 @@ pub struct Matcher {
     content: String,
 }
 
-/// What the expressions said about a text.
+/// What the expressions said about a text, beside the fields.
 #[derive(Debug)]
-struct Hit<'t> {
+struct Hit {
     regex: usize,
-    fields: Fields<'t>,
     /// Where the host is in the text, if the text says it.
     host: Option<(usize, usize)>,
     content: Content,
@@ -126,6 +126,7 @@ impl Matcher {
             groups,
             prefix_groups,
             prefix_shapes: filter.prefix.as_ref().and_then(Shapes::of),
+            prefix_choice: Choice::default(),
             detector: Detector::new(&filter.forms),
             screen: Screen::new(filter),
             connections: Connections::default(),
@@ -157,21 +158,16 @@ impl Matcher {
         self.text.push('\n');
         // Written but empty: the date may be left out.
         let seen = seen.filter(|_| start != end);
-        match self.judge(&line, now, &mut outcome) {
-            Some(failure) => {
-                let time = seen.and_then(|seen| self.detector.time(&line, seen, now, zone));
-                outcome.dated = time.is_some();
-                if time.is_some() {
-                    self.last.set(time);
-                }
-                let time = time.unwrap_or_else(|| self.last.or_now(&mut self.detector, now, zone));
-                outcome.failures.push(Failure { time, ..failure });
+        self.judge(&line, now, &mut outcome);
+        if let Some(failure) = outcome.failures.first_mut() {
+            let time = seen.and_then(|seen| self.detector.time(&line, seen, now, zone));
+            outcome.dated = time.is_some();
+            if time.is_some() {
+                self.last.set(time);
             }
-            None => {
-                if let Some(seen) = seen {
-                    self.last.keep(&line, seen, now);
-                }
-            }
+            failure.time = time.unwrap_or_else(|| self.last.or_now(&mut self.detector, now, zone));
+        } else if let Some(seen) = seen {
+            self.last.keep(&line, seen, now);
         }
         outcome
     }
@@ -184,9 +180,8 @@ impl Matcher {
         self.text.clear();
         self.text.push_str(&line);
         self.text.push('\n');
-        if let Some(failure) = self.judge(&line, now, &mut outcome) {
-            outcome.failures.push(Failure { time, ..failure });
-        }
+        self.judge(&line, now, &mut outcome);
+        outcome.failures.iter_mut().for_each(|failure| failure.time = time);
         outcome
     }
 
@@ -196,62 +191,60 @@ impl Matcher {
     }
 
     /// Searches the text for a failure, of which the time is not told.
-    fn judge(&mut self, line: &str, now: Duration, outcome: &mut Outcome) -> Option<Failure> {
+    fn judge(&mut self, line: &str, now: Duration, outcome: &mut Outcome) {
         let mut text = std::mem::take(&mut self.text);
         if self.filter.max_lines() > 1 {
             self.lines.push(line, &text);
             self.lines.write(&mut text);
         }
-        let failure = self.search(line, &text, now, outcome);
+        self.search(line, &text, now, outcome);
         self.text = text;
-        failure
     }
 
-    fn search(&mut self, line: &str, text: &str, now: Duration, outcome: &mut Outcome) -> Option<Failure> {
+    fn search(&mut self, line: &str, text: &str, now: Duration, outcome: &mut Outcome) {
         if self.is_ignored_first(text, outcome) {
             outcome.ignored = true;
-            return None;
+            return;
         }
         let mut content = std::mem::take(&mut self.content);
-        let failure = self.failure(line, (text, &mut content), now, outcome);
+        self.look_for_failure(line, (text, &mut content), now, outcome);
         self.content = content;
-        failure
     }
 
-    fn failure(
+    fn look_for_failure(
         &mut self,
         line: &str,
         (text, content): (&str, &mut String),
         now: Duration,
         outcome: &mut Outcome,
-    ) -> Option<Failure> {
-        let mut hit = self.first_hit((text, content), outcome, true)?;
+    ) {
+        let mut fields = Fields::default();
+        let Some(hit) = self.first_hit((text, content), &mut fields, outcome, true) else { return };
         if !self.filter.ignored.is_empty() && self.is_ignored(&self.lines.text(&hit.matched), outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);
-            return None;
+            return;
         }
         let told = if hit.matched.several { self.lines.told(&hit.matched) } else { Vec::new() };
         self.lines.keep_unmatched(&hit.matched);
-        let host = hit.fields.host();
+        let host = fields.host();
         let other = match (&host, hit.host) {
             (Some((host, _)), Some(span)) => self.other(text, span, hit.content, host),
             _ => None,
         };
         let merged = if hit.matched.several {
             let told: Vec<&str> = told.iter().map(String::as_str).collect();
-            self.connections.merge(&mut hit.fields, host, &told, now)
+            self.connections.merge(&mut fields, host, &told, now)
         } else {
-            self.connections.merge(&mut hit.fields, host, &[line], now)
+            self.connections.merge(&mut fields, host, &[line], now)
         };
         match merged {
-            Merged::Quiet => {
-                outcome.ignored = true;
-                None
-            }
-            Merged::Nobody => None,
+            Merged::Quiet => outcome.ignored = true,
+            Merged::Nobody => {}
             Merged::Failure(Told { host, id, user, users, lines }) => {
-                Some(Failure { host, time: Duration::ZERO, user, users, id, regex: hit.regex, lines, other })
+                let regex = hit.regex;
+                let time = Duration::ZERO;
+                outcome.failures = vec![Failure { host, time, user, users, id, regex, lines, other }];
             }
         }
     }
@@ -271,14 +264,14 @@ impl Matcher {
         self.filter.ignored.iter().any(|pattern| matches(pattern, text, found, outcome))
     }
 
-    /// The first expression that matches, after the prefix.
+    /// The first expression that matches, after the prefix, and all that was found.
     fn first_hit<'t>(
         &mut self,
         (text, content): (&'t str, &'t mut String),
+        fields: &mut Fields<'t>,
         outcome: &mut Outcome,
         keep: bool,
-    ) -> Option<Hit<'t>> {
-        let mut base = Fields::default();
+    ) -> Option<Hit> {
         let mut host_before = None;
         let (mut start, mut reach) = (0, 0);
         let mut searched = text;
@@ -286,7 +279,7 @@ impl Matcher {
             if !self.has_prefix(text, outcome, keep) {
                 return None;
             }
-            base = self.prefix_groups.fields(text, &self.found);
+            self.prefix_groups.fill(fields, text, &self.found);
             host_before = self.prefix_groups.host(&self.found);
             reach = self.found.reach();
             let left = self.filter.prefix.as_ref().and_then(|prefix| prefix.content(text, &self.found));
@@ -317,12 +310,11 @@ impl Matcher {
                 continue;
             }
             let groups = self.groups.get(regex)?;
-            let mut fields = base;
-            fields.update(groups.fields(searched, &self.found));
+            groups.fill(fields, searched, &self.found);
             let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
             let matched = self.lines.matched(searched, &self.found, groups, !self.filter.ignored.is_empty());
             let content = Content { start, reach, candidates, read };
-            return Some(Hit { regex, fields, host, content, matched });
+            return Some(Hit { regex, host, content, matched });
         }
         None
     }
@@ -337,7 +329,7 @@ impl Matcher {
                 return false;
             }
             let gave_up = outcome.gave_up;
-            let matched = matches(prefix, text, &mut self.found, outcome);
+            let matched = counted(self.prefix_choice.search(prefix, text, &mut self.found), outcome);
             if let Some(shapes) = &mut self.prefix_shapes
                 && outcome.gave_up == gave_up
             {

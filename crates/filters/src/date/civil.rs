@@ -85,6 +85,8 @@ pub(super) struct Calendar {
     today: Option<(Duration, DateTime, DateTime)>,
     /// When an hour began, if it is one of 3600 seconds.
     hour: Option<(Date, i8, i64)>,
+    /// The hour that was asked for last: only where lines of one hour follow each other it is worth knowing when it began.
+    asked: Option<(Date, i8)>,
 }
 
 impl Calendar {
@@ -111,6 +113,9 @@ impl Calendar {
         }
         let instant =
             |when: DateTime| Some(zone.to_ambiguous_zoned(when).compatible().ok()?.timestamp().as_second());
+        if self.asked.replace((when.date(), when.hour())) != Some((when.date(), when.hour())) {
+            return instant(when);
+        }
         let at =
             |minute, second| Some(when.date().to_datetime(Time::new(when.hour(), minute, second, 0).ok()?));
         if let (Some(first), Some(last)) = (at(0, 0).and_then(instant), at(59, 59).and_then(instant))
@@ -222,17 +227,21 @@ fn local(now: Duration, zone: &TimeZone) -> Option<DateTime> {
 }
 
 fn number<T: std::str::FromStr + TryFrom<i32>>(text: &str) -> Option<T> {
-    match text.as_bytes() {
-        digits if (1..=4).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
-            T::try_from(digits.iter().fold(0, |number, digit| number * 10 + i32::from(digit - b'0'))).ok()
+    let mut number = 0;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 || number > 999 {
+            return text.trim().parse().ok();
         }
-        _ => text.trim().parse().ok(),
+        number = number * 10 + i32::from(digit);
     }
+    if text.is_empty() { None } else { T::try_from(number).ok() }
 }
 
 /// The place of a word of which the first three letters count.
 fn word(words: &[&str], text: &str) -> Option<i8> {
-    let start = text.get(..3)?;
-    let place = words.iter().position(|word| word.eq_ignore_ascii_case(start))?;
+    let small = |start: &[u8; 3]| start.map(|byte| byte.to_ascii_lowercase());
+    let start = small(text.as_bytes().first_chunk()?);
+    let place = words.iter().position(|word| word.as_bytes().first_chunk() == Some(&start))?;
     i8::try_from(place).ok()
 }

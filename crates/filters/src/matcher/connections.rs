@@ -24,6 +24,9 @@ pub(super) struct Connections {
     spare: Vec<(String, Box<Connection>)>,
 }
 
+/// Who it was, and what else a filter tells it apart by.
+pub(super) type Who = (Host, Option<String>);
+
 /// What a line leads to.
 #[derive(Debug)]
 pub(super) enum Merged {
@@ -49,7 +52,7 @@ impl Connections {
     pub(super) fn merge(
         &mut self,
         fields: &mut Fields<'_>,
-        host: Option<(Host, Option<String>)>,
+        host: Option<Who>,
         told: &[&str],
         now: Duration,
     ) -> Merged {
@@ -68,7 +71,7 @@ impl Connections {
         let forget = fields.take(Key::Forget).is_some_and(|text| !text.is_empty());
         if let Some(connection) = self.known.get_mut(id) {
             if connection.until > now {
-                let merged = connection.add(fields, told, (true, forget));
+                let merged = connection.add(fields, host, told, (true, forget));
                 if forget {
                     self.remove(id);
                 }
@@ -80,14 +83,14 @@ impl Connections {
         if forget {
             let (name, mut connection) = self.spare.pop().unwrap_or_default();
             connection.begin(until);
-            let merged = connection.add(fields, told, (false, forget));
+            let merged = connection.add(fields, host, told, (false, forget));
             self.spare.push((name, connection));
             return merged;
         }
         self.make_room(id);
         let (mut name, mut connection) = self.spare.pop().unwrap_or_default();
         connection.begin(until);
-        let merged = connection.add(fields, told, (false, forget));
+        let merged = connection.add(fields, host, told, (false, forget));
         name.clear();
         name.push_str(id);
         self.known.insert(name, connection);

@@ -58,6 +58,8 @@ pub(super) struct Groups {
     parts: Vec<(Key, usize)>,
     /// What `<SKIPLINES>` passes over.
     pub(super) skipped: Vec<usize>,
+    /// Each group alone says what its key is.
+    is_plain: bool,
 }
 
 impl Groups {
@@ -76,18 +78,34 @@ impl Groups {
                 groups.skipped.push(group);
             }
         }
+        let is_alone =
+            |(key, group): &(Key, usize)| groups.named.iter().all(|(other, of)| other != key || of == group);
+        groups.is_plain =
+            groups.instead.is_empty() && groups.parts.is_empty() && groups.named.iter().all(is_alone);
         groups
     }
 
-    pub(super) fn fields<'t>(&self, text: &'t str, found: &Found) -> Fields<'t> {
+    /// Adds to some fields what was found.
+    pub(super) fn fill<'t>(&self, fields: &mut Fields<'t>, text: &'t str, found: &Found) {
+        if self.is_plain {
+            for (key, group) in &self.named {
+                if let Some(text) = found.text(text, *group) {
+                    fields.put(*key, Some(text));
+                }
+            }
+        } else {
+            fields.update(self.fields(text, found));
+        }
+    }
+
+    fn fields<'t>(&self, text: &'t str, found: &Found) -> Fields<'t> {
         let mut fields = Fields::default();
         for (key, group) in &self.named {
-            fields.set(*key, found.text(text, *group).map(Cow::Borrowed));
+            fields.put(*key, found.text(text, *group));
         }
         for (key, group) in &self.instead {
             if fields.get(*key).is_none_or(str::is_empty) {
-                let text = found.text(text, *group).filter(|text| !text.is_empty());
-                fields.set(*key, text.map(Cow::Borrowed));
+                fields.put(*key, found.text(text, *group).filter(|text| !text.is_empty()));
             }
         }
         for (key, group) in &self.parts {
@@ -96,7 +114,7 @@ impl Groups {
                 .flatten()
                 .collect::<Vec<_>>()
                 .join(", ");
-            fields.set(*key, Some(joined.into()));
+            fields.put_joined(*key, joined);
         }
         fields
     }
@@ -133,11 +151,21 @@ fn numbered(name: &str) -> Option<Key> {
 
 /// What the groups of a match hold.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Fields<'t>([Option<Cow<'t, str>>; NAMES.len()]);
+pub(super) struct Fields<'t> {
+    texts: [Option<&'t str>; NAMES.len()],
+    /// What is in no place of the text as a whole, and counts before that.
+    joined: Vec<(Key, String)>,
+}
 
 impl<'t> Fields<'t> {
+    #[inline]
     pub(super) fn get(&self, key: Key) -> Option<&str> {
-        self.0.get(key as usize).and_then(Option::as_deref)
+        if !self.joined.is_empty()
+            && let Some((_, text)) = self.joined.iter().find(|(other, _)| *other == key)
+        {
+            return Some(text);
+        }
+        self.texts.get(key as usize).copied().flatten()
     }
 
     /// Whether it is there and not empty.
@@ -145,41 +173,67 @@ impl<'t> Fields<'t> {
         self.get(key).is_some_and(|text| !text.is_empty())
     }
 
-    pub(super) fn set(&mut self, key: Key, text: Option<Cow<'t, str>>) {
-        if let Some(place) = self.0.get_mut(key as usize) {
+    #[inline]
+    pub(super) fn put(&mut self, key: Key, text: Option<&'t str>) {
+        if !self.joined.is_empty() {
+            self.joined.retain(|(other, _)| *other != key);
+        }
+        if let Some(place) = self.texts.get_mut(key as usize) {
             *place = text;
         }
     }
 
+    fn put_joined(&mut self, key: Key, text: String) {
+        self.joined.retain(|(other, _)| *other != key);
+        self.joined.push((key, text));
+    }
+
+    /// What one says the other says, too.
+    pub(super) fn copy(&mut self, from: Key, to: Key) {
+        match self.joined.iter().find(|(key, _)| *key == from) {
+            Some((_, text)) => self.put_joined(to, text.clone()),
+            None => self.put(to, self.texts.get(from as usize).copied().flatten()),
+        }
+    }
+
     pub(super) fn take(&mut self, key: Key) -> Option<Cow<'t, str>> {
-        self.0.get_mut(key as usize).and_then(Option::take)
+        if let Some(place) = self.joined.iter().position(|(other, _)| *other == key) {
+            return Some(self.joined.swap_remove(place).1.into());
+        }
+        self.texts.get_mut(key as usize).and_then(Option::take).map(Cow::Borrowed)
     }
 
     /// Takes over what the other has.
-    pub(super) fn update(&mut self, other: Self) {
-        for (place, text) in self.0.iter_mut().zip(other.0) {
+    fn update(&mut self, other: Self) {
+        for (key, text) in KEYS.into_iter().zip(other.texts) {
             if text.is_some() {
-                *place = text;
+                self.put(key, text);
             }
         }
+        other.joined.into_iter().for_each(|(key, text)| self.put_joined(key, text));
     }
 
     /// Who it was, and what else a filter tells it apart by.
     pub(super) fn host(&self) -> Option<(Host, Option<String>)> {
-        let id = self.get(Key::Id);
-        let Some(host) = self.address().or_else(|| self.get(Key::Dns).map(name)) else {
-            return id.map(|id| (named(id), None));
-        };
-        let id = id.filter(|id| *id != host.to_string() && named(id) != host).map(str::to_owned);
-        Some((host, id))
+        host(|key| self.get(key))
     }
+}
 
-    fn address(&self) -> Option<Host> {
-        let text = self.get(Key::Ip4).or_else(|| self.get(Key::Ip6))?;
-        let Some(addr) = address(text) else { return Some(Host::Id(text.to_owned())) };
-        let prefix = self.get(Key::Cidr).and_then(|text| text.parse().ok());
-        Some(net(addr, prefix))
-    }
+/// Who it was by what some fields say, and what else a filter tells it apart by.
+pub(super) fn host<'f>(get: impl Fn(Key) -> Option<&'f str>) -> Option<(Host, Option<String>)> {
+    let id = get(Key::Id);
+    let host = match get(Key::Ip4).or_else(|| get(Key::Ip6)) {
+        Some(text) => match address(text) {
+            Some(addr) => net(addr, get(Key::Cidr).and_then(|text| text.parse().ok())),
+            None => Host::Id(text.to_owned()),
+        },
+        None => match get(Key::Dns) {
+            Some(text) => name(text),
+            None => return id.map(|id| (named(id), None)),
+        },
+    };
+    let id = id.filter(|id| *id != host.to_string() && named(id) != host).map(str::to_owned);
+    Some((host, id))
 }
 
 fn name(text: &str) -> Host {

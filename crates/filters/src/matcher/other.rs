@@ -1,3 +1,4 @@
+use super::groups::Fields;
 use super::guards::MASK;
 use super::{Content, Matcher, Outcome};
 use crate::Host;
@@ -70,8 +71,9 @@ impl Matcher {
                 return None;
             }
             let mut searched = String::new();
-            let hit = self.first_hit((masked, &mut searched), &mut Outcome::default(), false)?;
-            let (other, _) = hit.fields.host()?;
+            let mut fields = Fields::default();
+            let hit = self.first_hit((masked, &mut searched), &mut fields, &mut Outcome::default(), false)?;
+            let (other, _) = fields.host()?;
             let next = hit.host;
             if other != *found && is_somebody(&other, named) {
                 return Some(other);

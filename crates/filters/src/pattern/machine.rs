@@ -116,9 +116,13 @@ impl Machine {
         }
     }
 
+    #[inline]
     pub(super) fn span(&self, group: usize) -> Option<(usize, usize)> {
-        let at = |slot: usize| self.slots.get(slot).copied().filter(|at| *at != NOWHERE);
-        at(group * 2).zip(at(group * 2 + 1))
+        let from = group.wrapping_mul(2);
+        match self.slots.get(from..from.wrapping_add(2)) {
+            Some(&[start, end]) if start != NOWHERE && end != NOWHERE => Some((start, end)),
+            _ => None,
+        }
     }
 
     /// From this place on the text could be another, and the same would have been found.

@@ -1,12 +1,18 @@
 //! An expression as one automaton that also knows which way it came.
 //!
 //! It goes all ways of an expression at once, in the order in which Python tries them, and looks at each letter once: a state is
-//! the list of the ways that are open, best first, and is made when it is first met. Where ways split, join or pass the bounds of a
-//! group, the place is noted; once it is known which way matches, the notes are read backwards, along that way only. Texts that
-//! must not follow (`(?! from )`) and conditions (`(?(1)…)`) are something that a way keeps in mind.
+//! the list of the ways that are open, best first, and is made when it is first met. Where a way passes the bounds of a group, the
+//! place is put into a register; a state knows in which registers each of its ways holds its places. Texts that must not follow
+//! (`(?! from )`) and conditions (`(?(1)…)`) are something that a way keeps in mind.
 //!
 //! It knows ASCII only, and not all that Python knows; then, and where there would be too many states, the machine is asked.
 
+/// Texts that often stand in the same place.
+mod jumps;
+/// Where ways hold what they passed.
+mod registers;
+/// States that are met for the first time.
+mod states;
 /// The expression before its states are known.
 mod steps;
 /// Where ways lead.
@@ -15,13 +21,17 @@ mod ways;
 use std::collections::HashMap;
 
 use super::{Pattern, sets};
+use jumps::{FIRST_LESSON, Jump, Trace};
+use registers::{HERE, IDLE, MAX_REGISTERS, Move, Registers};
+use states::Name;
 use steps::Steps;
-use ways::{Before, Origin, Turned, Way, Ways};
+use ways::Ways;
 
-/// States that are kept, ways in all of them, and letters that lead somewhere notable.
+/// States that are kept, ways in all of them, letters that lead somewhere notable, and what is moved there.
 const MAX_STATES: usize = 2048;
 const MAX_WAYS: usize = 1 << 16;
 const MAX_TURNS: usize = 1 << 15;
+const MAX_MOVES: usize = 1 << 16;
 /// Letters of one text of which it is not known where they lead, and steps that finding that out may take, so that nobody can write one
 /// that costs much.
 const MAX_NEW: usize = 256;
@@ -39,20 +49,29 @@ pub(super) struct Paths {
     letters: Vec<Option<u8>>,
     /// So many places each state has: one for each class, and one for the number of its leap.
     width: usize,
-    states: Vec<State>,
+    states: Vec<Name>,
     leaps: Vec<Leap>,
     /// Where each state goes with each class: the place of that state's own, or a turn.
     table: Vec<u32>,
     turns: Vec<Turn>,
-    /// From which way each comes, of all turns.
-    origins: Vec<Origin>,
-    known: HashMap<(Box<[Way]>, Before), u32>,
+    /// Of all turns.
+    moves: Vec<Move>,
+    known: HashMap<Name, u32>,
     start: u32,
     kept: usize,
     read: usize,
-    /// Where ways changed their places or passed bounds on this text, and from where on it is told among the origins.
-    trail: Vec<(u32, u32)>,
+    registers: Registers,
+    /// What they hold on this text.
+    places: Places,
+    /// Searches so far, after how many texts are looked at again, and those that were.
+    searched: u32,
+    lesson: u32,
+    traces: Vec<Trace>,
 }
+
+/// What registers hold.
+#[derive(Clone, Debug)]
+struct Places(Box<[usize; MAX_REGISTERS]>);
 
 /// The automaton, which is made when it is first wanted.
 #[derive(Clone, Debug, Default)]
@@ -64,20 +83,20 @@ pub(super) enum Lazily {
     Made(Box<Paths>),
 }
 
-#[derive(Clone, Debug)]
-struct State {
-    ways: Box<[Way]>,
-    before: Before,
-}
-
 /// Where a letter leads, and what is notable about it.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
     /// [`DEAD`] if no way is left.
     next: u32,
-    /// Where the origins begin, or [`PLAIN`] if each way comes from that of its own number and past no bounds.
-    origins: u32,
-    matched: Option<Origin>,
+    /// What is moved: the first two, where among all moves the others are, and how many.
+    first: [Move; 2],
+    from: u32,
+    others: u16,
+    /// Something matches, no way is left, or it is a line end.
+    is_rare: bool,
+    line_end: bool,
+    /// In which registers the places of a way are that matches before the letter, or [`NONE`].
+    matched: u32,
 }
 
 /// Many letters at once.
@@ -85,8 +104,8 @@ struct Turn {
 enum Leap {
     /// These bytes lead nowhere else.
     Over(Box<[bool; 256]>),
-    /// This text leads to a state.
-    Through(Box<[u8]>, u32),
+    /// One of these texts may follow.
+    Jumps(Vec<Jump>),
 }
 
 /// What became of a text.
@@ -100,11 +119,14 @@ pub(super) struct Told {
 }
 
 const DEAD: u32 = u32::MAX;
-const PLAIN: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 /// Marks a turn in the place of a state.
 const TURN: u32 = 1 << 31;
 /// Marks a state from which a leap can be tried.
 const LEAP: u32 = 1 << 30;
+/// What a leap costs, and a letter that is notable, as [`Told::cost`].
+const LEAP_COST: usize = 5;
+const TURN_COST: usize = 3;
 /// A text must have so many letters to be worth a leap.
 const MIN_LEAP: usize = 4;
 /// Where a state goes that has not been asked, and where only the machine goes on.
@@ -140,12 +162,16 @@ impl Paths {
             leaps: Vec::new(),
             table: Vec::new(),
             turns: Vec::new(),
-            origins: Vec::new(),
+            moves: Vec::new(),
             known: HashMap::new(),
             start: 0,
             kept: 0,
             read: 0,
-            trail: Vec::new(),
+            registers: Registers::new((pattern.tree.groups + 1) * 2),
+            places: Places(Box::new([usize::MAX; MAX_REGISTERS])),
+            searched: 0,
+            lesson: FIRST_LESSON,
+            traces: Vec::new(),
         };
         paths.forget();
         Some(paths)
@@ -154,15 +180,41 @@ impl Paths {
     /// Whether the expression matches a text, and where, as the machine would find it; `None` if it has to be asked.
     pub(super) fn search(&mut self, text: &str, slots: &mut [usize]) -> Option<Told> {
         let bytes = text.as_bytes();
-        self.trail.clear();
         let (mut next, mut at) = (self.start, 0);
         let (mut new, mut spent) = (0, 0);
-        let mut best = None;
+        let (mut best, mut is_told, mut matched) = ((0, 0), true, false);
+        let mut work = 0_usize;
         let reach = loop {
-            let mut row = next;
+            let row = next & !LEAP;
             if next >= LEAP {
-                (row, at) = self.leap(next & !LEAP, bytes, at);
+                let rest = bytes.get(at..)?;
+                work = work.wrapping_add(LEAP_COST);
+                let number = *self.table.get((row as usize).wrapping_add(self.width - 1))?;
+                match self.leaps.get(number as usize) {
+                    Some(Leap::Over(stays)) => {
+                        let is_over = |byte: &u8| stays.get(usize::from(*byte)) != Some(&true);
+                        let len = rest.iter().position(is_over).unwrap_or(rest.len());
+                        (at, work) = (at.wrapping_add(len), work.wrapping_sub(len));
+                    }
+                    Some(Leap::Jumps(jumps)) => {
+                        if let Some(jump) = jumps.iter().find(|jump| jump.begins(rest)) {
+                            if !is_told {
+                                self.places.tell(best, &self.registers, slots);
+                                is_told = true;
+                            }
+                            jump.moves.iter().for_each(|pair| self.places.go_on(*pair));
+                            jump.marks
+                                .iter()
+                                .for_each(|(to, len)| self.places.put(*to, at.wrapping_add(*len as usize)));
+                            let len = jump.len();
+                            (next, at, work) = (jump.to, at.wrapping_add(len), work.wrapping_sub(len));
+                            continue;
+                        }
+                    }
+                    None => {}
+                }
             }
+            let mut row = row;
             let place = loop {
                 let class = bytes.get(at).map_or(END, |byte| self.class(*byte));
                 let place = (row as usize).wrapping_add(usize::from(class));
@@ -170,7 +222,7 @@ impl Paths {
                 if next >= LEAP {
                     break place;
                 }
-                (row, at) = (next, at + 1);
+                (row, at) = (next, at.wrapping_add(1));
             };
             if next == UNKNOWN {
                 new += 1;
@@ -181,68 +233,61 @@ impl Paths {
                 next = self.go(row, bytes.get(at).copied(), &mut spent)?;
                 *self.table.get_mut(place)? = next;
             }
-            if next < TURN {
-                at += 1;
-                continue;
-            }
-            // Only the last letter may be a line end.
-            if next == LOST || (bytes.get(at) == Some(&b'\n') && at + 1 < bytes.len()) {
+            // Neither a state nor what is lost is a number of a turn.
+            let Some(turn) = self.turns.get((next ^ TURN) as usize) else {
+                if next < TURN {
+                    at = at.wrapping_add(1);
+                    continue;
+                }
                 return None;
-            }
-            let turn = *self.turns.get((next & !TURN) as usize)?;
-            if let Some(matched) = turn.matched {
-                best = Some((at, self.trail.len(), matched));
-            }
-            if turn.next == DEAD {
-                break at + 1;
-            }
-            if turn.origins != PLAIN {
-                self.trail.push((at as u32, turn.origins));
-            }
-            (next, at) = (turn.next, at + 1);
-        };
-        self.read += at;
-        if let Some((at, notes, matched)) = best {
-            self.read_back(at, notes, matched, slots)?;
-        }
-        let cost = (at * 3 / 2 + self.trail.len() * 7) as u64;
-        Some(Told { matched: best.is_some(), reach, cost })
-    }
-
-    /// Reads the notes backwards: what a group took last counts.
-    fn read_back(&self, at: usize, notes: usize, matched: Origin, slots: &mut [usize]) -> Option<()> {
-        let mut pass = |saves: u16, at: usize| {
-            for slot in self.ways.slots(saves) {
-                if let Some(slot) = slots.get_mut(usize::from(*slot)).filter(|slot| **slot == usize::MAX) {
-                    *slot = at;
+            };
+            if turn.is_rare {
+                // Only the last letter may be one.
+                if turn.line_end && at + 1 < bytes.len() {
+                    return None;
+                }
+                if turn.matched != NONE {
+                    (best, is_told, matched) = ((at, turn.matched), false, true);
+                }
+                if turn.next == DEAD {
+                    break at + 1;
                 }
             }
-        };
-        pass(matched.saves, at);
-        let mut way = matched.way;
-        for (at, origins) in self.trail.get(..notes)?.iter().rev() {
-            let origin = *self.origins.get((*origins as usize).wrapping_add(usize::from(way)))?;
-            if origin.saves != 0 {
-                pass(origin.saves, *at as usize);
+            // What matched is told before it is gone.
+            if !is_told && turn.first != [IDLE; 2] {
+                self.places.tell(best, &self.registers, slots);
+                is_told = true;
             }
-            way = origin.way;
+            self.places.put(HERE, at);
+            let [first, second] = turn.first;
+            self.places.go_on(first);
+            self.places.go_on(second);
+            let others = usize::from(turn.others);
+            work = work.wrapping_add(TURN_COST + others);
+            if others > 0 {
+                let from = turn.from as usize;
+                let others = self.moves.get(from..from + others)?;
+                others.iter().for_each(|pair| self.places.go_on(*pair));
+            }
+            (next, at) = (turn.next, at.wrapping_add(1));
+        };
+        self.read += at;
+        if !is_told {
+            self.places.tell(best, &self.registers, slots);
         }
-        Some(())
+        self.searched = self.searched.wrapping_add(1);
+        if self.searched >= self.lesson {
+            self.look_again(bytes);
+        }
+        // A letter that is leapt over is one less.
+        let cost = (at.wrapping_mul(3) / 2).wrapping_add(work) as u64;
+        Some(Told { matched, reach, cost })
     }
 
-    /// Where many letters at once lead from a state.
     #[inline]
-    fn leap(&self, row: u32, bytes: &[u8], at: usize) -> (u32, usize) {
-        let number = self.table.get((row as usize).wrapping_add(self.width - 1)).copied().unwrap_or(UNKNOWN);
-        let rest = bytes.get(at..).unwrap_or_default();
-        match self.leaps.get(number as usize) {
-            Some(Leap::Over(stays)) => {
-                let is_over = |byte: &u8| stays.get(usize::from(*byte)) != Some(&true);
-                (row, at + rest.iter().position(is_over).unwrap_or(rest.len()))
-            }
-            Some(Leap::Through(text, to)) if rest.starts_with(text) => (*to, at + text.len()),
-            Some(Leap::Through(..)) | None => (row, at),
-        }
+    fn leap_of(&self, row: u32) -> Option<&Leap> {
+        let number = self.table.get((row as usize).wrapping_add(self.width - 1)).copied()?;
+        self.leaps.get(number as usize)
     }
 
     #[inline]
@@ -251,7 +296,11 @@ impl Paths {
     }
 
     fn has_room(&self) -> bool {
-        self.states.len() < MAX_STATES && self.kept < MAX_WAYS && self.turns.len() < MAX_TURNS
+        self.states.len() < MAX_STATES
+            && self.kept < MAX_WAYS
+            && self.turns.len() < MAX_TURNS
+            && self.moves.len() < MAX_MOVES
+            && self.registers.has_room()
     }
 
     /// Forgets all states, if that is not done for every other text.
@@ -261,106 +310,32 @@ impl Paths {
             self.forget();
         }
     }
+}
 
-    fn forget(&mut self) {
-        self.states.clear();
-        self.leaps.clear();
-        self.table.clear();
-        self.turns.clear();
-        self.origins.clear();
-        self.known.clear();
-        self.ways.forget();
-        (self.kept, self.read) = (0, 0);
-        let (way, before) = self.ways.start();
-        self.start = self.state(vec![way], before);
+impl Places {
+    /// Tells where groups are that a way passed which matched at a place.
+    fn tell(&mut self, (at, held): (usize, u32), registers: &Registers, slots: &mut [usize]) {
+        self.put(HERE, at);
+        for (slot, register) in slots.iter_mut().zip(registers.of(held)) {
+            *slot = self.get(*register);
+        }
     }
 
-    /// Where a letter or the end leads from a state.
-    fn go(&mut self, from: u32, byte: Option<u8>, spent: &mut usize) -> Option<u32> {
-        if byte.is_some_and(|byte| !byte.is_ascii()) {
-            return Some(LOST);
-        }
-        // Letters of a class lead to the same place.
-        let letter =
-            byte.map_or(Some(None), |byte| self.letters.get(usize::from(self.class(byte))).copied())?;
-        let state = self.states.get(from as usize / self.width)?.clone();
-        let Some(turned) = self.ways.turn(&state.ways, state.before, letter, spent) else {
-            return Some(LOST);
-        };
-        let is_plain = turned.is_plain() && byte != Some(b'\n');
-        let Turned { ways, origins, matched, before } = turned;
-        let next = if ways.is_empty() { DEAD } else { self.state(ways, before) };
-        if is_plain && next != DEAD {
-            if next == from {
-                self.stay(from, &state, spent)?;
-                return Some(next | LEAP);
-            }
-            return Some(next);
-        }
-        let is_same = origins.iter().zip(0..).all(|(origin, way)| *origin == Origin { way, saves: 0 });
-        let from = u32::try_from(self.origins.len()).ok()?;
-        let origins = if is_same {
-            PLAIN
-        } else {
-            self.origins.extend(origins);
-            from
-        };
-        self.turns.push(Turn { next, origins, matched });
-        Some(u32::try_from(self.turns.len() - 1).ok()? | TURN)
+    #[inline]
+    fn go_on(&mut self, Move { to, from }: Move) {
+        self.put(to, self.get(from));
     }
 
-    /// Finds out which letters do not lead away from a state.
-    fn stay(&mut self, row: u32, state: &State, spent: &mut usize) -> Option<()> {
-        if *self.table.get(row as usize + self.width - 1)? != UNKNOWN {
-            return Some(());
-        }
-        let mut stays = Box::new([false; 256]);
-        let mut same = vec![false; self.letters.len()];
-        for (letter, same) in self.letters.iter().zip(&mut same) {
-            let Some(byte) = letter.filter(|byte| *byte != b'\n') else { continue };
-            if *spent > MAX_SPENT {
-                // Of the rest it is not known, and each is looked up when it comes.
-                break;
-            }
-            let turned = self.ways.turn(&state.ways, state.before, Some(byte), spent);
-            *same = turned.is_some_and(|turned| {
-                turned.is_plain() && *turned.ways == *state.ways && turned.before == state.before
-            });
-        }
-        for (stays, class) in stays.iter_mut().zip(self.classes.iter()) {
-            *stays = same.get(usize::from(*class)) == Some(&true);
-        }
-        self.put_leap(row, Leap::Over(stays))
+    #[inline]
+    fn get(&self, register: u8) -> usize {
+        self.0.get(usize::from(register)).copied().unwrap_or(usize::MAX)
     }
 
-    fn put_leap(&mut self, row: u32, leap: Leap) -> Option<()> {
-        let number = u32::try_from(self.leaps.len()).ok()?;
-        self.leaps.push(leap);
-        *self.table.get_mut(row as usize + self.width - 1)? = number;
-        Some(())
-    }
-
-    /// The place of a state, with a sign if many letters at once may lead on from it.
-    fn state(&mut self, ways: Vec<Way>, before: Before) -> u32 {
-        let name = (ways.into_boxed_slice(), before);
-        if let Some(known) = self.known.get(&name) {
-            return *known;
+    #[inline]
+    fn put(&mut self, register: u8, at: usize) {
+        if let Some(place) = self.0.get_mut(usize::from(register)) {
+            *place = at;
         }
-        let row = u32::try_from(self.table.len()).unwrap_or(0);
-        self.kept += name.0.len();
-        self.states.push(State { ways: name.0.clone(), before });
-        self.table.resize(self.table.len() + self.width, UNKNOWN);
-        let (text, way, behind) = self.ways.text(&name.0, before);
-        let mut named = row;
-        if text.len() >= MIN_LEAP {
-            self.known.insert(name.clone(), row);
-            let to = self.state(vec![way], behind) & !LEAP;
-            if self.put_leap(row, Leap::Through(text.into(), to)).is_some() {
-                named |= LEAP;
-            }
-        }
-        self.known.insert(name, named);
-        named
     }
 }
 

@@ -11,8 +11,8 @@ use super::{Found, Pattern};
 
 /// Shapes that are remembered, letters of all together, and letters of each.
 const MAX_SHAPES: usize = 1024;
-const MAX_LETTERS: usize = 16_384;
-const MAX_LEN: usize = 192;
+const MAX_LETTERS: usize = 32_768;
+const MAX_LEN: usize = 384;
 /// So many texts of unknown shape for each that is known, and all are forgotten.
 const MISSES_PER_SHAPE: usize = 64;
 
@@ -23,11 +23,14 @@ pub(crate) struct Shapes {
     classes: Box<[u8; 256]>,
     /// The first is the root.
     nodes: Vec<Node>,
-    /// Classes of letters, of which each node has some.
+    /// Classes of letters, of which each node has some, and such letters.
     letters: Vec<u8>,
+    samples: Vec<u8>,
     shapes: Vec<Shape>,
     /// Texts of unknown shape since there was no more room.
     missed: usize,
+    /// Each text is one line, and perhaps a line end after it.
+    in_line: bool,
 }
 
 /// Letters of shapes that nothing divides. Numbers are places among the nodes; none leads to the root.
@@ -60,8 +63,10 @@ impl Shapes {
             classes: classes(),
             nodes: vec![Node::default()],
             letters: Vec::new(),
+            samples: Vec::new(),
             shapes: Vec::new(),
             missed: 0,
+            in_line: pattern.in_line,
         })
     }
 
@@ -72,7 +77,7 @@ impl Shapes {
         while node.shape == 0 {
             node = self.nodes.get(self.child(node, self.class(*rest.first()?))?)?;
             let (there, behind) = rest.split_at_checked(node.len as usize)?;
-            if !there.iter().zip(self.label(node)).all(|(byte, class)| self.class(*byte) == *class) {
+            if !self.is_there(node, there) {
                 return None;
             }
             rest = behind;
@@ -84,22 +89,26 @@ impl Shapes {
 
     /// Remembers what came of a text.
     pub(crate) fn remember(&mut self, text: &str, matched: bool, found: &Found) {
-        let Some(seen) = text.as_bytes().get(..found.reach()).filter(|seen| seen.len() <= MAX_LEN) else {
-            return;
+        // Behind a line end nothing follows in a line: who has seen that it ends has seen all of it.
+        let is_line = || {
+            self.in_line && memchr::memchr(b'\n', text.as_bytes()).is_some_and(|end| end + 1 == text.len())
         };
+        let seen = text.as_bytes().get(..found.reach()).or_else(|| is_line().then_some(text.as_bytes()));
+        let Some(seen) = seen.filter(|seen| seen.len() <= MAX_LEN) else { return };
         if self.shapes.len() >= MAX_SHAPES || self.letters.len() + seen.len() > MAX_LETTERS {
             self.missed += 1;
             if self.missed > self.shapes.len() * MISSES_PER_SHAPE {
                 self.nodes.truncate(1);
                 self.nodes.fill(Node::default());
                 self.letters.clear();
+                self.samples.clear();
                 self.shapes.clear();
                 self.missed = 0;
             }
             return;
         }
         let classes: Vec<u8> = seen.iter().map(|byte| self.class(*byte)).collect();
-        let end = self.grow(&classes);
+        let end = self.grow(&classes, seen);
         self.shapes.push(Shape { matched, places: found.machine.places() });
         if let Some(node) = self.nodes.get_mut(end) {
             node.shape = u32::try_from(self.shapes.len()).unwrap_or(0);
@@ -116,6 +125,23 @@ impl Shapes {
         self.letters.get(from..from + node.len as usize).unwrap_or_default()
     }
 
+    /// Whether letters are those of a node: most are the same as last time, and of the others the class is.
+    fn is_there(&self, node: &Node, letters: &[u8]) -> bool {
+        let from = node.from as usize;
+        let samples = self.samples.get(from..from + node.len as usize).unwrap_or_default();
+        let is_like = |letters: &[u8], classes: &[u8]| {
+            letters.iter().zip(classes).all(|(byte, class)| self.class(*byte) == *class)
+        };
+        let (eights, rest) = letters.as_chunks::<8>();
+        let (sample_eights, sample_rest) = samples.as_chunks::<8>();
+        let (class_eights, class_rest) = self.label(node).as_chunks::<8>();
+        let is_alike = |(letters, (samples, classes)): (&[u8; 8], (&[u8; 8], &[u8; 8]))| {
+            letters == samples || is_like(letters, classes)
+        };
+        eights.iter().zip(sample_eights.iter().zip(class_eights)).all(is_alike)
+            && (rest == sample_rest || is_like(rest, class_rest))
+    }
+
     #[inline]
     fn child(&self, node: &Node, class: u8) -> Option<usize> {
         let mut at = node.follows as usize;
@@ -130,29 +156,31 @@ impl Shapes {
     }
 
     /// The node where letters end, which is made if it is not there.
-    fn grow(&mut self, letters: &[u8]) -> usize {
+    fn grow(&mut self, letters: &[u8], mut samples: &[u8]) -> usize {
         let (mut at, mut left) = (0, letters);
         while let Some(class) = left.first() {
             let Some(node) = self.nodes.get(at).copied() else { return 0 };
-            let Some(child) = self.child(&node, *class) else { return self.add(at, left) };
+            let Some(child) = self.child(&node, *class) else { return self.add(at, left, samples) };
             let Some(below) = self.nodes.get(child).copied() else { return 0 };
             let same = self.label(&below).iter().zip(left).take_while(|(one, other)| one == other).count();
             if same < below.len as usize {
                 self.divide(child, below, same);
             }
             left = left.get(same..).unwrap_or_default();
+            samples = samples.get(same..).unwrap_or_default();
             at = child;
         }
         at
     }
 
-    fn add(&mut self, at: usize, letters: &[u8]) -> usize {
+    fn add(&mut self, at: usize, letters: &[u8], samples: &[u8]) -> usize {
         let new = self.nodes.len();
         let Some(node) = self.nodes.get_mut(at) else { return 0 };
         let instead = std::mem::replace(&mut node.follows, number(new));
         let first = letters.first().copied().unwrap_or_default();
         let (from, len) = (number(self.letters.len()), number(letters.len()));
         self.letters.extend_from_slice(letters);
+        self.samples.extend_from_slice(samples);
         self.nodes.push(Node { first, from, len, instead, ..Node::default() });
         new
     }

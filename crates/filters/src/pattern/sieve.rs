@@ -1,14 +1,17 @@
 //! Which of many expressions can match a text at all, told in one look at each of its letters.
 //!
 //! What looks round, refers back or depends on something is left out, so that all of them together are one automaton, of which the
-//! states are made when they are first met. It knows ASCII only; of other texts it says nothing.
+//! states are made when they are first met. It knows ASCII only; behind other letters it says nothing.
 
+/// How texts began that were told apart.
+mod begun;
 /// The automaton before its states are known.
 mod steps;
 
 use std::collections::HashMap;
 
 use super::Pattern;
+use begun::Begun;
 use steps::{Step, Steps};
 
 /// So many expressions are told apart.
@@ -44,6 +47,9 @@ pub(crate) struct Sieve {
     read: usize,
     todo: Vec<u32>,
     seen: Vec<bool>,
+    /// What was told, by each care.
+    few: Begun,
+    full: Begun,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -99,6 +105,8 @@ impl Sieve {
             read: 0,
             todo: Vec::new(),
             seen,
+            few: Begun::default(),
+            full: Begun::default(),
         };
         sieve.forget();
         Some(sieve)
@@ -106,8 +114,16 @@ impl Sieve {
 
     /// Who may match, and how much of the text was read to see that; `None` if it cannot tell.
     pub(crate) fn which(&mut self, text: &str, care: Care) -> Option<(Bits, usize)> {
+        let begun = if care == Care::Few { &self.few } else { &self.full };
+        if let Some(known) = begun.recall(text.as_bytes()) {
+            return Some(known);
+        }
         match self.read(text, Some(care))? {
-            Read::Settled(which, read) => Some((which, read)),
+            Read::Settled(which, read) => {
+                let begun = if care == Care::Few { &mut self.few } else { &mut self.full };
+                begun.remember(text.as_bytes(), (which, read));
+                Some((which, read))
+            }
             // That it ends there was read, too.
             Read::Open { matched, row } => Some((matched | self.state_of(row)?.at_end, text.len() + 1)),
         }
@@ -123,9 +139,6 @@ impl Sieve {
 
     /// Goes from state to state, until all is settled or the text ends.
     fn read(&mut self, text: &str, care: Option<Care>) -> Option<Read> {
-        if !text.is_ascii() {
-            return None;
-        }
         let stop = if care == Some(Care::Few) { ALONE } else { NOTABLE };
         let mut new = 0;
         let (mut row, mut matched) = (self.start & !(NOTABLE | ALONE), 0);
@@ -142,6 +155,9 @@ impl Sieve {
             let mut next = *self.table.get(place)?;
             if next >= stop {
                 if next == UNKNOWN {
+                    if !byte.is_ascii() {
+                        return None;
+                    }
                     new += 1;
                     if new > MAX_NEW || !self.has_room() {
                         self.make_room(at);

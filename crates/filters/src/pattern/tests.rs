@@ -83,6 +83,27 @@ fn groups_hold_what_they_took_last() {
 }
 
 #[test]
+fn what_lines_share_is_learned() {
+    let regex = "^Failed (\\S+) for (.*?) from ((?:\\d{1,3}\\.){3}\\d{1,3}) port (\\d+)(?: ssh2)?$";
+    let pattern = Pattern::new(regex, Flags::default(), Haystack::Line).unwrap();
+    let mut paths = Paths::new(&pattern).unwrap();
+    let (mut found, mut costs) = (Found::default(), Vec::new());
+    for number in 0..200_usize {
+        let (user, host, port) =
+            (format!("u{number}"), format!("192.0.2.{}", number % 256), format!("{}", 1000 + number));
+        let text = format!("Failed password for {user} from {host} port {port} ssh2\n");
+        let told = found.told(&pattern, Some(&mut paths), &text).unwrap();
+        assert!(told.matched);
+        costs.push(told.cost);
+        for (group, expected) in ["password", &user, &host, &port].into_iter().enumerate() {
+            assert_eq!(found.text(&text, group + 1), Some(expected), "{text}");
+        }
+    }
+    // Some lines are looked at again first.
+    assert!(costs[199] * 5 < costs[40] * 4, "{costs:?}");
+}
+
+#[test]
 fn what_is_needed_is_found() {
     let needed = |regex| compile(regex).needed().map(|needed| needed.texts.join("|"));
     for (regex, expected) in [
@@ -225,6 +246,30 @@ proptest! {
                     prop_assert_eq!(pattern.search(&text, &mut found), Ok(matched), "{} on {:?}", regex, &text);
                     prop_assert!(!matched || found.span(0) == span, "{} on {:?}", regex, &text);
                 }
+            }
+        }
+    }
+
+    /// The same, where texts came often enough that what they share is compared as a whole.
+    #[test]
+    fn paths_that_have_learned_lead_where_the_machine_goes(
+        regex in looking_expression(),
+        groups in prop::sample::select(vec!["{}", "(a.*)?({})", "(?:(\\w+)[: ]?)*({})", "(.*?)({})(.*)"]),
+        texts in prop::collection::vec(
+            prop::collection::vec(prop::sample::select(vec!["ab a:b ab1 ", "abab A1:", "bbbbbbbb", "1a:1a:1a:", " ab", "c"]), 1..5),
+            3..9,
+        ),
+    ) {
+        let regex = groups.replace("{}", &regex);
+        let Ok(pattern) = Pattern::new(&regex, Flags::default(), Haystack::Line) else { return Ok(()) };
+        let Some(mut paths) = Paths::new(&pattern) else { return Ok(()) };
+        let (mut found, mut told) = (Found::default(), Found::default());
+        for text in std::iter::repeat_n(&texts, 15).flatten().map(|parts| format!("{}\n", parts.concat())) {
+            let Ok(matched) = pattern.search(&text, &mut found) else { continue };
+            let Some(same) = told.told(&pattern, Some(&mut paths), &text) else { continue };
+            prop_assert_eq!(same.matched, matched, "{} on {:?}", &regex, &text);
+            for group in (0..=pattern.tree.groups).filter(|_| matched) {
+                prop_assert_eq!(told.span(group), found.span(group), "{} of {} on {:?}", group, &regex, &text);
             }
         }
     }

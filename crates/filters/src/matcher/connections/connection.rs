@@ -1,9 +1,8 @@
-use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Merged, Told, shortened};
+use super::{Merged, Told, Who, shortened};
 use crate::MAX_TOLD;
-use crate::matcher::groups::{Fields, KEYS, Key};
+use crate::matcher::groups::{self, Fields, KEYS, Key};
 
 /// Bytes of text, beyond which what no longer counts is looked for and thrown away.
 const MUCH_TEXT: usize = 16 << 10;
@@ -51,13 +50,13 @@ impl Connection {
     pub(super) fn add(
         &mut self,
         fields: &mut Fields<'_>,
+        host: Option<Who>,
         told: &[&str],
         (is_known, forget): (bool, bool),
     ) -> Merged {
         let mut gained = fields.has(Key::Gained);
         if gained && !fields.has(Key::NoFail) {
-            let text = fields.get(Key::Gained).map(|text| text.to_owned().into());
-            fields.set(Key::NoFail, text);
+            fields.copy(Key::Gained, Key::NoFail);
         }
         let mut quiet = gained || fields.has(Key::NoFail);
         let user = fields.get(Key::User).filter(|user| !user.is_empty()).map(shortened);
@@ -94,7 +93,8 @@ impl Connection {
         } else if !forget {
             self.tell(told, true);
         }
-        let merged = self.merged();
+        // Nobody but this line said who it was.
+        let merged = self.merged(if is_known { None } else { host });
         self.throw_away();
         merged
     }
@@ -110,20 +110,20 @@ impl Connection {
         }
     }
 
-    fn merged(&mut self) -> Merged {
+    fn merged(&mut self, host: Option<Who>) -> Merged {
         if self.field(Key::NoFail).is_some_and(|text| !text.is_empty()) {
             return Merged::Quiet;
         }
-        let mut fields = Fields::default();
-        for (key, span) in KEYS.into_iter().zip(self.fields) {
-            fields.set(key, span.map(|span| Cow::Borrowed(self.at(span))));
-        }
-        let Some((host, id)) = fields.host() else {
+        let Some((host, id)) = host.or_else(|| groups::host(|key| self.field(key))) else {
             self.pending = true;
             return Merged::Quiet;
         };
-        let user = fields.get(Key::User).map(str::to_owned);
-        let texts = |spans: &[Span]| spans.iter().map(|span| self.at(*span).to_owned()).collect::<Vec<_>>();
+        let user = self.field(Key::User).map(str::to_owned);
+        let texts = |spans: &[Span]| match spans {
+            [] => Vec::new(),
+            [span] => vec![self.at(*span).to_owned()],
+            spans => spans.iter().map(|span| self.at(*span).to_owned()).collect(),
+        };
         let mut users = texts(&self.users);
         users.sort_unstable();
         Merged::Failure(Told { host, id, user, users, lines: texts(&self.lines) })
@@ -193,9 +193,9 @@ mod tests {
         for number in 0..1000 {
             let (line, user) = (format!("{number} {}", "x".repeat(400)), format!("user{}", number % 40));
             let mut fields = Fields::default();
-            fields.set(Key::Ip4, Some(Cow::Borrowed("192.0.2.1")));
-            fields.set(Key::User, Some(Cow::Borrowed(&user)));
-            let merged = connection.add(&mut fields, &[&line], (number > 0, false));
+            fields.put(Key::Ip4, Some("192.0.2.1"));
+            fields.put(Key::User, Some(&user));
+            let merged = connection.add(&mut fields, None, &[&line], (number > 0, false));
             let Merged::Failure(told) = merged else { panic!("a failure, not {merged:?}") };
             assert_eq!((told.user.as_deref(), told.lines), (Some(user.as_str()), vec![line]));
             assert_eq!(told.users.len(), MAX_TOLD.min(number + 1));

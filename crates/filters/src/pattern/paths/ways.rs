@@ -43,14 +43,6 @@ pub(super) struct Turned {
     pub(super) before: Before,
 }
 
-impl Turned {
-    /// Whether nothing is notable: each way goes on, or the last end.
-    pub(super) fn is_plain(&self) -> bool {
-        let same = |(number, origin): (u16, &Origin)| *origin == Origin { way: number, saves: 0 };
-        self.matched.is_none() && (0..).zip(&self.origins).all(same)
-    }
-}
-
 /// What a way keeps in mind: conditions that hold, and texts of which so many letters stood there, and which must not become whole.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 struct Kept {

@@ -62,11 +62,12 @@ impl Steps {
     /// A number for each letter, the same for letters that no set tells apart, and how many numbers there are.
     pub(super) fn classes(&self) -> ([u8; 256], usize) {
         let (of_letters, firsts) = classes(self.sets.all());
-        let mut classes = [0; 256];
+        // What is not ASCII is a class of its own.
+        let mut classes = [u8::try_from(firsts.len()).unwrap_or(u8::MAX); 256];
         for (class, of_letter) in classes.iter_mut().zip(of_letters) {
             *class = of_letter;
         }
-        (classes, firsts.len().next_power_of_two())
+        (classes, (firsts.len() + 1).next_power_of_two())
     }
 
     /// Steps are written from the end on: each knows what follows it.

@@ -3,6 +3,7 @@ use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use filters::{Host, MAX_LINE, Matcher, Outcome};
+use foldhash::fast::RandomState;
 use serde_json::json;
 
 use super::{rfc3339, seconds};
@@ -31,7 +32,7 @@ pub(super) struct Summary {
     /// How often each expression found something.
     regexes: BTreeMap<usize, u64>,
     /// How often, and when last.
-    hosts: HashMap<Host, (u64, Duration)>,
+    hosts: HashMap<Host, (u64, Duration), RandomState>,
     ambiguous_lines: Vec<String>,
     unmatched_lines: Vec<String>,
     gave_up_lines: Vec<String>,
@@ -49,7 +50,7 @@ impl Default for Summary {
             cut: 0,
             ambiguous: 0,
             regexes: BTreeMap::new(),
-            hosts: HashMap::new(),
+            hosts: HashMap::default(),
             ambiguous_lines: Vec::new(),
             unmatched_lines: Vec::new(),
             gave_up_lines: Vec::new(),
