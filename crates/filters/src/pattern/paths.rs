@@ -36,6 +36,8 @@ const MAX_MOVES: usize = 1 << 16;
 /// that costs much.
 const MAX_NEW: usize = 256;
 const MAX_SPENT: usize = 20_000;
+/// Jumps of one text that may lead nowhere before no more are tried.
+const MAX_FAILED: usize = 256;
 /// Bytes that must have been read for each state before all are forgotten.
 const BYTES_PER_STATE: usize = 100;
 
@@ -181,7 +183,7 @@ impl Paths {
     pub(super) fn search(&mut self, text: &str, slots: &mut [usize]) -> Option<Told> {
         let bytes = text.as_bytes();
         let (mut next, mut at) = (self.start, 0);
-        let (mut new, mut spent) = (0, 0);
+        let (mut new, mut spent, mut failed) = (0, 0, 0);
         let (mut best, mut is_told, mut matched) = ((0, 0), true, false);
         let mut work = 0_usize;
         let reach = loop {
@@ -196,7 +198,7 @@ impl Paths {
                         let len = rest.iter().position(is_over).unwrap_or(rest.len());
                         (at, work) = (at.wrapping_add(len), work.wrapping_sub(len));
                     }
-                    Some(Leap::Jumps(jumps)) => {
+                    Some(Leap::Jumps(jumps)) if failed < MAX_FAILED => {
                         if let Some(jump) = jumps.iter().find(|jump| jump.begins(rest)) {
                             if !is_told {
                                 self.places.tell(best, &self.registers, slots);
@@ -210,8 +212,9 @@ impl Paths {
                             (next, at, work) = (jump.to, at.wrapping_add(len), work.wrapping_sub(len));
                             continue;
                         }
+                        failed += 1;
                     }
-                    None => {}
+                    Some(Leap::Jumps(_)) | None => {}
                 }
             }
             let mut row = row;

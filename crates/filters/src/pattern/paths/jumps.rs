@@ -172,9 +172,9 @@ impl Paths {
             let Some((trace, at)) = left.iter().min_by_key(|(_, at)| at) else { break };
             let Some(row) = trace.rows.get(*at).copied() else { break };
             let is_there = |(trace, at): &(&Trace, usize)| trace.rows.get(*at) == Some(&row);
-            let begin = left.iter().filter(|this| is_there(this)).count();
+            let coming = left.iter().filter(|this| is_there(this)).count();
             let visits = visits.get(&row).copied().unwrap_or(0);
-            if begin >= MIN_SEEN && visits <= TEXTS * MAX_VISITS && !self.is_over(row) {
+            if coming >= MIN_SEEN && visits <= TEXTS * MAX_VISITS && !self.is_over(row) {
                 let jumps = made.entry(row).or_default();
                 let here: Vec<(&Trace, usize)> = left.iter().filter(|this| is_there(this)).copied().collect();
                 let before = jumps.len();
