@@ -1,0 +1,65 @@
+use super::*;
+
+#[test]
+fn sets_forget_the_oldest_and_never_grow() {
+    let mut sets: Sets<u32> = Sets::new(64);
+    for number in 1..=1000_u32 {
+        sets.insert(Salt::new(0).of_number(u64::from(number)), Tick(number), number);
+    }
+    let fill = sets.fill("test");
+    assert!(fill.used <= 64 && fill.used > 60, "{fill:?}");
+    let latest = Salt::new(0).of_number(1000);
+    assert_eq!(sets.get(latest, Tick(1000), Tick(10)), Some(&1000));
+    assert_eq!(sets.get(latest, Tick(2000), Tick(10)), None);
+}
+
+#[derive(Debug, Default)]
+struct Guest(u8, u32);
+
+impl Worth for Guest {
+    fn worth(&self) -> (u8, Tick) {
+        (self.0, Tick(self.1))
+    }
+}
+
+#[test]
+fn a_flood_of_strangers_displaces_strangers_only() {
+    let mut table: Bounded<Guest> = Bounded::new(100, Salt::new(0));
+    for key in 1..=50 {
+        *table.entry(key) = Guest(1, 0);
+    }
+    for key in 1000..100_000 {
+        *table.entry(key) = Guest(0, 1);
+    }
+    assert!((1..=50).all(|key| table.get(key).is_some()));
+    assert_eq!(table.fill("test"), Fill { table: "test", used: 100, limit: 100 });
+    assert!(table.evicted() > 90_000);
+}
+
+#[test]
+fn the_index_agrees_with_the_rows() {
+    let mut table: Bounded<Guest> = Bounded::new(64, Salt::new(3));
+    let mut random = 12345_u64;
+    for _ in 0..20_000 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let key = 1 + (random >> 40) % 300;
+        *table.entry(key) = Guest(0, u32::try_from(key).unwrap());
+        assert_eq!(table.get(key).map(|guest| u64::from(guest.1)), Some(key));
+        assert_eq!(table.index.iter().filter(|&&entry| entry != 0).count(), table.len);
+    }
+    let found = (1..=300).filter(|&key| table.get(key).is_some()).count();
+    assert_eq!(found, 64);
+}
+
+#[test]
+fn the_index_grows_with_the_rows() {
+    let mut table: Bounded<Guest> = Bounded::new(10_000, Salt::new(5));
+    for key in 1..=30_000 {
+        *table.entry(key) = Guest(1, u32::try_from(key).unwrap());
+        assert!(table.index.len() >= 2 * table.len && table.index.len() <= SLOTS.max(4 * table.len));
+        assert!(table.get(1 + key / 2).is_some() || key > 10_000);
+    }
+    assert_eq!((table.index.len(), table.len), (32_768, 10_000));
+    assert_eq!(table.index.iter().filter(|&&entry| entry != 0).count(), 10_000);
+    assert_eq!((1..=30_000).filter(|&key| table.get(key).is_some()).count(), 10_000);
+}
