@@ -40,21 +40,15 @@ impl Tokens {
         self.sent.fill("tokens")
     }
 
-    /// The key of what an address was sent, or sends back; `None` for what is no proof. It will be asked for soon.
-    pub(crate) fn key(&self, token: Token<'_>, address: IpAddr, salt: Salt) -> Option<u64> {
-        let key = key(token, address, salt);
-        key.inspect(|&key| self.sent.expect(key))
-    }
-
-    pub(crate) fn send(&mut self, key: Option<u64>, now: Tick) {
-        if let Some(key) = key {
+    pub(crate) fn send(&mut self, token: Token<'_>, to: IpAddr, now: Tick, salt: Salt) {
+        if let Some(key) = key(token, to, salt) {
             self.sent.insert(key, now, ());
         }
     }
 
-    /// Whether the token of that key was sent to the address.
-    pub(crate) fn proves(&self, key: Option<u64>, now: Tick) -> bool {
-        key.is_some_and(|key| self.sent.get(key, now, LIFETIME).is_some())
+    /// Whether `token` was sent to `from`.
+    pub(crate) fn proves(&self, token: Token<'_>, from: IpAddr, now: Tick, salt: Salt) -> bool {
+        key(token, from, salt).is_some_and(|key| self.sent.get(key, now, LIFETIME).is_some())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::command::{Class, Scope};
 use crate::detectors::{
     Kind, enumeration, flood, low_and_slow, scanning, silent_connection, toll_fraud, tool_fingerprint,
 };
-use crate::table::{Worth, fetch};
+use crate::table::Worth;
 use crate::time::Tick;
 
 /// One row of the table of sources. Each detector has its own field. What every message touches stands first, within two
@@ -89,14 +89,6 @@ impl Worth for Source {
             _ => 0,
         };
         (worth, self.last)
-    }
-
-    fn fetch_rest(&self) {
-        // One of each 64 bytes.
-        fetch(&self.enumeration);
-        fetch(&self.flood);
-        fetch(&self.toll);
-        fetch(&self.reports);
     }
 }
 
@@ -185,21 +177,6 @@ mod tests {
             let (found, slack) = (distinct.count(), 1 + count / 4);
             assert!(found.abs_diff(count) <= slack, "{found} for {count}");
         }
-    }
-
-    #[test]
-    fn every_line_of_a_row_is_fetched() {
-        use std::mem::offset_of;
-
-        let fields = [
-            0,
-            offset_of!(Source, enumeration),
-            offset_of!(Source, flood),
-            offset_of!(Source, toll),
-            offset_of!(Source, reports),
-        ];
-        let ends = fields.iter().skip(1).chain([&size_of::<Source>()]);
-        assert!(fields.iter().zip(ends).all(|(field, end)| end - field <= 64), "{fields:?}");
     }
 
     #[test]

@@ -5,9 +5,6 @@
 //! its neighbours, so that a flood of strangers only displaces strangers.
 //!
 //! A lookup in a large table waits for memory, not for the processor; so keys stand close together, and rows apart from them.
-//! Who knows a key before the row is needed says so ([`Sets::expect`], [`Bounded::expect`]): memory answers meanwhile.
-
-use prefetch_index::prefetch_index;
 
 use crate::hash::Salt;
 use crate::time::Tick;
@@ -68,17 +65,6 @@ impl<T: Copy + Default> Sets<T> {
         self.values.get_mut(set)?.get_mut(way)
     }
 
-    /// The row of that key will be asked for soon.
-    pub(crate) fn expect(&self, key: u64) {
-        let set = self.set(key);
-        prefetch_index(&self.heads, set);
-        if size_of::<T>() > 0
-            && let Some(values) = self.values.get(set)
-        {
-            values.iter().for_each(fetch);
-        }
-    }
-
     /// Puts a row in, new or again.
     pub(crate) fn insert(&mut self, key: u64, now: Tick, value: T) {
         *self.entry(key, now, Tick(u32::MAX)).0 = value;
@@ -122,14 +108,6 @@ impl<T: Copy + Default> Sets<T> {
 pub(crate) trait Worth {
     /// Rows of less worth go first, and among equals the one that was not seen for longest.
     fn worth(&self) -> (u8, Tick);
-
-    /// Asks memory for the lines of the processor's cache that lie behind the row's first.
-    fn fetch_rest(&self) {}
-}
-
-/// Asks memory for the line of the processor's cache that a value begins in. Nothing waits for it.
-pub(crate) fn fetch<T>(value: &T) {
-    prefetch_index(std::slice::from_ref(value), 0);
 }
 
 /// A map with a limit.
@@ -188,29 +166,6 @@ impl<V: Default + Worth> Bounded<V> {
     pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut V> {
         let (_, at) = self.find(key)?;
         self.row_mut(at).map(|row| &mut row.value)
-    }
-
-    /// The row of that key will be asked for; say so once more with [`Bounded::expect_row`] when some time has passed.
-    pub(crate) fn expect(&self, key: u64) {
-        prefetch_index(&self.index, self.hash(key) as usize & (self.index.len() - 1));
-    }
-
-    /// The row of that key will be asked for soon.
-    pub(crate) fn expect_row(&self, key: u64) {
-        let hash = self.hash(key);
-        let mask = self.index.len() - 1;
-        let mut slot = hash as usize & mask;
-        // Half of the slots are free, so a way is short; another row of the same hash costs no more than its time.
-        while let Some(&entry) = self.index.get(slot).filter(|&&entry| entry != 0) {
-            if (entry >> 32) as u32 == hash {
-                if let Some(row) = self.row((entry & 0xffff_ffff) as usize - 1) {
-                    fetch(row);
-                    row.value.fetch_rest();
-                }
-                return;
-            }
-            slot = (slot + 1) & mask;
-        }
     }
 
     /// The row of that key, made if it is not there.
@@ -336,9 +291,6 @@ impl<V: Default + Worth> Bounded<V> {
                 break;
             }
         }
-        // Who floods the table makes the next row go soon.
-        let next = self.hand..(self.hand + COMPARED).min(self.len);
-        next.filter_map(|at| self.row(at)).for_each(fetch);
         best.map_or(0, |(_, at)| at)
     }
 }

@@ -85,12 +85,6 @@ impl Transactions {
         [self.proven.fill("transactions-proven"), self.others.fill("transactions")]
     }
 
-    /// The transaction of that key will be asked for soon.
-    pub(crate) fn expect(&self, key: u64) {
-        self.proven.expect(key);
-        self.others.expect(key);
-    }
-
     /// Remembers a request; whether it was there already.
     pub(crate) fn begin(&mut self, key: u64, new: Transaction, now: Tick) -> bool {
         let table = if new.is_proof { &mut self.proven } else { &mut self.others };

@@ -21,12 +21,9 @@ impl Engine {
             return;
         }
         let salt = self.salt;
-        let key = transaction::key(message, talk.peer, salt);
-        self.transactions.expect(key);
-        let echoes = self.echoes(message, talk);
         let address = Address::of(talk.peer.ip());
         let trusted = self.is_trusted(talk.peer.ip());
-        let (others, echoes_nonce) = self.credentials(view, message, echoes, talk, now);
+        let (others, echoes_nonce) = self.credentials(view, message, talk, now);
         let with_others;
         let message = if others.is_some() {
             with_others = Message { credentials: others, ..*message };
@@ -34,6 +31,7 @@ impl Engine {
         } else {
             message
         };
+        let is_proof = talk.is_established || echoes_nonce || self.echoes_tag(message, talk, now);
         let method = message.method();
         let target = target(message, method);
         let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
@@ -41,16 +39,12 @@ impl Engine {
         let username = credentials.and_then(|credentials| credentials.username);
         let target_hash = hash(target);
         let is_initial = message.to.is_none_or(|to| to.tag.is_none());
-        let fingerprint = transaction::fingerprint(message, salt);
-        let call = hash(message.call_id);
-        let account = if username.is_some() { hash(username) } else { target_hash };
-        let is_proof = talk.is_established || echoes_nonce || self.tokens.proves(echoes.tag, now);
         let caller = || message.from.and_then(|from| from.account());
         let new = Transaction {
-            fingerprint,
-            call,
+            fingerprint: transaction::fingerprint(message, salt),
+            call: hash(message.call_id),
             target: target_hash,
-            account,
+            account: if username.is_some() { hash(username) } else { target_hash },
             method,
             has_credentials: credentials.is_some(),
             answers_challenge: credentials.is_some() && echoes_nonce,
@@ -66,6 +60,7 @@ impl Engine {
                 && privacy::offers_srtp(message.body),
             ..Transaction::default()
         };
+        let key = transaction::key(message, talk.peer, salt);
         if method == Method::Ack {
             return self.acknowledged(key, is_proof, talk, now);
         }
@@ -192,9 +187,8 @@ impl Engine {
             return;
         }
         let branch = message.via.and_then(|via| via.branch);
-        let branch =
-            branch.and_then(|branch| self.tokens.key(Token::Branch(branch), talk.peer.ip(), self.salt));
-        let is_asked = self.tokens.proves(branch, now);
+        let proves = |branch| self.tokens.proves(Token::Branch(branch), talk.peer.ip(), now, self.salt);
+        let is_asked = branch.is_some_and(proves);
         let is_proof = talk.is_established || is_asked;
         let trusted = self.is_trusted(talk.peer.ip());
         // A response that answers nothing makes no row for an address that may be forged, unless there is something to tell.
@@ -249,11 +243,12 @@ impl Engine {
 
     /// A request of ours: its branch comes back from the real owner of the address only.
     pub(super) fn our_request(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) {
-        let key = |token| self.tokens.key(token, talk.peer.ip(), self.salt);
-        let branch = message.via.and_then(|via| via.branch).and_then(|branch| key(Token::Branch(branch)));
-        let tag = message.from.and_then(|from| from.tag).and_then(|tag| key(Token::Tag(tag)));
-        self.tokens.send(branch, now);
-        self.tokens.send(tag, now);
+        if let Some(branch) = message.via.and_then(|via| via.branch) {
+            self.tokens.send(Token::Branch(branch), talk.peer.ip(), now, self.salt);
+        }
+        if let Some(tag) = message.from.and_then(|from| from.tag) {
+            self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, self.salt);
+        }
     }
 
     /// We let a call ring: it was taken, whatever becomes of it.
@@ -276,26 +271,23 @@ impl Engine {
         now: Tick,
     ) {
         let salt = self.salt;
-        let key = transaction::key(message, talk.peer, salt);
-        self.transactions.expect(key);
-        let tag = message.to.and_then(|to| to.tag);
-        let tag = tag.and_then(|tag| self.tokens.key(Token::Tag(tag), talk.peer.ip(), salt));
         for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate] {
             for nonce in view.all(name).filter_map(|value| Challenge::parse(value).nonce) {
-                let nonces = [Token::Nonce(nonce), Token::CallNonce(nonce)];
-                let of_register = message.method() == Method::Register;
-                for nonce in nonces.into_iter().take(if of_register { 1 } else { 2 }) {
-                    let nonce = self.tokens.key(nonce, talk.peer.ip(), salt);
-                    self.tokens.send(nonce, now);
+                self.tokens.send(Token::Nonce(nonce), talk.peer.ip(), now, salt);
+                if message.method() != Method::Register {
+                    self.tokens.send(Token::CallNonce(nonce), talk.peer.ip(), now, salt);
                 }
             }
         }
-        self.tokens.send(tag, now);
+        if let Some(tag) = message.to.and_then(|to| to.tag) {
+            self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, salt);
+        }
         if matches!(status, 401 | 407)
             && let Some(connection) = talk.connection.and_then(|key| self.connections.get(key))
         {
             connection.challenged.get_or_insert(talk.sent);
         }
+        let key = transaction::key(message, talk.peer, salt);
         if status < 200 {
             if status >= 180 {
                 self.rings(key, talk, now);

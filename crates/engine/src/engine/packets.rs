@@ -67,15 +67,7 @@ impl Engine {
         match observation.transport {
             Transport::Udp => match reading {
                 Some(reading) => self.message(reading.view, reading.message, &talk, now),
-                None => {
-                    let source = Address::of(peer.ip()).number();
-                    self.sources.expect(source);
-                    let view = View::of_datagram(observation.bytes);
-                    if view.is_ok() {
-                        self.sources.expect_row(source);
-                    }
-                    self.read(view, &talk, now);
-                }
+                None => self.read(View::of_datagram(observation.bytes), &talk, now),
             },
             Transport::Copy { is_connection } => {
                 let talk = Talk { is_established: is_connection, is_copy: true, ..talk };

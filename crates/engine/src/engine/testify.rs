@@ -40,8 +40,7 @@ impl Engine {
         let address = Address::of(testimony.peer.ip());
         let trusted = self.is_trusted(testimony.peer.ip());
         let is_echo = testimony.nonce.is_some_and(|nonce| {
-            let key = self.tokens.key(Token::Nonce(nonce.as_bytes()), testimony.peer.ip(), self.salt);
-            self.tokens.proves(key, now)
+            self.tokens.proves(Token::Nonce(nonce.as_bytes()), testimony.peer.ip(), now, self.salt)
         });
         let source = self.sources.entry(address.number());
         source.last = now;
