@@ -8,10 +8,14 @@ pub(crate) fn is_from_network(name: &[u8]) -> bool {
 }
 
 fn is_telephone_number(name: &[u8]) -> bool {
+    // With a country code and without; extensions are shorter.
+    const SHORTEST_SIGNED: usize = 7;
+    const SHORTEST: usize = 9;
     let is_separator = |byte: u8| matches!(byte, b'-' | b'.' | b'(' | b')');
     let digits = name.iter().filter(|byte| byte.is_ascii_digit()).count();
     let (sign, rest) = name.strip_prefix(b"+").map_or((false, name), |rest| (true, rest));
-    (sign || digits >= 9) && rest.iter().all(|byte| byte.is_ascii_digit() || is_separator(*byte))
+    digits >= if sign { SHORTEST_SIGNED } else { SHORTEST }
+        && rest.iter().all(|byte| byte.is_ascii_digit() || is_separator(*byte))
 }
 
 #[cfg(test)]
@@ -23,7 +27,7 @@ mod tests {
         for name in ["+4917012345", "+1-555-0100", "004917012345", "Anonymous", "unknown"] {
             assert!(is_from_network(name.as_bytes()), "{name}");
         }
-        for name in ["", "100", "12345678", "alice", "+49x", "agent007123456"] {
+        for name in ["", "+", "100", "+4911", "12345678", "alice", "+49x", "agent007123456"] {
             assert!(!is_from_network(name.as_bytes()), "{name}");
         }
     }

@@ -20,8 +20,8 @@ pub(crate) enum Token<'a> {
     Branch(&'a [u8]),
     /// Of our challenge, echoed in credentials.
     Nonce(&'a [u8]),
-    /// The same, of a challenge to anything but a registration.
-    CallNonce(&'a [u8]),
+    /// The same, of a challenge to anything but a registration, by whom it was asked.
+    CallNonce { nonce: &'a [u8], caller: &'a [u8] },
     /// Ours of a dialog, echoed in ACK, BYE and all that follows.
     Tag(&'a [u8]),
 }
@@ -55,11 +55,12 @@ impl Tokens {
 fn key(token: Token<'_>, address: IpAddr, salt: Salt) -> Option<u64> {
     // A token that can be guessed proves nothing.
     const SHORTEST: usize = 6;
-    let (kind, text): (&[u8], &[u8]) = match token {
-        Token::Branch(text) => (b"b", text),
-        Token::Nonce(text) => (b"n", text),
-        Token::CallNonce(text) => (b"c", text),
-        Token::Tag(text) => (b"t", text),
+    let (kind, text, caller): (&[u8], &[u8], &[u8]) = match token {
+        Token::Branch(text) => (b"b", text, b""),
+        Token::Nonce(text) => (b"n", text, b""),
+        Token::CallNonce { nonce, caller } => (b"c", nonce, caller),
+        Token::Tag(text) => (b"t", text, b""),
     };
-    (text.len() >= SHORTEST).then(|| salt.of(&[kind, text, &Source::of(address).number().to_le_bytes()]))
+    (text.len() >= SHORTEST)
+        .then(|| salt.of(&[kind, text, caller, &Source::of(address).number().to_le_bytes()]))
 }

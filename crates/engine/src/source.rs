@@ -25,6 +25,9 @@ pub(crate) struct Source {
     pub(crate) banned_scope: Scope,
     pub(crate) class_told: Option<Class>,
     pub(crate) tools: tool_fingerprint::State,
+    /// Of [`low_and_slow::State`]: how many accounts that were left alone nobody else can have asked for. Here, and below, because
+    /// there is room.
+    pub(crate) left_for_sure: u8,
     /// Points of evidence that nobody can forge.
     pub(crate) certain: Score,
     /// Points of evidence that someone else may have sent.
@@ -43,6 +46,8 @@ pub(crate) struct Source {
     pub(crate) silent: silent_connection::State,
     /// Evidence of each kind so far.
     pub(crate) reports: [u16; Kind::COUNT],
+    /// Of [`enumeration::State`]: how many accounts were asked for over TCP and are not used, of this period and the last.
+    pub(crate) asked_over_tcp: [u8; 2],
 }
 
 /// So many calls taken without credentials are no guest's any more: who sends them is known.
@@ -58,7 +63,7 @@ impl Source {
     /// Accounts that may fail for long without being somebody's list: an office has phones that nobody took down.
     pub(crate) fn spared_accounts(&self) -> u32 {
         const MOST: u32 = 16;
-        (2 + self.succeeded.count() / 4).min(MOST)
+        (1 + self.succeeded.count() / 4).min(MOST)
     }
 
     pub(crate) fn class(&self, now: Tick, trusted: bool) -> Class {

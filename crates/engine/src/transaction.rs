@@ -28,6 +28,8 @@ pub(crate) struct Transaction {
     pub(crate) earns_credit: bool,
     /// A call whose caller is a telephone number, or withheld: so come those of a carrier.
     pub(crate) is_from_network: bool,
+    /// Credentials with a nonce that nobody gave it, for the first time.
+    pub(crate) is_late: bool,
     pub(crate) is_proof: bool,
     pub(crate) is_initial: bool,
     pub(crate) is_answered: bool,
@@ -52,6 +54,7 @@ impl Default for Transaction {
             answers_challenge: false,
             earns_credit: false,
             is_from_network: false,
+            is_late: false,
             is_proof: false,
             is_initial: false,
             is_answered: false,

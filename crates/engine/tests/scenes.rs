@@ -11,6 +11,7 @@ mod scenes {
     mod forged;
     mod offices;
     mod privacy;
+    mod shelters;
     mod testimony;
     mod traps;
     mod wire;

@@ -2,7 +2,7 @@
 
 use sip::Method;
 
-use super::{Answer, Detect, Detector, Findings, Kind, Request, Scene, shown};
+use super::{Answer, Detect, Detector, Findings, Kind, Request, Scene, low_and_slow, shown};
 use crate::caller::is_from_network;
 use crate::command::Class;
 use crate::settings::{Setting, Settings};
@@ -78,20 +78,33 @@ const AT_ONCE: Tick = Tick::seconds(1);
 const CARRIER: u32 = 4;
 /// Extensions that are gone and that a phone with credentials may still watch.
 const WATCHED: u32 = 20;
+/// Numbers that a PBX may not know yet while it is starting and a carrier's calls come.
+const STARTING: u32 = 60;
 /// A phone answers a challenge within less than two of these.
 const PERIOD: Tick = Tick::seconds(10);
 const MEMORY: Tick = Tick::seconds(1800);
 /// What a source with successes may leave alone in any case.
 const SPARED: u32 = 10;
 
+/// What was asked for in a period that is over, and nothing followed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Left {
+    accounts: Distinct,
+    /// How many of them nobody else can have asked for: what may be forged is told apart, or its owner's next connection would
+    /// prove it.
+    sure: u32,
+    /// What calls claimed or asked for that may be a carrier's.
+    claims: Distinct,
+}
+
 impl State {
-    /// Begins a new period if it is time; the accounts that were asked for in the one before the last and never used.
-    fn turn(&mut self, now: Tick) -> Distinct {
+    /// Begins a new period if it is time; what was asked for in the one before the last and never used.
+    fn turn(&mut self, over_tcp: &mut [u8; 2], now: Tick) -> Left {
         if self.since == Tick(0) {
             self.since = now;
         }
         if now.since(self.since) < PERIOD {
-            return Distinct::default();
+            return Left::default();
         }
         let [asked, before] = self.asked;
         let used = self.used[0].0 | self.used[1].0;
@@ -99,15 +112,32 @@ impl State {
         let is_old = now.since(self.since) >= Tick(2 * PERIOD.0);
         let left = Distinct((before.0 | if is_old { asked.0 } else { 0 }) & !used);
         self.asked = [Distinct::default(), if is_old { Distinct::default() } else { asked }];
+        // A carrier has some calls that are taken, and does not know which numbers are in use.
+        let claims = if used == 0 { self.claimed } else { Distinct::default() };
         self.claimed = Distinct::default();
         self.used = [Distinct::default(), self.used[0]];
         self.since = now;
-        left
+        let [asked, before] = *over_tcp;
+        let sure = u32::from(before) + if is_old { u32::from(asked) } else { 0 };
+        *over_tcp = [0, if is_old { 0 } else { asked }];
+        Left { accounts: left, sure: sure.min(left.count()), claims }
     }
 
     /// The PBX takes calls for it.
     pub(crate) fn take(&mut self, account: u64) {
         self.used[0].insert(account);
+    }
+
+    /// Credentials came for an account over TCP.
+    fn use_over_tcp(&self, over_tcp: &mut [u8; 2], account: u64) {
+        let bit = Distinct::bit(account);
+        if self.used[0].0 & bit != 0 {
+            return;
+        }
+        let mut periods = self.asked.iter().zip(over_tcp);
+        if let Some((_, count)) = periods.find(|(asked, _)| asked.0 & bit != 0) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// No challenge was answered.
@@ -139,11 +169,10 @@ impl Enumeration {
         }
     }
 
-    /// Accounts that were left alone for sure; `may_be_carrier`, by a source that calls as one.
+    /// A period is over.
     fn settle(
         &self,
-        lost: Distinct,
-        may_be_carrier: bool,
+        Left { accounts: lost, sure, claims }: Left,
         scene: &Scene,
         source: &mut Source,
         findings: &mut Findings,
@@ -152,20 +181,19 @@ impl Enumeration {
             Class::Credited | Class::Trusted => SPARED + 2 * source.succeeded.count(),
             Class::Proven | Class::Unproven => self.accounts + source.spared_numbers(),
         };
-        let left = lost.count();
+        let is_proof = sure > spared;
+        let left = if is_proof { sure } else { lost.count() };
         let over = left.saturating_sub(spared);
         if scene.class < Class::Credited {
-            source.slow.leave(lost, scene.now);
+            low_and_slow::leave(source, lost, sure == lost.count(), scene.now);
+            low_and_slow::leave(source, claims, false, scene.now);
         }
         if over > 0 {
             #[expect(clippy::cast_precision_loss, reason = "at most a few hundred")]
             let points = self.points * over as f32;
-            findings.add(source, Kind::Enumeration, points, scene.over_tcp, || {
+            findings.add(source, Kind::Enumeration, points, is_proof, || {
                 format!("asked for about {left} different accounts and used none of them")
             });
-            if may_be_carrier {
-                findings.doubt();
-            }
         }
     }
 }
@@ -181,9 +209,9 @@ impl Enumeration {
         source: &mut Source,
         findings: &mut Findings,
     ) {
-        let left = source.enumeration.turn(scene.now);
-        if left != Distinct::default() {
-            self.settle(left, false, scene, source, findings);
+        let left = source.enumeration.turn(&mut source.asked_over_tcp, scene.now);
+        if left != Left::default() {
+            self.settle(left, scene, source, findings);
         }
         let hash = scene.salt.of(&[name]);
         let is_new = source.enumeration.asked[0].insert(hash);
@@ -268,14 +296,17 @@ impl Detect for Enumeration {
         source: &mut Source,
         findings: &mut Findings,
     ) {
-        let left = source.enumeration.turn(scene.now);
-        if left != Distinct::default() {
-            self.settle(left, request.is_from_network, scene, source, findings);
+        let left = source.enumeration.turn(&mut source.asked_over_tcp, scene.now);
+        if left != Left::default() {
+            self.settle(left, scene, source, findings);
         }
         if request.target_hash == 0 || !request.is_initial || !asks_for_account(request.method) {
             return;
         }
         if request.answers_challenge {
+            if scene.over_tcp {
+                source.enumeration.use_over_tcp(&mut source.asked_over_tcp, request.target_hash);
+            }
             let used = &mut source.enumeration.used[0];
             used.insert(request.target_hash);
             if let Some(claimed) = request.message.from.and_then(|from| from.account()) {
@@ -293,6 +324,10 @@ impl Detect for Enumeration {
         };
         let before = *asked;
         let is_new = asked.insert(request.target_hash);
+        if scene.over_tcp && !request.is_from_network && !request.is_dropped {
+            let [count, _] = &mut source.asked_over_tcp;
+            *count = count.saturating_add(u8::from(is_new));
+        }
         let open = if request.is_from_network { state.open_claims() } else { state.open() };
         if request.is_dropped {
             // It goes on, but who is not heard leaves nothing alone.
@@ -352,7 +387,6 @@ impl Detect for Enumeration {
         // With credentials it may be a user who mistypes, or a phone that watches extensions that are gone; and a carrier may
         // call before the PBX has read which numbers it has.
         let is_watcher = request.answers_challenge && request.method != Method::Register;
-        let is_doubtful = is_watcher || request.is_from_network;
         // A carrier's ping is answered 404 for days, always for the same name.
         let state = &mut source.enumeration;
         if scene.now.since(state.missing_since) > MEMORY {
@@ -362,12 +396,18 @@ impl Detect for Enumeration {
         let is_new = state.missing.insert(request.target);
         let count = state.missing.count();
         let spared = source.spared_numbers().max(if is_watcher { WATCHED } else { 1 });
+        let is_doubtful = is_watcher || request.is_from_network && count <= STARTING;
         if is_new && count > spared {
             let points = self.missing_points;
             if !is_doubtful {
                 request.pending += points;
                 request.pending_kind = Some(Kind::Enumeration);
-                source.slow.leave(Distinct(Distinct::bit(request.target)), scene.now);
+                low_and_slow::leave(
+                    source,
+                    Distinct(Distinct::bit(request.target)),
+                    request.is_proof,
+                    scene.now,
+                );
             }
             let method = request.method.as_str();
             let name = answer.message.to.and_then(|to| to.account()).unwrap_or_default();

@@ -77,7 +77,6 @@ impl State {
     fn fade(&mut self, now: Tick) {
         if now.since(self.since) >= PERIOD {
             self.halve();
-            self.failed = 0;
             self.since = now;
         }
     }
@@ -98,16 +97,30 @@ impl State {
         self.failed.count_ones()
     }
 
-    /// More accounts were asked for and left alone.
-    pub(crate) fn leave(&mut self, accounts: Distinct, now: Tick) {
+    /// More accounts were asked for and left alone; how many of them are new.
+    fn leave(&mut self, accounts: Distinct, now: Tick) -> u32 {
         self.fade(now);
+        let new = accounts.0 & !self.left.0;
         self.left.0 |= accounts.0;
+        new.count_ones()
     }
 
     /// More calls without credentials were refused.
     pub(crate) fn dial(&mut self, calls: u32, now: Tick) {
         self.fade(now);
         self.dials = self.dials.saturating_add(u16::try_from(calls).unwrap_or(u16::MAX));
+    }
+}
+
+/// More accounts were asked for and left alone; by nobody else, if `is_proof`.
+pub(crate) fn leave(source: &mut Source, accounts: Distinct, is_proof: bool, now: Tick) {
+    if source.slow.left == Distinct::default() {
+        source.left_for_sure = 0;
+    }
+    let new = source.slow.leave(accounts, now);
+    if is_proof {
+        let new = u8::try_from(new).unwrap_or(u8::MAX);
+        source.left_for_sure = source.left_for_sure.saturating_add(new);
     }
 }
 
@@ -136,10 +149,11 @@ impl Detect for LowAndSlow {
             return;
         }
         let count = std::mem::take(&mut state.left).count();
-        findings.add(source, Kind::LowAndSlow, self.points, scene.over_tcp, || {
+        let is_proof = u32::from(std::mem::take(&mut source.left_for_sure)) >= self.accounts;
+        findings.add(source, Kind::LowAndSlow, self.points, is_proof, || {
             format!("asked for {count} accounts over hours or days and used none of them")
         });
-        if request.is_from_network {
+        if request.is_from_network && !is_proof {
             findings.doubt();
         }
     }
@@ -154,6 +168,7 @@ impl Detect for LowAndSlow {
         let state = &mut source.slow;
         state.fade(scene.now);
         if (200..300).contains(&answer.status) && answer.request.earns_credit {
+            state.failed &= !(1 << (answer.request.account >> 24 & 31));
             // Not more often than a phone registers, or one right password would hide all wrong ones.
             if scene.now.since(state.since) > Tick::seconds(600) {
                 state.halve();
@@ -163,12 +178,13 @@ impl Detect for LowAndSlow {
         }
         if state.dials >= self.dials && scene.class < Class::Credited && source.accepted == 0 {
             let count = std::mem::take(&mut state.dials);
+            // A carrier whose calls are refused by mistake is not banned for it.
             let is_proof = answer.request.is_proof && !answer.request.is_from_network;
             return findings.add(source, Kind::LowAndSlow, self.points, is_proof, || {
                 format!("dialled {count} times without credentials over hours or days")
             });
         }
-        if !answer.refuses_credentials(scene.class) || !answer.judges_credentials() {
+        if !answer.refuses_credentials(scene.class) || answer.request.is_late {
             return;
         }
         state.guesses = state.guesses.saturating_add(1);

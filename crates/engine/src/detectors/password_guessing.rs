@@ -194,7 +194,7 @@ impl PasswordGuessing {
         refused: &Refused<'_>,
         source: &mut Source,
         findings: &mut Findings,
-    ) {
+    ) -> bool {
         let address = Address::of(scene.peer.ip()).number();
         let pair_key = pair_key(scene, refused.account);
         let mut pair = self.pairs.get(pair_key, scene.now, DAY).copied().unwrap_or_default();
@@ -205,7 +205,8 @@ impl PasswordGuessing {
                 let points = if scene.class >= Class::Credited { self.credited } else { self.points };
                 findings.prove(Kind::PasswordGuessing, points);
             }
-            return self.pairs.insert(pair_key, scene.now, pair);
+            self.pairs.insert(pair_key, scene.now, pair);
+            return false;
         }
         source.slow.fail(refused.account);
         // Phones that nobody took down, all together, never fill the measure either.
@@ -214,6 +215,7 @@ impl PasswordGuessing {
         let cap = if (2..=spared).contains(&failing) { 2.0 * self.cap / failing as f32 } else { self.cap };
         // Nobody learns whether a password is right with a nonce that the PBX does not know.
         let is_late = !refused.is_judged && (pair.failures == 0 || scene.now.since(pair.last) > FORGOTTEN);
+        let is_first = is_late && pair.failures == 0;
         let mut points = self.weigh(&mut pair, (scene.class, cap), scene.now, refused.call);
         if is_late {
             points = 0.0;
@@ -240,6 +242,7 @@ impl PasswordGuessing {
             let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times") };
             format!("credentials for account {} refused, {times} so far", shown(name))
         });
+        is_first
     }
 
     /// The PBX says that it refused credentials: of which account, in which call, and whether its address is proven.
@@ -288,11 +291,11 @@ impl Detect for PasswordGuessing {
                 account,
                 name: answer.message.from.and_then(|from| from.account()).unwrap_or_default(),
                 call: answer.request.call,
-                is_proof: answer.request.is_proof && answer.judges_credentials(),
+                is_proof: answer.request.is_proof,
                 is_judged: answer.judges_credentials(),
                 witness: Witness::Wire,
             };
-            self.refused(scene, &refused, source, findings);
+            answer.request.is_late = self.refused(scene, &refused, source, findings);
         }
     }
 }

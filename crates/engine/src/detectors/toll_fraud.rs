@@ -106,8 +106,10 @@ impl State {
         self.challenged = [Distinct::default(), if is_old { Distinct::default() } else { latest }];
         self.since = now;
         let is_acknowledged = u32::from(self.acknowledged) >= left.0.count_ones();
-        self.acknowledged =
-            self.acknowledged.saturating_sub(u8::try_from(left.0.count_ones()).unwrap_or(u8::MAX));
+        // What is acknowledged but followed by credentials, or no challenge at all, vouches for nothing later.
+        let waiting = u8::try_from(self.challenged[1].0.count_ones()).unwrap_or(u8::MAX);
+        let rest = self.acknowledged.saturating_sub(u8::try_from(left.0.count_ones()).unwrap_or(u8::MAX));
+        self.acknowledged = rest.min(waiting);
         (left, is_acknowledged)
     }
 
@@ -170,7 +172,7 @@ fn longest_walk(source: &Source, is_from_network: bool) -> u32 {
 
 impl TollFraud {
     /// Numbers that were challenged and that nobody came back for.
-    fn settle(&self, scene: &Scene, source: &mut Source, findings: &mut Findings) {
+    fn settle(&self, scene: &Scene, may_be_carrier: bool, source: &mut Source, findings: &mut Findings) {
         let (left, is_acknowledged) = source.toll.settle(scene.now);
         if left == Distinct::default() || scene.class >= Class::Credited {
             return;
@@ -180,10 +182,10 @@ impl TollFraud {
         source.toll.refused.0 |= left.0;
         let (open, spared) = (source.toll.refused.count(), 1 + source.spared_numbers());
         let new = (left.0 & !before.0).count_ones().min(open.saturating_sub(spared));
-        if new > 0 && !source.toll.is_walked(WALK) {
+        if new > 0 && !source.toll.is_walked(longest_walk(source, may_be_carrier)) {
             #[expect(clippy::cast_precision_loss, reason = "at most 64")]
             let points = self.number_points * new as f32;
-            let is_proof = scene.over_tcp || is_acknowledged;
+            let is_proof = is_acknowledged;
             findings.add(source, Kind::TollFraud, points, is_proof, || {
                 format!("dialled {open} different numbers and came back with credentials for none")
             });
@@ -205,11 +207,11 @@ impl Detect for TollFraud {
         if request.method != Method::Invite || !request.is_initial {
             return;
         }
-        if request.answers_challenge {
+        if request.transaction.earns_credit {
             let number = request.target.unwrap_or_default();
             return source.toll.follow(key(scene, number, request.is_from_network));
         }
-        self.settle(scene, source, findings);
+        self.settle(scene, request.is_from_network, source, findings);
         if scene.class >= Class::Credited {
             return;
         }
@@ -239,7 +241,7 @@ impl Detect for TollFraud {
         findings: &mut Findings,
     ) {
         let request = &mut *answer.request;
-        let is_call = request.method == Method::Invite && request.is_initial && !request.answers_challenge;
+        let is_call = request.method == Method::Invite && request.is_initial && !request.earns_credit;
         let is_from_network = request.is_from_network;
         // Busy, no answer and the like are results of a call that was taken.
         let refused = match answer.status {
@@ -260,6 +262,9 @@ impl Detect for TollFraud {
         let is_challenged = matches!(answer.status, 401 | 407);
         if is_challenged {
             source.toll.challenge(key);
+            if scene.over_tcp {
+                source.toll.acknowledge();
+            }
         } else {
             source.slow.dial(1, scene.now);
         }

@@ -44,11 +44,13 @@ impl Engine {
     pub(super) fn earns_credit(
         &self,
         method: Method,
+        caller: &[u8],
         credentials: &Credentials<'_>,
         talk: &Talk,
         now: Tick,
     ) -> bool {
-        let proves = |nonce| self.tokens.proves(Token::CallNonce(nonce), talk.peer.ip(), now, self.salt);
+        let proves =
+            |nonce| self.tokens.proves(Token::CallNonce { nonce, caller }, talk.peer.ip(), now, self.salt);
         method == Method::Register || credentials.nonce.is_some_and(proves)
     }
 

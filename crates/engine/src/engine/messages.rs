@@ -39,7 +39,6 @@ impl Engine {
         let username = credentials.and_then(|credentials| credentials.username);
         let target_hash = hash(target);
         let is_initial = message.to.is_none_or(|to| to.tag.is_none());
-        let caller = || message.from.and_then(|from| from.account());
         let new = Transaction {
             fingerprint: transaction::fingerprint(message, salt),
             call: hash(message.call_id),
@@ -48,9 +47,10 @@ impl Engine {
             method,
             has_credentials: credentials.is_some(),
             answers_challenge: credentials.is_some() && echoes_nonce,
-            earns_credit: credentials
-                .is_some_and(|credentials| self.earns_credit(method, &credentials, talk, now)),
-            is_from_network: method == Method::Invite && is_initial && caller().is_some_and(is_from_network),
+            earns_credit: credentials.is_some_and(|credentials| {
+                self.earns_credit(method, caller(message), &credentials, talk, now)
+            }),
+            is_from_network: method == Method::Invite && is_initial && is_from_network(caller(message)),
             is_proof,
             is_initial,
             is_copy: talk.is_copy,
@@ -275,7 +275,12 @@ impl Engine {
             for nonce in view.all(name).filter_map(|value| Challenge::parse(value).nonce) {
                 self.tokens.send(Token::Nonce(nonce), talk.peer.ip(), now, salt);
                 if message.method() != Method::Register {
-                    self.tokens.send(Token::CallNonce(nonce), talk.peer.ip(), now, salt);
+                    self.tokens.send(
+                        Token::CallNonce { nonce, caller: caller(message) },
+                        talk.peer.ip(),
+                        now,
+                        salt,
+                    );
                 }
             }
         }
@@ -362,6 +367,11 @@ impl Engine {
             self.tell_class(address, trusted, now);
         }
     }
+}
+
+/// Who calls, by From.
+fn caller<'a>(message: &Message<'a>) -> &'a [u8] {
+    message.from.and_then(|from| from.account()).unwrap_or_default()
 }
 
 /// The user that a request is about: in REGISTER the one in To. OPTIONS without a user ask for the server itself, with which

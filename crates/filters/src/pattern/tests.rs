@@ -327,4 +327,26 @@ proptest! {
             let _ = pattern.search(&text, &mut Found::default());
         }
     }
+
+    /// Letters beyond ASCII end what it knows, and never mean that nobody can match.
+    #[test]
+    fn the_sieve_lets_pass_what_other_letters_stand_in(
+        regexes in prop::collection::vec(looking_expression(), 1..4),
+        texts in prop::collection::vec("[abcA1 :éſ]{0,16}", 1..12),
+    ) {
+        let one = |regex: &String| Pattern::new(regex, Flags::default(), Haystack::Line).ok();
+        let patterns: Vec<Pattern> = regexes.iter().filter_map(one).collect();
+        let mut sieve = Sieve::new(patterns.iter()).expect("a sieve");
+        let mut found = Found::default();
+        let forms = |text: &String| [format!("{text}\n"), format!("abcabcab{text}\n"), format!("abcabcab{text}é\n")];
+        for text in texts.iter().flat_map(forms) {
+            for care in [Care::Full, Care::Few, Care::Full] {
+                let Some((which, _)) = sieve.which(&text, care) else { continue };
+                for (place, pattern) in patterns.iter().enumerate() {
+                    let Ok(matched) = pattern.search(&text, &mut found) else { continue };
+                    prop_assert!(!matched || which >> place & 1 == 1, "{} matches {text:?}", regexes[place]);
+                }
+            }
+        }
+    }
 }

@@ -129,6 +129,9 @@ impl Replay<'_> {
                 out.packets(&mut judge, &mut summary)?;
                 Ok(ControlFlow::Continue(()))
             })?;
+            if is_first {
+                judge.begin(&name);
+            }
             for problem in reader.take_problems() {
                 judge.problem(&name, problem);
             }
