@@ -21,7 +21,8 @@ pub(crate) const DETECTOR: Detector = Detector {
         UDP such requests can be forged: the source is limited until one of its phones authenticates. Over TCP, \
         more accounts on one connection than any gateway has count at once when challenges were received and none was answered, others when \
         nothing followed for 10 seconds. A call whose caller is a telephone number, or withheld, may be a carrier's: it limits and \
-        bans nobody, four times as many count as one, and the first call that is taken ends the limit. A source with successes may \
+        bans nobody, but for more than 60 numbers that do not exist; four times as many count as one, and the first call that is taken \
+        ends the limit. A source with successes may \
         leave as many accounts alone as it used, and one whose calls are taken ten, and four more for each of them.",
     settings: &[
         Setting {

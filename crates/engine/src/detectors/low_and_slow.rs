@@ -11,7 +11,7 @@ pub(crate) const DETECTOR: Detector = Detector {
     summary: "tries that are few an hour and many a day",
     description: "Counts over days what other detectors forget within minutes: refused credentials, accounts asked for and left \
         alone, calls dialled without credentials. A success halves the count, it does not clear it. One phone that repeats \
-        one account on one Call-ID may fail three times as often. Where others succeed, three accounts must fail, and one more \
+        one account on one Call-ID may fail three times as often. Where others succeed, two accounts must fail, and one more \
         for every four that succeed, up to seventeen: an office has phones that nobody took down.",
     settings: &[
         Setting {

@@ -213,7 +213,8 @@ impl PasswordGuessing {
         let (failing, spared) = (source.slow.failing(), source.spared_accounts());
         #[expect(clippy::cast_precision_loss, reason = "at most 32")]
         let cap = if (2..=spared).contains(&failing) { 2.0 * self.cap / failing as f32 } else { self.cap };
-        // Nobody learns whether a password is right with a nonce that the PBX does not know.
+        // Only once: the answer to a nonce that the PBX does not know may tell all the same whether the password is right, as Asterisk's
+        // `stale` does.
         let is_late = !refused.is_judged && (pair.failures == 0 || scene.now.since(pair.last) > FORGOTTEN);
         let is_first = is_late && pair.failures == 0;
         let mut points = self.weigh(&mut pair, (scene.class, cap), scene.now, refused.call);

@@ -16,8 +16,8 @@ pub(crate) const DETECTOR: Detector = Detector {
         after another, however slowly (one try in 35 seconds, or in an hour). A phone or dialling program that is challenged \
         comes back with credentials within a moment and is out of this. Of a source some of whose calls are taken, only many \
         refused numbers count, or five prefixes. A call whose caller is a telephone number, or withheld, may be a carrier's that \
-        the PBX refuses by mistake: numbers that differ in their last four digits only are one then, as those of a subscriber do. \
-        Over UDP the INVITE can be forged: its points count for certain when the sender acknowledges our answer.",
+        the PBX refuses by mistake: numbers that differ in their last four digits only are one then, as those of a subscriber do, and \
+        a walk has five prefixes. Over UDP the INVITE can be forged: its points count for certain when the sender acknowledges our answer.",
     settings: &[
         Setting {
             key: "walk-points",

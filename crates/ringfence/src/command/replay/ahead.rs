@@ -20,9 +20,9 @@ use super::locals::Locals;
 use crate::exit::Exit;
 
 /// Bytes of a batch, at most, the last frame excepted.
-const BATCH_BYTES: usize = 1 << 21;
-/// Frames of a batch, at most: 20 MB if all of them are SIP, of which two batches are held. Each batch costs a thread, so that small ones
-/// cost time.
+const BATCH_BYTES: usize = 1 << 20;
+/// Frames of a batch, at most: many of media, which are small. Of SIP it ends by its bytes before, with some 2,000 messages. Each batch costs
+/// a thread, and SIP that no longer fits into the near memory costs more.
 const BATCH_FRAMES: usize = 1 << 13;
 
 /// What is to be found out beside the headers.
