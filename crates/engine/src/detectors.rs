@@ -132,6 +132,8 @@ pub(crate) struct Request<'m, 'a> {
     pub(crate) is_proof: bool,
     /// Begins a dialog or stands alone: no To tag.
     pub(crate) is_initial: bool,
+    /// Of a dialog that we answered: it has our To tag.
+    pub(crate) is_in_dialog: bool,
     /// Different accounts that this TCP connection asked for; none before a challenge of ours was received on it.
     pub(crate) accounts_on_connection: u32,
     pub(crate) transaction: Transaction,

@@ -33,6 +33,8 @@ pub(crate) struct Transaction {
     pub(crate) is_proof: bool,
     pub(crate) is_initial: bool,
     pub(crate) is_answered: bool,
+    /// Its sender is known to have received our answer.
+    pub(crate) is_acknowledged: bool,
     /// Its body offers SRTP.
     pub(crate) offers_srtp: bool,
     /// Only a copy of it was seen so far, not the request itself on the wire.
@@ -58,6 +60,7 @@ impl Default for Transaction {
             is_proof: false,
             is_initial: false,
             is_answered: false,
+            is_acknowledged: false,
             offers_srtp: false,
             is_copy: false,
             pending: 0.0,

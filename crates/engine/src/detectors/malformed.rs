@@ -82,8 +82,7 @@ impl Detect for Malformed {
         }
         let what = || request.method.as_str().to_owned();
         // Nor is who talks to us within a call that we take part in.
-        let is_in_call = request.is_proof && !request.is_initial && !scene.over_tcp;
-        let class = if is_in_call { scene.class.max(Class::Credited) } else { scene.class };
+        let class = if request.is_in_dialog { scene.class.max(Class::Credited) } else { scene.class };
         self.message(anomalies, what, (class, request.is_proof), source, findings);
     }
 }

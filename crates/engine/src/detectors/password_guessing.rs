@@ -188,6 +188,7 @@ struct Refused<'a> {
 }
 
 impl PasswordGuessing {
+    /// Credentials were refused; whether they may be a phone's first ones with a nonce from before a restart.
     fn refused(
         &mut self,
         scene: &Scene,

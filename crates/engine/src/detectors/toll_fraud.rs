@@ -88,8 +88,12 @@ impl State {
         self.challenged[0].insert(number);
     }
 
+    /// Credentials came for a number. That its challenge was acknowledged vouches for no other.
     fn follow(&mut self, number: u64) {
-        self.challenged.iter_mut().for_each(|numbers| numbers.0 &= !Distinct::bit(number));
+        let bit = Distinct::bit(number);
+        let is_open = self.challenged.iter().any(|numbers| numbers.0 & bit != 0);
+        self.challenged.iter_mut().for_each(|numbers| numbers.0 &= !bit);
+        self.acknowledged = self.acknowledged.saturating_sub(u8::from(is_open));
     }
 
     /// Numbers that were challenged a while ago, and whether the challenges were acknowledged.
@@ -263,6 +267,7 @@ impl Detect for TollFraud {
         if is_challenged {
             source.toll.challenge(key);
             if scene.over_tcp {
+                request.is_acknowledged = true;
                 source.toll.acknowledge();
             }
         } else {

@@ -31,7 +31,8 @@ impl Engine {
         } else {
             message
         };
-        let is_proof = talk.is_established || echoes_nonce || self.echoes_tag(message, talk, now);
+        let is_in_dialog = self.echoes_tag(message, talk, now);
+        let is_proof = talk.is_established || echoes_nonce || is_in_dialog;
         let method = message.method();
         let target = target(message, method);
         let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
@@ -102,6 +103,7 @@ impl Engine {
                 is_dropped: talk.fate == Fate::Refused,
                 is_proof,
                 is_initial,
+                is_in_dialog,
                 accounts_on_connection,
                 transaction: new,
             };
@@ -155,7 +157,8 @@ impl Engine {
         let acknowledged =
             self.transactions.find(key, now).filter(|one| is_proof && one.method == Method::Invite);
         let pending = acknowledged.and_then(|transaction| {
-            if !transaction.has_credentials {
+            // Once, however often it comes.
+            if !std::mem::replace(&mut transaction.is_acknowledged, true) && !transaction.has_credentials {
                 source.toll.acknowledge();
             }
             let points = std::mem::take(&mut transaction.pending);

@@ -133,6 +133,28 @@ fn acknowledged_challenges_of_long_ago_prove_no_forged_calls() {
 }
 
 #[test]
+fn calls_that_come_with_credentials_prove_no_forged_ones() {
+    let mut world = world(true);
+    let forged = |world: &mut World, number: u32| {
+        let ask = Ask::new("INVITE", "x", &abroad(number), &format!("f{number}"));
+        if world.arrive("203.0.113.9:9999", &ask) {
+            world.reply("203.0.113.9:9999", &ask, 401);
+        }
+    };
+    // A trunk with a password dials, and all its calls are busy; within the same moment somebody dials in its name.
+    for call in 0..9 {
+        let ask = Ask::new("INVITE", "trunk7", &format!("0049891234{call:03}"), &format!("c{call}"));
+        let nonce = world.exchange(PEER, &ask, 401).expect("a nonce");
+        world.exchange(PEER, &ask.with_credentials(&nonce, "trunk7", "pw"), 486);
+        forged(&mut world, call);
+        world.wait(Duration::from_millis(20));
+    }
+    world.wait(Duration::from_millis(3500));
+    forged(&mut world, 100);
+    world.nobody_is_banned();
+}
+
+#[test]
 fn one_success_shelters_no_guesses_on_two_other_accounts() {
     let mut world = world(false);
     let nonce = world.exchange(PEER, &Ask::register("77", "own"), 401).expect("a nonce");
