@@ -1,6 +1,8 @@
 //! Digest credentials and challenges (RFC 3261 section 22, RFC 7616).
 
 use crate::anomaly::{Anomalies, Anomaly};
+use crate::plain;
+use crate::signs::Walk;
 use crate::text::{find_any, find_lws, find_unquoted, quoted_end, split, trim, trim_start};
 
 /// What an Authorization or Proxy-Authorization header proves its sender with. Values are without quotes.
@@ -42,24 +44,44 @@ impl<'a> Credentials<'a> {
             return read;
         }
         for (name, value) in AuthParams(params) {
-            let field = match Parameter::of(name) {
-                Some(Parameter::Username) => &mut read.username,
-                Some(Parameter::Realm) => &mut read.realm,
-                Some(Parameter::Nonce) => &mut read.nonce,
-                Some(Parameter::Uri) => &mut read.uri,
-                Some(Parameter::Response) => &mut read.response,
-                Some(Parameter::Algorithm) => &mut read.algorithm,
-                Some(Parameter::Cnonce) => &mut read.cnonce,
-                Some(Parameter::Nc) => &mut read.nc,
-                Some(Parameter::Qop) => &mut read.qop,
-                Some(Parameter::Stale) | None => continue,
-            };
+            let Some(field) = read.field(name) else { continue };
             anomalies.note(field.is_some(), Anomaly::DigestParameterRepeated);
             *field = field.or(Some(value));
         }
-        let whole = [read.username, read.realm, read.nonce, read.uri, read.response];
-        anomalies.note(whole.iter().any(Option::is_none), Anomaly::DigestInvalid);
+        anomalies.note(!read.is_whole(), Anomaly::DigestInvalid);
         read
+    }
+
+    /// A value whose signs are known, from `at` on.
+    pub(crate) fn read(walk: Walk<'_, 'a>, at: usize, anomalies: &mut Anomalies) -> Self {
+        let value = walk.text(at, walk.end());
+        let mut read = Self { is_digest: true, ..Self::default() };
+        let is_plain = plain::digest(walk, at, |name, value| {
+            let Some(field) = read.field(name) else { return Some(()) };
+            field.replace(value).is_none().then_some(())
+        });
+        if is_plain.is_some() && read.is_whole() { read } else { Self::parse(value, anomalies) }
+    }
+
+    /// Where the parameter of that name is kept.
+    fn field(&mut self, name: &[u8]) -> Option<&mut Option<&'a [u8]>> {
+        Some(match Parameter::of(name)? {
+            Parameter::Username => &mut self.username,
+            Parameter::Realm => &mut self.realm,
+            Parameter::Nonce => &mut self.nonce,
+            Parameter::Uri => &mut self.uri,
+            Parameter::Response => &mut self.response,
+            Parameter::Algorithm => &mut self.algorithm,
+            Parameter::Cnonce => &mut self.cnonce,
+            Parameter::Nc => &mut self.nc,
+            Parameter::Qop => &mut self.qop,
+            Parameter::Stale => return None,
+        })
+    }
+
+    /// Whether it has all that a digest cannot do without.
+    fn is_whole(&self) -> bool {
+        [self.username, self.realm, self.nonce, self.uri, self.response].iter().all(Option::is_some)
     }
 }
 
@@ -72,17 +94,30 @@ impl<'a> Challenge<'a> {
         if !read.is_digest {
             return read;
         }
-        for (name, value) in AuthParams(params) {
-            match Parameter::of(name) {
-                Some(Parameter::Realm) => read.realm = read.realm.or(Some(value)),
-                Some(Parameter::Nonce) => read.nonce = read.nonce.or(Some(value)),
-                Some(Parameter::Algorithm) => read.algorithm = read.algorithm.or(Some(value)),
-                Some(Parameter::Qop) => read.qop = read.qop.or(Some(value)),
-                Some(Parameter::Stale) => read.stale = value.eq_ignore_ascii_case(b"true"),
-                Some(_) | None => {}
-            }
-        }
+        AuthParams(params).for_each(|(name, value)| read.put(name, value));
         read
+    }
+
+    /// A value whose signs are known, from `at` on.
+    pub(crate) fn read(walk: Walk<'_, 'a>, at: usize) -> Self {
+        let value = walk.text(at, walk.end());
+        let mut read = Self { is_digest: true, ..Self::default() };
+        let is_plain = plain::digest(walk, at, |name, value| {
+            read.put(name, value);
+            Some(())
+        });
+        if is_plain.is_some() { read } else { Self::parse(value) }
+    }
+
+    fn put(&mut self, name: &[u8], value: &'a [u8]) {
+        match Parameter::of(name) {
+            Some(Parameter::Realm) => self.realm = self.realm.or(Some(value)),
+            Some(Parameter::Nonce) => self.nonce = self.nonce.or(Some(value)),
+            Some(Parameter::Algorithm) => self.algorithm = self.algorithm.or(Some(value)),
+            Some(Parameter::Qop) => self.qop = self.qop.or(Some(value)),
+            Some(Parameter::Stale) => self.stale = value.eq_ignore_ascii_case(b"true"),
+            Some(_) | None => {}
+        }
     }
 }
 

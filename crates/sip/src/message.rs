@@ -8,6 +8,7 @@ use crate::header::HeaderName;
 use crate::method::Method;
 use crate::name_addr::NameAddr;
 use crate::number::Number;
+use crate::plain;
 use crate::sdp::Sdp;
 use crate::start_line::{StartLine, number_at_start};
 use crate::text::{find_lws, is_token, trim};
@@ -69,25 +70,33 @@ impl<'a> Message<'a> {
         let mut anomalies = view.anomalies();
         let start = *view.start();
         let uri = match start {
-            StartLine::Request { uri, .. } => request_uri(uri, &mut anomalies),
+            StartLine::Request { uri, .. } => view
+                .walk_uri()
+                .and_then(|(walk, at)| plain::uri(walk, at))
+                .or_else(|| request_uri(uri, &mut anomalies)),
             StartLine::Status { .. } => None,
         };
         let note = &mut anomalies;
         let address = |name, length: [Anomaly; 3], note: &mut Anomalies| {
             let value = field(view.get(name), length, LONG_ADDRESS, note)?;
-            Some(NameAddr::parse(value, note))
+            let plain = view.walk(name).and_then(|(walk, at)| plain::name_addr(walk, at));
+            Some(plain.unwrap_or_else(|| NameAddr::parse(value, note)))
         };
         let from = address(HeaderName::From, FROM, note);
         let to = address(HeaderName::To, TO, note);
         let contact = contact(view, note);
         let via = field(view.get(HeaderName::Via), VIA, LONG_VIA, note);
-        let via = via.and_then(|value| Via::parse(value, note));
+        let via = via.and_then(|value| {
+            let plain = view.walk(HeaderName::Via).and_then(|(walk, at)| plain::via(walk, at));
+            plain.or_else(|| Via::parse(value, note))
+        });
         let call_id = field(view.get(HeaderName::CallId), CALL_ID, LONG_ADDRESS, note);
         let cseq = cseq(view, &start, note);
         let max_forwards = max_forwards(view, &start, note);
-        let credentials = view.get(HeaderName::Authorization).or(view.get(HeaderName::ProxyAuthorization));
-        let credentials = credentials.map(|value| Credentials::parse(value, note));
-        let challenge = view.get(HeaderName::WwwAuthenticate).or(view.get(HeaderName::ProxyAuthenticate));
+        let first_of = |name, or| view.walk(name).or_else(|| view.walk(or));
+        let credentials = first_of(HeaderName::Authorization, HeaderName::ProxyAuthorization);
+        let credentials = credentials.map(|(walk, at)| Credentials::read(walk, at, note));
+        let challenge = first_of(HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate);
         let user_agent = view.get(HeaderName::UserAgent).or_else(|| view.get(HeaderName::Server));
         let content_type = view.get(HeaderName::ContentType);
         note.note(content_type.is_none() && !trim(view.body()).is_empty(), Anomaly::BodyWithoutContentType);
@@ -109,7 +118,7 @@ impl<'a> Message<'a> {
             expires,
             user_agent,
             credentials,
-            challenge: challenge.map(Challenge::parse),
+            challenge: challenge.map(|(walk, at)| Challenge::read(walk, at)),
             content_type,
             body: view.body(),
             anomalies,
@@ -202,7 +211,8 @@ fn contact<'a>(view: &View<'a>, anomalies: &mut Anomalies) -> Option<NameAddr<'a
     if value.is_empty() {
         return None;
     }
-    let (first, _) = NameAddr::parse_first(value, anomalies);
+    let plain = view.walk(HeaderName::Contact).and_then(|(walk, at)| plain::name_addr(walk, at));
+    let first = plain.unwrap_or_else(|| NameAddr::parse_first(value, anomalies).0);
     anomalies.note(first.raw_uri.len() > LONG_ADDRESS, Anomaly::ContactTooLong);
     Some(first)
 }

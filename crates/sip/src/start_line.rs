@@ -35,6 +35,9 @@ const LONG_URI: usize = 256;
 
 /// Reads a line without its line end. `None` when it is no SIP start line, not even a bad one.
 pub(crate) fn read<'a>(line: &'a [u8], anomalies: &mut Anomalies) -> Option<StartLine<'a>> {
+    if let Some(plain) = plain(line) {
+        return Some(plain);
+    }
     match line.first_chunk::<4>() {
         Some(start) if start.eq_ignore_ascii_case(b"SIP/") => Some(status(line, anomalies)),
         Some(_) => request(line, anomalies),
@@ -45,6 +48,29 @@ pub(crate) fn read<'a>(line: &'a [u8], anomalies: &mut Anomalies) -> Option<Star
 /// Whether a line is a SIP start line, be it a bad one.
 pub(crate) fn is_one(line: &[u8]) -> bool {
     read(line, &mut Anomalies::default()).is_some()
+}
+
+/// A line as nearly all are, with nothing odd in it: it needs no second look.
+fn plain(line: &[u8]) -> Option<StartLine<'_>> {
+    if let Some(rest) = line.strip_prefix(b"SIP/2.0 ") {
+        let (&[a @ b'1'..=b'6', b @ b'0'..=b'9', c @ b'0'..=b'9', b' '], reason) =
+            rest.split_first_chunk()?
+        else {
+            return None;
+        };
+        let code = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
+        return Some(StartLine::Status { code, reason });
+    }
+    let line = line.strip_suffix(b" SIP/2.0")?;
+    let (name, uri) = line.split_at_checked(find(b' ', line)?)?;
+    let uri = uri.get(1..)?;
+    let method = Method::from_name(name);
+    let is_plain = method != Method::Other
+        && !uri.is_empty()
+        && uri.len() <= LONG_URI
+        && uri.first() != Some(&b'<')
+        && !has_lws(uri);
+    is_plain.then_some(StartLine::Request { method, name, uri })
 }
 
 fn status<'a>(line: &'a [u8], anomalies: &mut Anomalies) -> StartLine<'a> {

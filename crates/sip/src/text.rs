@@ -2,7 +2,8 @@
 
 /// Linear white space: a folded line counts as a blank.
 pub(crate) const fn is_lws(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+    // Nearly no byte that is asked for is one.
+    byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 pub(crate) fn find_lws(text: &[u8]) -> Option<usize> {
@@ -36,6 +37,18 @@ pub(crate) const fn trim_start(mut text: &[u8]) -> &[u8] {
         text = rest;
     }
     text
+}
+
+/// Where `text` begins and ends from a place on, without white space at both ends.
+pub(crate) fn bounds(text: &[u8], from: usize) -> (usize, usize) {
+    let (mut from, mut end) = (from, text.len());
+    while text.get(from).is_some_and(|byte| is_lws(*byte)) {
+        from += 1;
+    }
+    while from < end && text.get(end - 1).is_some_and(|byte| is_lws(*byte)) {
+        end -= 1;
+    }
+    (from, end)
 }
 
 /// What a token may consist of.
@@ -220,32 +233,6 @@ fn parameter(text: &[u8]) -> (&[u8], &[u8], usize) {
     }
 }
 
-/// What one look at all bytes tells.
-pub(crate) struct Tally {
-    /// Carriage returns.
-    pub(crate) returns: usize,
-    pub(crate) has_nul: bool,
-    pub(crate) is_ascii: bool,
-}
-
-impl Tally {
-    pub(crate) fn of(text: &[u8]) -> Self {
-        /// As many as a byte can count, in whole vectors.
-        const CHUNK: usize = 240;
-        let (mut returns, mut nuls, mut all) = (0, 0, 0);
-        for chunk in text.chunks(CHUNK) {
-            let mut here = 0_u8;
-            for &byte in chunk {
-                here = here.wrapping_add(u8::from(byte == b'\r'));
-                nuls |= u8::from(byte == 0);
-                all |= byte;
-            }
-            returns += usize::from(here);
-        }
-        Self { returns, has_nul: nuls != 0, is_ascii: all < 0x80 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,17 +269,6 @@ mod tests {
         }
         assert_eq!(find_any([b',', b';'], text), Some(16));
         assert_eq!(find_any([0x80, 0xff], b"\x7f\x81\x7f\x7f\x7f\x7f\x7f\xff"), Some(7));
-    }
-
-    #[test]
-    fn one_look_counts_beyond_what_a_byte_can() {
-        let mut text = vec![b'\r'; 1000];
-        let Tally { returns, has_nul, is_ascii } = Tally::of(&text);
-        assert_eq!((returns, has_nul, is_ascii), (1000, false, true));
-        text[999] = 0;
-        text[500] = 0x80;
-        let Tally { returns, has_nul, is_ascii } = Tally::of(&text);
-        assert_eq!((returns, has_nul, is_ascii), (998, true, false));
     }
 
     #[test]

@@ -6,8 +6,9 @@ use crate::MAX_MESSAGE;
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::header::HeaderName;
 use crate::payload::{Payload, classify};
+use crate::signs::{BLOCK, Block, Signs, Walk};
 use crate::start_line::{self, NotSip, StartLine};
-use crate::text::{Tally, is_lws, is_token_byte, trim, trim_start};
+use crate::text::{bounds, is_lws, is_token_byte, trim, trim_start};
 
 /// Headers that are kept, at most: one of each known name, and [`MAX_MORE`].
 pub const MAX_HEADERS: usize = HeaderName::KNOWN.len() + MAX_MORE;
@@ -39,6 +40,8 @@ pub struct View<'a> {
     first: [u8; HeaderName::COUNT],
     body_at: usize,
     body: &'a [u8],
+    /// Of start line and headers.
+    signs: Signs,
     anomalies: Anomalies,
 }
 
@@ -71,7 +74,8 @@ impl<'a> View<'a> {
         let bytes = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
         let mut anomalies = Anomalies::NONE;
         let (start, bytes, headers_at) = find_start(bytes, &mut anomalies).ok_or(NotSip)?;
-        let mut view = Self {
+        // Made where it is returned, as it is large.
+        let mut read = Ok(Self {
             bytes,
             start,
             slots: [EMPTY; MAX_HEADERS],
@@ -79,16 +83,21 @@ impl<'a> View<'a> {
             first: [0; HeaderName::COUNT],
             body_at: 0,
             body: &[],
+            signs: Signs::new(),
             anomalies,
-        };
-        let (body_at, line_ends) = view.read_headers(headers_at);
-        view.body_at = body_at;
-        let head = view.head();
-        view.body = bytes.get(view.body_at..).unwrap_or_default();
-        view.check_bytes(head, line_ends);
-        view.anomalies.note(head.len() > LONG_HEADERS, Anomaly::HeadersTooLong);
-        view.bound_body(carrier);
-        Ok(view)
+        });
+        if let Ok(view) = &mut read {
+            view.fill(headers_at, carrier);
+        }
+        read
+    }
+
+    /// Reads what is behind the start line.
+    fn fill(&mut self, headers_at: usize, carrier: Carrier) {
+        self.body_at = self.read_headers(headers_at);
+        self.body = self.bytes.get(self.body_at..).unwrap_or_default();
+        self.anomalies.note(self.body_at > LONG_HEADERS, Anomaly::HeadersTooLong);
+        self.bound_body(carrier);
     }
 
     /// Reads the payload of a datagram, which may be a keep-alive.
@@ -143,6 +152,22 @@ impl<'a> View<'a> {
         self.bytes.get(usize::from(slot.value_at)..usize::from(slot.value_end))
     }
 
+    /// The signs of the first header of that name, and where its value begins.
+    pub(crate) fn walk(&self, name: HeaderName) -> Option<(Walk<'_, 'a>, usize)> {
+        let slot = self.first.get(name as usize).filter(|&&slot| slot > 0)?;
+        let slot = self.slots.get(usize::from(*slot) - 1)?;
+        let at = usize::from(slot.value_at);
+        Some((self.signs.walk(self.bytes.get(..usize::from(slot.value_end))?, at), at))
+    }
+
+    /// The same of the Request-URI, if it stands where it should: behind the method and one blank.
+    pub(crate) fn walk_uri(&self) -> Option<(Walk<'_, 'a>, usize)> {
+        let StartLine::Request { name, uri, .. } = self.start else { return None };
+        let at = name.len() + 1;
+        let part = self.bytes.get(..at + uri.len())?;
+        part.ends_with(uri).then(|| (self.signs.walk(part, at), at))
+    }
+
     /// The values of all headers of that name, in order.
     pub fn all(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> {
         let first = self.first.get(name as usize).copied().unwrap_or(0);
@@ -168,41 +193,55 @@ impl<'a> View<'a> {
         Header { name: slot.name, raw_name, value: value.unwrap_or_default() }
     }
 
-    /// Reads headers from `headers_at` on; tells where the body begins, and how many lines up to there end with CR and LF.
-    fn read_headers(&mut self, headers_at: usize) -> (usize, usize) {
+    /// Reads headers from `headers_at` on; tells where the body begins. What is odd in the bytes is looked for on the way, from the
+    /// start line on.
+    fn read_headers(&mut self, headers_at: usize) -> usize {
         let bytes = self.bytes;
-        let section = bytes.get(headers_at..).unwrap_or_default();
         let mut at = headers_at;
         let mut more = 0;
-        let start_line = bytes.get(..headers_at).unwrap_or_default();
-        let mut line_ends = usize::from(start_line.ends_with(b"\r\n") || start_line.ends_with(b"\r"));
-        for end in memchr::memchr_iter(b'\n', section) {
-            let end = headers_at + end;
-            let line = bytes.get(at..end).unwrap_or_default();
-            let line = match line {
-                [line @ .., b'\r'] => {
-                    line_ends += 1;
+        let (mut is_odd, mut bare_returns) = (false, 0);
+        let mut after_return = 0;
+        for number in 0..bytes.len().div_ceil(BLOCK) {
+            let block = Block::of(bytes, number);
+            self.signs.keep(number, block.signs);
+            // A return is bare if what follows it is no line feed.
+            let bare = (block.returns << 1 | after_return) & !block.line_feeds;
+            after_return = block.returns >> (BLOCK - 1);
+            let begin = number * BLOCK;
+            let mut line_feeds = match headers_at.checked_sub(begin) {
+                Some(before @ 0..BLOCK) => block.line_feeds & (u64::MAX << before),
+                Some(_) => 0,
+                None => block.line_feeds,
+            };
+            while line_feeds != 0 {
+                let place = line_feeds.trailing_zeros();
+                line_feeds &= line_feeds - 1;
+                let end = begin + place as usize;
+                let line = bytes.get(at..end).unwrap_or_default();
+                let line = if let [line @ .., b'\r'] = line {
                     line
-                }
-                line => {
+                } else {
                     self.anomalies.insert(Anomaly::LineEndWithoutCr);
                     line
+                };
+                if line.is_empty() {
+                    let up_to_here = u64::MAX >> (u64::BITS - 1 - place);
+                    self.check_bytes(is_odd || block.is_odd, bare_returns | bare & up_to_here, end + 1);
+                    return end + 1;
                 }
-            };
-            if line.is_empty() {
-                return (end + 1, line_ends);
+                self.line(at, line, &mut more);
+                at = end + 1;
             }
-            self.line(at, line, &mut more);
-            at = end + 1;
+            is_odd |= block.is_odd;
+            bare_returns |= bare;
         }
         let last = bytes.get(at..).unwrap_or_default();
         if !last.is_empty() {
-            let whole = last.strip_suffix(b"\r");
-            line_ends += usize::from(whole.is_some());
-            self.line(at, whole.unwrap_or(last), &mut more);
+            self.line(at, trim_line(last), &mut more);
         }
         self.anomalies.insert(Anomaly::HeadersUnterminated);
-        (bytes.len(), line_ends)
+        self.check_bytes(is_odd, bare_returns, bytes.len());
+        bytes.len()
     }
 
     fn line(&mut self, at: usize, line: &[u8], more: &mut usize) {
@@ -213,15 +252,18 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Bytes that no text has: looked for in all headers at once. So many lines end with CR and LF.
-    fn check_bytes(&mut self, head: &[u8], line_ends: usize) {
-        let Tally { returns, has_nul, is_ascii } = Tally::of(head);
-        self.anomalies.note(!is_ascii && std::str::from_utf8(head).is_err(), Anomaly::InvalidUtf8);
+    /// Bytes that no text has, in all headers at once.
+    fn check_bytes(&mut self, may_be_odd: bool, bare_returns: u64, end: usize) {
+        self.anomalies.note(bare_returns != 0, Anomaly::BareCr);
+        if !may_be_odd {
+            return;
+        }
+        let head = self.bytes.get(..end).unwrap_or(self.bytes);
+        self.anomalies.note(std::str::from_utf8(head).is_err(), Anomaly::InvalidUtf8);
         // Lawful only as a quoted pair (RFC 3261 section 25.1).
         let mut nuls = memchr::memchr_iter(0, head);
         let is_quoted = |at: usize| at.checked_sub(1).and_then(|before| head.get(before)) == Some(&b'\\');
-        self.anomalies.note(has_nul && nuls.any(|at| !is_quoted(at)), Anomaly::NulByte);
-        self.anomalies.note(returns != line_ends, Anomaly::BareCr);
+        self.anomalies.note(nuls.any(|at| !is_quoted(at)), Anomaly::NulByte);
     }
 
     /// A continuation line that ends at `end`.
@@ -240,11 +282,16 @@ impl<'a> View<'a> {
     }
 
     fn add(&mut self, at: usize, line: &[u8], more: &mut usize) {
-        let Some(colon) = crate::text::find(b':', line) else {
-            return self.anomalies.insert(Anomaly::HeaderWithoutColon);
+        // The first sign of nearly every line.
+        let colon = match self.signs.walk(self.bytes, at).next() {
+            Some((place, b':')) if place < at + line.len() => place - at,
+            _ => match crate::text::find(b':', line) {
+                Some(colon) => colon,
+                None => return self.anomalies.insert(Anomaly::HeaderWithoutColon),
+            },
         };
-        let (name, value) = line.split_at_checked(colon).unwrap_or((line, &[]));
-        let name = trim_end(name);
+        let name = trim_end(line.get(..colon).unwrap_or(line));
+        let (value_from, value_to) = bounds(line, colon + 1);
         let known = HeaderName::from_name(name);
         let is_first = self.first.get(known as usize) == Some(&0);
         if known == HeaderName::Other {
@@ -258,18 +305,14 @@ impl<'a> View<'a> {
                 return self.anomalies.insert(Anomaly::TooManyHeaders);
             }
         }
-        let value = value.get(1..).unwrap_or_default();
-        let value = trim_start(value);
-        let value_at = at + line.len() - value.len();
-        let value_end = value_at + trim(value).len();
         let Some(slot) = self.slots.get_mut(usize::from(self.count)) else {
             return self.anomalies.insert(Anomaly::TooManyHeaders);
         };
         // All offsets fit: a message has at most `MAX_MESSAGE` bytes.
         *slot = Slot {
             name_at: u16::try_from(at).unwrap_or(u16::MAX),
-            value_at: u16::try_from(value_at).unwrap_or(u16::MAX),
-            value_end: u16::try_from(value_end).unwrap_or(u16::MAX),
+            value_at: u16::try_from(at + value_from).unwrap_or(u16::MAX),
+            value_end: u16::try_from(at + value_to).unwrap_or(u16::MAX),
             name_len: u8::try_from(name.len()).unwrap_or(u8::MAX),
             name: known,
         };
