@@ -150,7 +150,7 @@ pub(crate) struct Answer<'m, 'a> {
 impl Answer<'_, '_> {
     /// The credentials were refused: asked for again although the nonce was good, or forbidden.
     pub(crate) fn refuses_credentials(&self, class: Class) -> bool {
-        let stale = self.message.challenge.is_some_and(|challenge| challenge.stale);
+        let stale = self.message.challenge.as_ref().is_some_and(|challenge| challenge.stale);
         let refused = match self.status {
             401 | 407 => !stale,
             // Of an INVITE it may be the number that is forbidden.

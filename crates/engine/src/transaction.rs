@@ -126,22 +126,22 @@ pub(crate) fn key(message: &Message<'_>, peer: SocketAddr, salt: Salt) -> u64 {
     };
     let source = Source::of(peer.ip()).number().to_le_bytes();
     let call_id = message.call_id.unwrap_or_default();
-    let branch = message.via.and_then(|via| via.branch).unwrap_or_default();
+    let branch = message.via.as_ref().and_then(|via| via.branch).unwrap_or_default();
     let number = message.cseq.map_or(0, |cseq| cseq.number).to_le_bytes();
     if branch.starts_with(sip::via::COOKIE) {
         return salt.of(&[&source, method, branch, call_id]);
     }
     // Without a branch that is unique, Call-ID, CSeq and From tag are the transaction.
-    let tag = message.from.and_then(|from| from.tag).unwrap_or_default();
+    let tag = message.from.as_ref().and_then(|from| from.tag).unwrap_or_default();
     salt.of(&[&source, method, branch, call_id, &number, tag])
 }
 
 /// Of everything that a retransmission repeats to the byte.
 pub(crate) fn fingerprint(message: &Message<'_>, salt: Salt) -> u64 {
     let number = message.cseq.map_or(0, |cseq| cseq.number).to_le_bytes();
-    let response = message.credentials.and_then(|credentials| credentials.response);
-    let to = message.to.map(|to| to.raw_uri);
-    let tag = message.from.and_then(|from| from.tag);
+    let response = message.credentials.as_ref().and_then(|credentials| credentials.response);
+    let to = message.to.as_ref().map(|to| to.raw_uri);
+    let tag = message.from.as_ref().and_then(|from| from.tag);
     salt.of(&[
         message.call_id.unwrap_or_default(),
         &number,

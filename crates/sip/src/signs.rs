@@ -21,7 +21,7 @@ pub(crate) struct Block {
 
 impl Block {
     /// The block of that number; without a bit for what is beyond the end of `bytes`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(bytes: &[u8], number: usize) -> Self {
         let bytes = bytes.get(number * BLOCK..).unwrap_or_default();
         match bytes.first_chunk() {
@@ -38,7 +38,7 @@ impl Block {
         Self::of_whole(&block)
     }
 
-    #[inline]
+    #[inline(always)]
     fn of_whole(block: &[u8; BLOCK]) -> Self {
         let (mut signs, mut line_feeds, mut returns) = (0, 0, 0);
         let mut odd = u8x16::ZERO;
@@ -78,7 +78,7 @@ impl Signs {
     }
 
     /// From `at` on, up to where `part` ends, which begins where the message does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn walk<'s, 'a>(&'s self, part: &'a [u8], at: usize) -> Walk<'s, 'a> {
         let base = at / BLOCK * BLOCK;
         let word = self.0.get(at / BLOCK).copied().unwrap_or(0) & (u64::MAX << (at % BLOCK));
@@ -100,7 +100,7 @@ pub(crate) struct Walk<'s, 'a> {
 
 impl<'a> Walk<'_, 'a> {
     /// The next sign and where it stands; `None` at the end of the part, or of what is kept.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(usize, u8)> {
         while self.word == 0 {
             self.base += BLOCK;
@@ -115,18 +115,18 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// Where the part ends.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn end(&self) -> usize {
         self.part.len()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text(&self, at: usize, end: usize) -> &'a [u8] {
         self.part.get(at..end).unwrap_or_default()
     }
 
     /// Whether all signs of the part are kept.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn is_known(&self) -> bool {
         self.part.len() <= WORDS * BLOCK
     }

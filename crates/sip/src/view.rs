@@ -73,8 +73,18 @@ impl<'a> View<'a> {
     pub fn parse(bytes: &'a [u8], carrier: Carrier) -> Result<Self, NotSip> {
         let bytes = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
         let mut anomalies = Anomalies::NONE;
-        let (start, bytes, headers_at) = find_start(bytes, &mut anomalies).ok_or(NotSip)?;
-        // Made where it is returned, as it is large.
+        match find_start(bytes, &mut anomalies) {
+            Some(start) => Self::behind(start, anomalies, carrier),
+            None => Err(NotSip),
+        }
+    }
+
+    /// Made where it is returned, as it is large; this is always a view.
+    fn behind(
+        (start, bytes, headers_at): (StartLine<'a>, &'a [u8], usize),
+        anomalies: Anomalies,
+        carrier: Carrier,
+    ) -> Result<Self, NotSip> {
         let mut read = Ok(Self {
             bytes,
             start,
@@ -233,7 +243,9 @@ impl<'a> View<'a> {
                 at = end + 1;
             }
             is_odd |= block.is_odd;
-            bare_returns |= bare;
+            // The last byte of all has nothing behind it.
+            let here = bytes.len() - begin;
+            bare_returns |= if here < BLOCK { bare & !(u64::MAX << here) } else { bare };
         }
         let last = bytes.get(at..).unwrap_or_default();
         if !last.is_empty() {

@@ -106,8 +106,8 @@ impl Detect for AccountChange {
         if !is_call || !(200..300).contains(&answer.status) {
             return;
         }
-        let Some(name) = answer.message.from.and_then(|from| from.account()) else { return };
-        let number = answer.message.to.and_then(|to| to.account()).unwrap_or_default();
+        let Some(name) = answer.message.from.as_ref().and_then(|from| from.account()) else { return };
+        let number = answer.message.to.as_ref().and_then(|to| to.account()).unwrap_or_default();
         let (account, _) = self.accounts.entry(scene.salt.of(&[name]), scene.now, MEMORY);
         if scene.now.since(account.hour) >= HOUR {
             account.busiest = account.busiest.max(account.in_hour);

@@ -242,7 +242,7 @@ impl Enumeration {
         let request = &*answer.request;
         // In REGISTER it is the account that was asked for already.
         let is_claim = request.method != Method::Register && asks_for_account(request.method);
-        let claimed = answer.message.from.and_then(|from| from.account());
+        let claimed = answer.message.from.as_ref().and_then(|from| from.account());
         let Some(name) = claimed.filter(|_| is_claim && !request.answers_challenge) else { return };
         let times = if is_from_network(name) { CARRIER } else { 1 };
         let state = &mut source.enumeration;
@@ -310,7 +310,7 @@ impl Detect for Enumeration {
             }
             let used = &mut source.enumeration.used[0];
             used.insert(request.target_hash);
-            if let Some(claimed) = request.message.from.and_then(|from| from.account()) {
+            if let Some(claimed) = request.message.from.as_ref().and_then(|from| from.account()) {
                 used.insert(scene.salt.of(&[claimed]));
             }
             return;
@@ -378,8 +378,10 @@ impl Detect for Enumeration {
             return self.challenged(scene, answer, source, findings);
         }
         // With a NOTIFY to itself a phone keeps its way through a router open.
-        let is_for_itself =
-            || answer.message.to.map(|to| to.raw_uri) == answer.message.from.map(|from| from.raw_uri);
+        let is_for_itself = || {
+            answer.message.to.as_ref().map(|to| to.raw_uri)
+                == answer.message.from.as_ref().map(|from| from.raw_uri)
+        };
         let asks = asks_for_account(request.method) || request.method == Method::Notify && !is_for_itself();
         let missing = matches!(answer.status, 404 | 410 | 604) && asks;
         if !missing || scene.class >= Class::Credited {
@@ -411,7 +413,7 @@ impl Detect for Enumeration {
                 );
             }
             let method = request.method.as_str();
-            let name = answer.message.to.and_then(|to| to.account()).unwrap_or_default();
+            let name = answer.message.to.as_ref().and_then(|to| to.account()).unwrap_or_default();
             findings.add(source, Kind::Enumeration, points, request.is_proof && !is_doubtful, || {
                 format!("asked for {count} accounts that do not exist, the last by {method} {}", shown(name))
             });

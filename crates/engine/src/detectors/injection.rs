@@ -1,5 +1,6 @@
 //! SQL and shell commands where a user name should stand.
 
+use sip::NameAddr;
 use sip::uri::unescape;
 
 use super::{Detect, Detector, Findings, Kind, Request, Scene, shown};
@@ -46,10 +47,14 @@ impl Detect for Injection {
         findings: &mut Findings,
     ) {
         let message = request.message;
-        let addresses = [message.from, message.to, message.contact].into_iter().flatten();
-        let users = addresses.filter_map(|address| address.uri).chain(message.uri).filter_map(|uri| uri.user);
-        let name = message.credentials.and_then(|credentials| credentials.username);
-        for user in users.chain(name) {
+        let users = [
+            user_of(&message.from),
+            user_of(&message.to),
+            user_of(&message.contact),
+            message.uri.as_ref().and_then(|uri| uri.user),
+            message.credentials.as_ref().and_then(|credentials| credentials.username),
+        ];
+        for user in users.into_iter().flatten() {
             if is_plain(user) {
                 continue;
             }
@@ -60,8 +65,8 @@ impl Detect for Injection {
             }
         }
         // A URI that SQL broke apart has no user any more.
-        let raw = [message.from, message.to].into_iter().flatten().filter(|address| address.uri.is_none());
-        for address in raw {
+        let raw = [&message.from, &message.to].into_iter().flatten();
+        for address in raw.filter(|address| address.uri.is_none()) {
             if let Some(what) = attack(address.raw_uri) {
                 return findings.add(source, Kind::Injection, self.points, request.is_proof, || {
                     format!("{what} in the address {}", shown(address.raw_uri))
@@ -69,6 +74,10 @@ impl Detect for Injection {
             }
         }
     }
+}
+
+fn user_of<'a>(address: &Option<NameAddr<'a>>) -> Option<&'a [u8]> {
+    address.as_ref()?.uri.as_ref()?.user
 }
 
 /// Nothing in it that an attack needs: most users are.

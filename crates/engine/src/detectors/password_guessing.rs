@@ -291,7 +291,7 @@ impl Detect for PasswordGuessing {
         } else if answer.refuses_credentials(scene.class) {
             let refused = Refused {
                 account,
-                name: answer.message.from.and_then(|from| from.account()).unwrap_or_default(),
+                name: answer.message.from.as_ref().and_then(|from| from.account()).unwrap_or_default(),
                 call: answer.request.call,
                 is_proof: answer.request.is_proof,
                 is_judged: answer.judges_credentials(),

@@ -257,7 +257,7 @@ impl Detect for TollFraud {
         if !is_call || !refused || scene.class >= Class::Credited {
             return;
         }
-        let Some(number) = answer.message.to.and_then(|to| to.account()) else { return };
+        let Some(number) = answer.message.to.as_ref().and_then(|to| to.account()) else { return };
         if self.number(number).is_none() {
             return;
         }

@@ -111,7 +111,7 @@ impl Detect for ToolFingerprint {
 
 fn sipvicious(request: &Request<'_, '_>, scene: &Scene) -> Option<Sign> {
     let message = request.message;
-    let tag = message.from.and_then(|from| from.tag).unwrap_or_default();
+    let tag = message.from.as_ref().and_then(|from| from.tag).unwrap_or_default();
     if tag == b"3206210844" {
         return Some(Sign::Sure("the From tag that svcrack begins with"));
     }
@@ -123,17 +123,20 @@ fn sipvicious(request: &Request<'_, '_>, scene: &Scene) -> Option<Sign> {
         }));
     }
     let own = |user: &[u8], host: &[u8]| {
-        let addresses = [message.from, message.to, message.contact].into_iter().flatten();
-        addresses.filter_map(|address| address.uri).any(|uri| uri.user == Some(user) && uri.host == host)
+        let addresses = [&message.from, &message.to, &message.contact].into_iter().flatten();
+        addresses
+            .filter_map(|address| address.uri.as_ref())
+            .any(|uri| uri.user == Some(user) && uri.host == host)
     };
     if own(b"100", b"1.1.1.1") || own(b"123", b"1.1.1.1") {
         return Some(Sign::Sure("the address 1.1.1.1 that SIPVicious writes"));
     }
-    let name = message.from.map(|from| from.display_name).unwrap_or_default();
+    let name = message.from.as_ref().map(|from| from.display_name).unwrap_or_default();
     if name == b"\"sipvicious\"" || name.starts_with(b"\"ccxllrlflgig") {
         return Some(Sign::Sure("a display name that SIPVicious or its kin writes"));
     }
-    let branch = message.via.and_then(|via| via.branch).and_then(|branch| branch.strip_prefix(b"z9hG4bK-"));
+    let branch =
+        message.via.as_ref().and_then(|via| via.branch).and_then(|branch| branch.strip_prefix(b"z9hG4bK-"));
     let is_number = |text: &[u8], lengths: std::ops::RangeInclusive<usize>| {
         lengths.contains(&text.len()) && text.iter().all(u8::is_ascii_digit)
     };
@@ -174,7 +177,7 @@ fn names(data: &[u8], address: IpAddr) -> bool {
 }
 
 fn sippts(request: &Request<'_, '_>) -> Option<Sign> {
-    let branch = request.message.via.and_then(|via| via.branch)?;
+    let branch = request.message.via.as_ref().and_then(|via| via.branch)?;
     let call_id = request.message.call_id?;
     let small = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -190,8 +193,8 @@ fn sippts(request: &Request<'_, '_>) -> Option<Sign> {
 /// letters.
 fn nmap_scripts(request: &Request<'_, '_>) -> Option<Sign> {
     let message = request.message;
-    let branch = message.via.and_then(|via| via.branch)?.strip_prefix(b"z9hG4bK")?;
-    let tag = message.from.and_then(|from| from.tag)?;
+    let branch = message.via.as_ref().and_then(|via| via.branch)?.strip_prefix(b"z9hG4bK")?;
+    let tag = message.from.as_ref().and_then(|from| from.tag)?;
     let is_word = |text: &[u8], length| {
         text.len() == length && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
     };
@@ -201,9 +204,9 @@ fn nmap_scripts(request: &Request<'_, '_>) -> Option<Sign> {
 
 fn others(request: &Request<'_, '_>) -> Option<Sign> {
     let message = request.message;
-    let from = message.from?;
+    let from = message.from.as_ref()?;
     let raw_uri = message.raw_uri().unwrap_or_default();
-    let branch = message.via.and_then(|via| via.branch);
+    let branch = message.via.as_ref().and_then(|via| via.branch);
     if raw_uri == b"sip:nm"
         || from.raw_uri == b"sip:nm@nm"
         || (branch == Some(b"foo") && from.tag == Some(b"root"))
@@ -214,10 +217,10 @@ fn others(request: &Request<'_, '_>) -> Option<Sign> {
         return Some(Sign::Sure("the user of a scanner that derives from SIPVicious"));
     }
     let uris = [
-        from.uri,
-        message.uri,
-        message.to.and_then(|to| to.uri),
-        message.contact.and_then(|contact| contact.uri),
+        from.uri.as_ref(),
+        message.uri.as_ref(),
+        message.to.as_ref().and_then(|to| to.uri.as_ref()),
+        message.contact.as_ref().and_then(|contact| contact.uri.as_ref()),
     ];
     const RESEARCH: [&[u8]; 4] = [b"sip5060.net", b"censys.io", b"shodan.io", b"leakix.net"];
     const SAMPLES: [&[u8]; 6] = [
@@ -232,8 +235,9 @@ fn others(request: &Request<'_, '_>) -> Option<Sign> {
     if uris.iter().flatten().any(|uri| is_one_of(&RESEARCH, uri.host)) {
         return Some(Sign::Likely("the address of a research scanner"));
     }
-    let via = message.via.map(|via| via.host).unwrap_or_default();
-    let contact = message.contact.and_then(|contact| contact.uri).map(|uri| uri.host).unwrap_or_default();
+    let via = message.via.as_ref().map(|via| via.host).unwrap_or_default();
+    let contact = message.contact.as_ref().and_then(|contact| contact.uri.as_ref());
+    let contact = contact.map(|uri| uri.host).unwrap_or_default();
     let sample = is_one_of(&SAMPLES, via) || is_one_of(&SAMPLES, contact);
     sample.then_some(Sign::Likely("a sample host of RFC 3261"))
 }
@@ -255,7 +259,7 @@ fn session(request: &Request<'_, '_>) -> Option<Sign> {
 }
 
 fn weak(request: &Request<'_, '_>) -> Option<Sign> {
-    let from = request.message.from?;
+    let from = request.message.from.as_ref()?;
     let names: [&[u8]; 6] =
         [b"sipp", b"\"Caller\"", b"\"MAYET\"", b"\"Simple SIP\"", b"\"0123456789\"", b"Caller"];
     if names.contains(&from.display_name) {

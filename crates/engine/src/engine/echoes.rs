@@ -56,7 +56,7 @@ impl Engine {
 
     /// Whether a message belongs to a dialog in which we sent our tag to its address.
     pub(super) fn echoes_tag(&self, message: &Message<'_>, talk: &Talk, now: Tick) -> bool {
-        let tag = message.to.and_then(|to| to.tag);
+        let tag = message.to.as_ref().and_then(|to| to.tag);
         tag.is_some_and(|tag| self.tokens.proves(Token::Tag(tag), talk.peer.ip(), now, self.salt))
     }
 }

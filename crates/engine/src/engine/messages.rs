@@ -39,7 +39,7 @@ impl Engine {
         let credentials = message.credentials.filter(|credentials| credentials.is_digest);
         let username = credentials.and_then(|credentials| credentials.username);
         let target_hash = hash(target);
-        let is_initial = message.to.is_none_or(|to| to.tag.is_none());
+        let is_initial = message.to.as_ref().is_none_or(|to| to.tag.is_none());
         let new = Transaction {
             fingerprint: transaction::fingerprint(message, salt),
             call: hash(message.call_id),
@@ -189,7 +189,7 @@ impl Engine {
         if talk.fate == Fate::Banned {
             return;
         }
-        let branch = message.via.and_then(|via| via.branch);
+        let branch = message.via.as_ref().and_then(|via| via.branch);
         let proves = |branch| self.tokens.proves(Token::Branch(branch), talk.peer.ip(), now, self.salt);
         let is_asked = branch.is_some_and(proves);
         let is_proof = talk.is_established || is_asked;
@@ -246,10 +246,10 @@ impl Engine {
 
     /// A request of ours: its branch comes back from the real owner of the address only.
     pub(super) fn our_request(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) {
-        if let Some(branch) = message.via.and_then(|via| via.branch) {
+        if let Some(branch) = message.via.as_ref().and_then(|via| via.branch) {
             self.tokens.send(Token::Branch(branch), talk.peer.ip(), now, self.salt);
         }
-        if let Some(tag) = message.from.and_then(|from| from.tag) {
+        if let Some(tag) = message.from.as_ref().and_then(|from| from.tag) {
             self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, self.salt);
         }
     }
@@ -287,7 +287,7 @@ impl Engine {
                 }
             }
         }
-        if let Some(tag) = message.to.and_then(|to| to.tag) {
+        if let Some(tag) = message.to.as_ref().and_then(|to| to.tag) {
             self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, salt);
         }
         if matches!(status, 401 | 407)
@@ -374,13 +374,13 @@ impl Engine {
 
 /// Who calls, by From.
 fn caller<'a>(message: &Message<'a>) -> &'a [u8] {
-    message.from.and_then(|from| from.account()).unwrap_or_default()
+    message.from.as_ref().and_then(|from| from.account()).unwrap_or_default()
 }
 
 /// The user that a request is about: in REGISTER the one in To. OPTIONS without a user ask for the server itself, with which
 /// phones keep their way to it open.
 fn target<'a>(message: &Message<'a>, method: Method) -> Option<&'a [u8]> {
-    let to = message.to.and_then(|to| to.account());
+    let to = message.to.as_ref().and_then(|to| to.account());
     let asked = message.uri.and_then(|uri| uri.account());
     let target = if method == Method::Register {
         to

@@ -34,6 +34,15 @@ fn line_ends_are_judged() {
     let odd = view("ACK sip:a SIP/2.0\nVia: x\nTo: a\rb\n\n");
     assert_eq!(odd.anomalies().to_string(), "bare-cr, line-end-without-cr");
     assert_eq!(odd.get(HeaderName::To), Some(b"a\rb".as_slice()));
+    // Where nothing follows it may be half of a line end, wherever a block of 64 bytes ends.
+    for filling in 0..130 {
+        let text = format!("ACK sip:a SIP/2.0\r\nSubject: {}\r", "x".repeat(filling));
+        assert_eq!(view(&text).anomalies().to_string(), "headers-unterminated", "{filling}");
+        let text = format!("ACK sip:a SIP/2.0\r\nSubject: {}\rx\r\n\r\n", "x".repeat(filling));
+        assert_eq!(view(&text).anomalies().to_string(), "bare-cr", "{filling}");
+        let text = format!("ACK sip:a SIP/2.0\r\nSubject: {}\r\n\r\n\rx\0\n", "x".repeat(filling));
+        assert_eq!(view(&text).anomalies().to_string(), "", "{filling}");
+    }
     assert_eq!(view("ACK sip:a SIP/2.0\r\nTo: a\0b\r\n\r\n").anomalies().to_string(), "nul-byte");
     assert_eq!(view("ACK sip:a SIP/2.0\r\n folded\r\n\r\n").anomalies().to_string(), "fold-without-header");
     assert_eq!(view("ACK sip:a SIP/2.0\r\nnonsense\r\n\r\n").anomalies().to_string(), "header-without-colon");
