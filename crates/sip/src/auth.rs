@@ -1,6 +1,7 @@
 //! Digest credentials and challenges (RFC 3261 section 22, RFC 7616).
 
 use crate::anomaly::{Anomalies, Anomaly};
+use crate::names::Names;
 use crate::plain;
 use crate::signs::Walk;
 use crate::text::{find_any, find_lws, find_unquoted, quoted_end, split, trim, trim_start};
@@ -54,13 +55,15 @@ impl<'a> Credentials<'a> {
 
     /// A value whose signs are known, from `at` on.
     pub(crate) fn read(walk: Walk<'_, 'a>, at: usize, anomalies: &mut Anomalies) -> Self {
-        let value = walk.text(at, walk.end());
-        let mut read = Self { is_digest: true, ..Self::default() };
-        let is_plain = plain::digest(walk, at, |name, value| {
-            let Some(field) = read.field(name) else { return Some(()) };
-            field.replace(value).is_none().then_some(())
-        });
-        if is_plain.is_some() && read.is_whole() { read } else { Self::parse(value, anomalies) }
+        if let Some(values) = plain_values(walk, at) {
+            let [username, realm, nonce, uri, response, algorithm, cnonce, nc, qop, _] = values;
+            let read =
+                Self { is_digest: true, username, realm, nonce, uri, response, algorithm, cnonce, nc, qop };
+            if read.is_whole() {
+                return read;
+            }
+        }
+        Self::parse(walk.text(at, walk.end()), anomalies)
     }
 
     /// Where the parameter of that name is kept.
@@ -100,13 +103,10 @@ impl<'a> Challenge<'a> {
 
     /// A value whose signs are known, from `at` on.
     pub(crate) fn read(walk: Walk<'_, 'a>, at: usize) -> Self {
-        let value = walk.text(at, walk.end());
-        let mut read = Self { is_digest: true, ..Self::default() };
-        let is_plain = plain::digest(walk, at, |name, value| {
-            read.put(name, value);
-            Some(())
-        });
-        if is_plain.is_some() { read } else { Self::parse(value) }
+        let Some(values) = plain_values(walk, at) else { return Self::parse(walk.text(at, walk.end())) };
+        let [_, realm, nonce, _, _, algorithm, _, _, qop, stale] = values;
+        let stale = stale.is_some_and(|value| value.eq_ignore_ascii_case(b"true"));
+        Self { is_digest: true, realm, nonce, algorithm, qop, stale }
     }
 
     fn put(&mut self, name: &[u8], value: &'a [u8]) {
@@ -130,35 +130,55 @@ macro_rules! parameters {
     ($($variant:ident $name:literal)*) => {
         /// The parameters that are read.
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        #[repr(u8)]
         enum Parameter {
             $($variant,)*
         }
 
-        impl Parameter {
-            /// The parameter of that name, in any case.
-            fn of(name: &[u8]) -> Option<Self> {
-                // Nearly all write small letters, which are compared whole.
-                match name {
-                    $($name => Some(Self::$variant),)*
-                    $(_ if name.eq_ignore_ascii_case($name) => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-        }
+        const PARAMETERS: &[Parameter] = &[$(Parameter::$variant,)*];
+
+        static NAMES: Names<{ PARAMETERS.len() }> = Names::new([$(($name, Parameter::$variant as u8),)*]);
     };
 }
 
 parameters! {
-    Username b"username"
-    Realm b"realm"
-    Nonce b"nonce"
-    Uri b"uri"
-    Response b"response"
-    Algorithm b"algorithm"
-    Cnonce b"cnonce"
-    Nc b"nc"
-    Qop b"qop"
-    Stale b"stale"
+    Username "username"
+    Realm "realm"
+    Nonce "nonce"
+    Uri "uri"
+    Response "response"
+    Algorithm "algorithm"
+    Cnonce "cnonce"
+    Nc "nc"
+    Qop "qop"
+    Stale "stale"
+}
+
+impl Parameter {
+    /// The parameter of that name, in any case.
+    fn of(name: &[u8]) -> Option<Self> {
+        Self::at_start(name, name.len())
+    }
+
+    /// The parameter whose name the first `len` bytes of `text` are.
+    #[inline]
+    fn at_start(text: &[u8], len: usize) -> Option<Self> {
+        PARAMETERS.get(usize::from(NAMES.find(text, len)?)).copied()
+    }
+}
+
+/// The values of a plain field by their parameters, none of which stands twice.
+fn plain_values<'a>(walk: Walk<'_, 'a>, at: usize) -> Option<[Option<&'a [u8]>; PARAMETERS.len()]> {
+    let mut values = [None; PARAMETERS.len()];
+    let mut is_repeated = false;
+    plain::digest(walk, at, |name_on, len, value| {
+        let parameter = Parameter::at_start(name_on, len);
+        if let Some(place) = parameter.and_then(|parameter| values.get_mut(parameter as usize)) {
+            is_repeated |= place.is_some();
+            *place = Some(value);
+        }
+    })?;
+    (!is_repeated).then_some(values)
 }
 
 /// Where a value ends: at a comma outside of quotes.

@@ -1,5 +1,7 @@
 //! Header names, long and compact (RFC 3261 sections 7.3.3 and 20; the IANA registry for the rest).
 
+use crate::names::Names;
+
 macro_rules! headers {
     ($($variant:ident $name:literal $compact:literal)*) => {
         /// A header that this crate knows by name.
@@ -27,19 +29,11 @@ macro_rules! headers {
             /// The one-letter form; `None` if there is none.
             #[must_use]
             pub fn compact(self) -> Option<u8> {
-                let compact: &str = match self { $(Self::$variant => $compact,)* Self::Other => "" };
-                compact.bytes().next()
+                self.compact_str().bytes().next()
             }
 
-            /// The header of that name as RFCs spell it.
-            #[expect(non_upper_case_globals, reason = "each has the name of its variant")]
-            fn from_exact(name: &[u8]) -> Option<Self> {
-                // One comparison of two words for each candidate of that length.
-                $(const $variant: &[u8] = $name.as_bytes();)*
-                match name {
-                    $($variant => Some(Self::$variant),)*
-                    _ => None,
-                }
+            const fn compact_str(self) -> &'static str {
+                match self { $(Self::$variant => $compact,)* Self::Other => "" }
             }
         }
     };
@@ -91,90 +85,47 @@ headers! {
     WwwAuthenticate "WWW-Authenticate" ""
 }
 
+/// Long and compact forms.
+static NAMES: Names<{ HeaderName::KNOWN.len() + COMPACT }> = Names::new(names());
+
+/// How many have a compact form.
+const COMPACT: usize = {
+    let (mut count, mut rest) = (0, HeaderName::KNOWN);
+    while let [name, others @ ..] = rest {
+        count += name.compact_str().len();
+        rest = others;
+    }
+    count
+};
+
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
+const fn names() -> [(&'static str, u8); HeaderName::KNOWN.len() + COMPACT] {
+    let mut names = [("", 0); HeaderName::KNOWN.len() + COMPACT];
+    let (mut count, mut rest) = (0, HeaderName::KNOWN);
+    while let [name, others @ ..] = rest {
+        names[count] = (name.as_str(), *name as u8);
+        count += 1;
+        if !name.compact_str().is_empty() {
+            names[count] = (name.compact_str(), *name as u8);
+            count += 1;
+        }
+        rest = others;
+    }
+    names
+}
+
 impl HeaderName {
     /// The header of that name, in any case, long or compact; [`HeaderName::Other`] for every other name.
     #[must_use]
     pub fn from_name(name: &[u8]) -> Self {
-        if let &[letter] = name {
-            return Self::from_compact(letter.to_ascii_lowercase());
-        }
-        // Most write a name as the RFC does.
-        Self::from_exact(name).unwrap_or_else(|| Self::from_any_case(name))
+        Self::at_start(name, name.len())
     }
 
-    fn from_any_case(name: &[u8]) -> Self {
-        let Some(first) = name.first().map(u8::to_ascii_lowercase) else { return Self::Other };
-        // Length and first letter leave one or two candidates.
-        let candidates: &[Self] = match (name.len(), first) {
-            (2, b't') => &[Self::To],
-            (3, b'v') => &[Self::Via],
-            (4, b'c') => &[Self::Cseq],
-            (4, b'd') => &[Self::Date],
-            (4, b'f') => &[Self::From],
-            (5, b'a') => &[Self::Allow],
-            (5, b'e') => &[Self::Event],
-            (5, b'r') => &[Self::Route],
-            (6, b'a') => &[Self::Accept],
-            (6, b's') => &[Self::Server],
-            (7, b'c') => &[Self::CallId, Self::Contact],
-            (7, b'e') => &[Self::Expires],
-            (7, b'r') => &[Self::Require],
-            (7, b's') => &[Self::Subject],
-            (7, b'w') => &[Self::Warning],
-            (8, b'i') => &[Self::Identity],
-            (8, b'r') => &[Self::ReferTo],
-            (9, b'd') => &[Self::Diversion],
-            (9, b's') => &[Self::Supported],
-            (10, b'u') => &[Self::UserAgent],
-            (11, b'm') => &[Self::MinExpires],
-            (11, b'r') => &[Self::ReferredBy, Self::RetryAfter],
-            (11, b'u') => &[Self::Unsupported],
-            (12, b'a') => &[Self::AllowEvents],
-            (12, b'c') => &[Self::ContentType],
-            (12, b'm') => &[Self::MaxForwards],
-            (12, b'r') => &[Self::RecordRoute],
-            (13, b'a') => &[Self::Authorization],
-            (13, b'p') => &[Self::ProxyRequire],
-            (14, b'a') => &[Self::AcceptContact],
-            (14, b'c') => &[Self::ContentLength],
-            (14, b'r') => &[Self::RejectContact],
-            (15, b'r') => &[Self::RemotePartyId],
-            (15, b's') => &[Self::SessionExpires],
-            (16, b'c') => &[Self::ContentEncoding],
-            (16, b'w') => &[Self::WwwAuthenticate],
-            (18, b'p') => &[Self::ProxyAuthenticate],
-            (19, b'p') => &[Self::PAssertedIdentity, Self::ProxyAuthorization],
-            (19, b'r') => &[Self::RequestDisposition],
-            (20, b'p') => &[Self::PPreferredIdentity],
-            _ => &[],
-        };
-        let same = |candidate: &&Self| candidate.as_str().as_bytes().eq_ignore_ascii_case(name);
-        candidates.iter().find(same).copied().unwrap_or(Self::Other)
-    }
-
-    fn from_compact(letter: u8) -> Self {
-        match letter {
-            b'a' => Self::AcceptContact,
-            b'b' => Self::ReferredBy,
-            b'c' => Self::ContentType,
-            b'd' => Self::RequestDisposition,
-            b'e' => Self::ContentEncoding,
-            b'f' => Self::From,
-            b'i' => Self::CallId,
-            b'j' => Self::RejectContact,
-            b'k' => Self::Supported,
-            b'l' => Self::ContentLength,
-            b'm' => Self::Contact,
-            b'o' => Self::Event,
-            b'r' => Self::ReferTo,
-            b's' => Self::Subject,
-            b't' => Self::To,
-            b'u' => Self::AllowEvents,
-            b'v' => Self::Via,
-            b'x' => Self::SessionExpires,
-            b'y' => Self::Identity,
-            _ => Self::Other,
-        }
+    /// The header whose name the first `len` bytes of `text` are.
+    #[inline]
+    pub(crate) fn at_start(text: &[u8], len: usize) -> Self {
+        let number = NAMES.find(text, len);
+        number.and_then(|number| Self::KNOWN.get(usize::from(number))).copied().unwrap_or(Self::Other)
     }
 }
 

@@ -17,6 +17,7 @@ pub mod header;
 pub mod message;
 pub mod method;
 pub mod name_addr;
+mod names;
 mod number;
 pub mod payload;
 mod plain;

@@ -189,12 +189,12 @@ pub(crate) fn via<'a>(mut walk: Walk<'_, 'a>, at: usize) -> Option<Via<'a>> {
     (has_cookie && !host.is_empty()).then_some(Via { transport, host, port, params, branch, received, rport })
 }
 
-/// `Digest name="value", name=value`: each parameter is told to `each`, which may refuse it.
+/// `Digest name="value", name=value`: each parameter is told to `each` by what begins with its name, how long that is, and its value.
 #[inline(always)]
 pub(crate) fn digest<'a>(
     mut walk: Walk<'_, 'a>,
     at: usize,
-    mut each: impl FnMut(&'a [u8], &'a [u8]) -> Option<()>,
+    mut each: impl FnMut(&'a [u8], usize, &'a [u8]),
 ) -> Option<()> {
     const SCHEME: &[u8] = b"Digest ";
     let end = walk.end();
@@ -211,7 +211,6 @@ pub(crate) fn digest<'a>(
         if sign != b'=' {
             return None;
         }
-        let name = walk.text(name_at, equal);
         let mut next = walk.next();
         let value_at = equal + 1;
         let value = if next == Some((value_at, b'"')) {
@@ -224,7 +223,7 @@ pub(crate) fn digest<'a>(
         } else {
             walk.text(value_at, next.map_or(end, |(place, _)| place))
         };
-        each(name, value)?;
+        each(walk.text(name_at, end), equal - name_at, value);
         match next {
             None => return Some(()),
             Some((comma, b',')) => name_at = comma + 1,
@@ -287,7 +286,7 @@ mod tests {
         if via.is_some() {
             assert_eq!(via, Via::parse(bytes, &mut anomalies), "{text:?}");
         }
-        let is_digest = digest(walk(), 0, |_, _| Some(())).is_some();
+        let is_digest = digest(walk(), 0, |_, _, _| {}).is_some();
         let (mut found, mut expected) = (Anomalies::NONE, Anomalies::NONE);
         assert_eq!(
             Credentials::read(walk(), 0, &mut found),

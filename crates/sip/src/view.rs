@@ -304,7 +304,7 @@ impl<'a> View<'a> {
         };
         let name = trim_end(line.get(..colon).unwrap_or(line));
         let (value_from, value_to) = bounds(line, colon + 1);
-        let known = HeaderName::from_name(name);
+        let known = HeaderName::at_start(self.bytes.get(at..).unwrap_or_default(), name.len());
         let is_first = self.first.get(known as usize) == Some(&0);
         if known == HeaderName::Other {
             self.anomalies.note(!crate::text::is_token(name), Anomaly::HeaderNameInvalid);

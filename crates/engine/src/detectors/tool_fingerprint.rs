@@ -222,24 +222,46 @@ fn others(request: &Request<'_, '_>) -> Option<Sign> {
         message.to.as_ref().and_then(|to| to.uri.as_ref()),
         message.contact.as_ref().and_then(|contact| contact.uri.as_ref()),
     ];
-    const RESEARCH: [&[u8]; 4] = [b"sip5060.net", b"censys.io", b"shodan.io", b"leakix.net"];
-    const SAMPLES: [&[u8]; 6] = [
-        b"pc33.atlanta.com",
-        b"server10.biloxi.com",
-        b"bigbox3.site3.atlanta.com",
-        b"bobspc.biloxi.com",
-        b"erlang.bell-telephone.com",
-        b"first.example.com",
-    ];
-    let is_one_of = |names: &[&[u8]], host: &[u8]| names.iter().any(|name| host.eq_ignore_ascii_case(name));
-    if uris.iter().flatten().any(|uri| is_one_of(&RESEARCH, uri.host)) {
+    if uris.iter().flatten().any(|uri| RESEARCH.has(uri.host)) {
         return Some(Sign::Likely("the address of a research scanner"));
     }
     let via = message.via.as_ref().map(|via| via.host).unwrap_or_default();
     let contact = message.contact.as_ref().and_then(|contact| contact.uri.as_ref());
     let contact = contact.map(|uri| uri.host).unwrap_or_default();
-    let sample = is_one_of(&SAMPLES, via) || is_one_of(&SAMPLES, contact);
-    sample.then_some(Sign::Likely("a sample host of RFC 3261"))
+    (SAMPLES.has(via) || SAMPLES.has(contact)).then_some(Sign::Likely("a sample host of RFC 3261"))
+}
+
+/// Hosts, of which nearly no message has one.
+struct Hosts {
+    names: &'static [&'static str],
+    /// A bit for each length: most hosts have another.
+    lengths: u64,
+}
+
+const RESEARCH: Hosts = Hosts::new(&["sip5060.net", "censys.io", "shodan.io", "leakix.net"]);
+const SAMPLES: Hosts = Hosts::new(&[
+    "pc33.atlanta.com",
+    "server10.biloxi.com",
+    "bigbox3.site3.atlanta.com",
+    "bobspc.biloxi.com",
+    "erlang.bell-telephone.com",
+    "first.example.com",
+]);
+
+impl Hosts {
+    const fn new(names: &'static [&'static str]) -> Self {
+        let (mut lengths, mut rest) = (0, names);
+        while let [name, others @ ..] = rest {
+            lengths |= 1 << name.len();
+            rest = others;
+        }
+        Self { names, lengths }
+    }
+
+    fn has(&self, host: &[u8]) -> bool {
+        let may_be = host.len() < 64 && self.lengths >> host.len() & 1 == 1;
+        may_be && self.names.iter().any(|name| host.eq_ignore_ascii_case(name.as_bytes()))
+    }
 }
 
 fn session(request: &Request<'_, '_>) -> Option<Sign> {
