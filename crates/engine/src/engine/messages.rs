@@ -274,17 +274,14 @@ impl Engine {
         now: Tick,
     ) {
         let salt = self.salt;
-        for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate] {
-            for nonce in view.all(name).filter_map(|value| Challenge::parse(value).nonce) {
-                self.tokens.send(Token::Nonce(nonce), talk.peer.ip(), now, salt);
-                if message.method() != Method::Register {
-                    self.tokens.send(
-                        Token::CallNonce { nonce, caller: caller(message) },
-                        talk.peer.ip(),
-                        now,
-                        salt,
-                    );
-                }
+        // The first of all was read already.
+        let challenges = view.all(HeaderName::WwwAuthenticate).chain(view.all(HeaderName::ProxyAuthenticate));
+        let others = challenges.skip(1).map(Challenge::parse);
+        for nonce in message.challenge.into_iter().chain(others).filter_map(|challenge| challenge.nonce) {
+            self.tokens.send(Token::Nonce(nonce), talk.peer.ip(), now, salt);
+            if message.method() != Method::Register {
+                let token = Token::CallNonce { nonce, caller: caller(message) };
+                self.tokens.send(token, talk.peer.ip(), now, salt);
             }
         }
         if let Some(tag) = message.to.as_ref().and_then(|to| to.tag) {
