@@ -1,8 +1,9 @@
 //! SIP as it crosses the wire (RFC 3261): what a firewall has to understand of it, and nothing that it would have to trust.
 //!
 //! ```text
-//! bytes ─► payload::classify ─► View      start line and header slots: finds and bounds
+//! bytes ─► payload::classify ─► View      start line and header slots: finds and bounds; where the signs are
 //!              keep-alive          └────► Message   From, To, Via, CSeq, credentials: interprets
+//!                                                   plain ones from sign to sign, all others by their rules
 //! TCP segments ─► stream::Framer ─► bytes of one message
 //! ```
 //!

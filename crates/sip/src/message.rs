@@ -233,7 +233,8 @@ fn cseq<'a>(view: &View<'a>, start: &StartLine<'_>, anomalies: &mut Anomalies) -
         Number::Negative => anomalies.insert(Anomaly::CseqNumberNegative),
         Number::Invalid => anomalies.insert(Anomaly::CseqInvalid),
     }
-    if !is_token(name) {
+    let method = Method::from_name(name);
+    if method == Method::Other && !is_token(name) {
         anomalies.insert(Anomaly::CseqInvalid);
         return None;
     }
@@ -241,7 +242,7 @@ fn cseq<'a>(view: &View<'a>, start: &StartLine<'_>, anomalies: &mut Anomalies) -
         anomalies.note(*method != name, Anomaly::CseqMethodMismatch);
     }
     let number = number.up_to(u64::from(u32::MAX)).and_then(|number| u32::try_from(number).ok())?;
-    Some(Cseq { number, method: Method::from_name(name), name })
+    Some(Cseq { number, method, name })
 }
 
 fn max_forwards(view: &View<'_>, start: &StartLine<'_>, anomalies: &mut Anomalies) -> Option<u8> {

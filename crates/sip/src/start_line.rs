@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use memchr::memchr;
+
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::method::Method;
 use crate::number::Number;
-use crate::text::{find, has_lws, is_lws, is_token, trim};
+use crate::text::{find, has_lws, is_lws, is_token, is_token_byte, trim};
 
 /// What the first line says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,6 +34,61 @@ impl std::error::Error for NotSip {}
 const LONG_METHOD: usize = 20;
 /// Of a Request-URI, in bytes.
 const LONG_URI: usize = 256;
+/// Bytes before the start line that are skipped in search of it.
+const MAX_JUNK: usize = 1024;
+
+/// Whether a start line stands at the start of `bytes`.
+pub(crate) fn begins_message(bytes: &[u8]) -> bool {
+    let line = bytes.get(..memchr(b'\n', bytes).unwrap_or(bytes.len())).unwrap_or_default();
+    let begins_like_one = line.first().is_some_and(|&byte| is_token_byte(byte));
+    begins_like_one && is_one(trim_line(line))
+}
+
+pub(crate) fn trim_line(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The start line, the message from there on, and where its headers begin.
+pub(crate) fn find_first<'a>(
+    bytes: &'a [u8],
+    anomalies: &mut Anomalies,
+) -> Option<(StartLine<'a>, &'a [u8], usize)> {
+    let skipped = bytes.iter().take_while(|&&byte| is_lws(byte)).count();
+    let mut message = bytes.get(skipped..)?;
+    let mut junk = 0;
+    loop {
+        let end = memchr(b'\n', message).unwrap_or(message.len());
+        let line = message.get(..end)?;
+        let mut found = Anomalies::NONE;
+        let is_text = line.first().is_some_and(|&byte| is_token_byte(byte));
+        if is_text && let Some(start) = read(trim_line(line), &mut found) {
+            *anomalies = anomalies.union(found);
+            anomalies.note(junk > 0, Anomaly::JunkBeforeStartLine);
+            anomalies.note(end < message.len() && !line.ends_with(b"\r"), Anomaly::LineEndWithoutCr);
+            return Some((start, message, (end + 1).min(message.len())));
+        }
+        if let Some((start, at)) = after_binary(line) {
+            *anomalies = anomalies.union([Anomaly::JunkBeforeStartLine].into_iter().collect());
+            let message = message.get(at..)?;
+            return Some((read(start, anomalies)?, message, (end - at + 1).min(message.len())));
+        }
+        junk += end + 1;
+        if junk > MAX_JUNK {
+            return None;
+        }
+        message = message.get(end + 1..)?;
+    }
+}
+
+/// A start line behind bytes that no method has, in the same line; and where it begins.
+fn after_binary(line: &[u8]) -> Option<(&[u8], usize)> {
+    let line = line.get(..MAX_JUNK).unwrap_or(line);
+    let trimmed = trim_line(line);
+    let is_text = |byte: u8| (0x20..0x7f).contains(&byte);
+    let binary = trimmed.iter().rposition(|&byte| !is_text(byte))?;
+    let start = trimmed.get(binary + 1..)?;
+    is_one(start).then_some((start, binary + 1))
+}
 
 /// Reads a line without its line end. `None` when it is no SIP start line, not even a bad one.
 pub(crate) fn read<'a>(line: &'a [u8], anomalies: &mut Anomalies) -> Option<StartLine<'a>> {

@@ -8,7 +8,8 @@ use memchr::memmem;
 use crate::header::HeaderName;
 use crate::number::Number;
 use crate::payload::KeepAlive;
-use crate::view::{Carrier, View, begins_message};
+use crate::start_line::begins_message;
+use crate::view::{Carrier, View};
 
 /// Something that a stream held.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,21 +1,19 @@
 //! The first layer: where the start line, the headers and the body are. Finds and bounds, interprets nothing.
 
-use memchr::memchr;
+mod headers;
 
 use crate::MAX_MESSAGE;
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::header::HeaderName;
 use crate::payload::{Payload, classify};
-use crate::signs::{BLOCK, Block, Signs, Walk};
+use crate::signs::{Signs, Walk};
 use crate::start_line::{self, NotSip, StartLine};
-use crate::text::{bounds, is_lws, is_token_byte, trim, trim_start};
+use crate::text::trim;
 
 /// Headers that are kept, at most: one of each known name, and [`MAX_MORE`].
 pub const MAX_HEADERS: usize = HeaderName::KNOWN.len() + MAX_MORE;
 /// Unknown and repeated headers that are kept. Known ones have their own room, so that nobody hides one behind padding.
 pub const MAX_MORE: usize = 40;
-/// Bytes before the start line that are skipped in search of it.
-const MAX_JUNK: usize = 1024;
 /// Headers longer than this are odd, in bytes.
 const LONG_HEADERS: usize = 8192;
 const LONG_BODY: usize = 8192;
@@ -73,7 +71,7 @@ impl<'a> View<'a> {
     pub fn parse(bytes: &'a [u8], carrier: Carrier) -> Result<Self, NotSip> {
         let bytes = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
         let mut anomalies = Anomalies::NONE;
-        match find_start(bytes, &mut anomalies) {
+        match start_line::find_first(bytes, &mut anomalies) {
             Some(start) => Self::behind(start, anomalies, carrier),
             None => Err(NotSip),
         }
@@ -203,137 +201,6 @@ impl<'a> View<'a> {
         Header { name: slot.name, raw_name, value: value.unwrap_or_default() }
     }
 
-    /// Reads headers from `headers_at` on; tells where the body begins. What is odd in the bytes is looked for on the way, from the
-    /// start line on.
-    fn read_headers(&mut self, headers_at: usize) -> usize {
-        let bytes = self.bytes;
-        let mut at = headers_at;
-        let mut more = 0;
-        let (mut is_odd, mut bare_returns) = (false, 0);
-        let mut after_return = 0;
-        for number in 0..bytes.len().div_ceil(BLOCK) {
-            let block = Block::of(bytes, number);
-            self.signs.keep(number, block.signs);
-            // A return is bare if what follows it is no line feed.
-            let bare = (block.returns << 1 | after_return) & !block.line_feeds;
-            after_return = block.returns >> (BLOCK - 1);
-            let begin = number * BLOCK;
-            let mut line_feeds = match headers_at.checked_sub(begin) {
-                Some(before @ 0..BLOCK) => block.line_feeds & (u64::MAX << before),
-                Some(_) => 0,
-                None => block.line_feeds,
-            };
-            while line_feeds != 0 {
-                let place = line_feeds.trailing_zeros();
-                line_feeds &= line_feeds - 1;
-                let end = begin + place as usize;
-                let line = bytes.get(at..end).unwrap_or_default();
-                let line = if let [line @ .., b'\r'] = line {
-                    line
-                } else {
-                    self.anomalies.insert(Anomaly::LineEndWithoutCr);
-                    line
-                };
-                if line.is_empty() {
-                    let up_to_here = u64::MAX >> (u64::BITS - 1 - place);
-                    self.check_bytes(is_odd || block.is_odd, bare_returns | bare & up_to_here, end + 1);
-                    return end + 1;
-                }
-                self.line(at, line, &mut more);
-                at = end + 1;
-            }
-            is_odd |= block.is_odd;
-            // The last byte of all has nothing behind it.
-            let here = bytes.len() - begin;
-            bare_returns |= if here < BLOCK { bare & !(u64::MAX << here) } else { bare };
-        }
-        let last = bytes.get(at..).unwrap_or_default();
-        if !last.is_empty() {
-            self.line(at, trim_line(last), &mut more);
-        }
-        self.anomalies.insert(Anomaly::HeadersUnterminated);
-        self.check_bytes(is_odd, bare_returns, bytes.len());
-        bytes.len()
-    }
-
-    fn line(&mut self, at: usize, line: &[u8], more: &mut usize) {
-        match line.first() {
-            Some(b' ' | b'\t') => self.fold(at + line.len()),
-            Some(_) => self.add(at, line, more),
-            None => {}
-        }
-    }
-
-    /// Bytes that no text has, in all headers at once.
-    fn check_bytes(&mut self, may_be_odd: bool, bare_returns: u64, end: usize) {
-        self.anomalies.note(bare_returns != 0, Anomaly::BareCr);
-        if !may_be_odd {
-            return;
-        }
-        let head = self.bytes.get(..end).unwrap_or(self.bytes);
-        self.anomalies.note(std::str::from_utf8(head).is_err(), Anomaly::InvalidUtf8);
-        // Lawful only as a quoted pair (RFC 3261 section 25.1).
-        let mut nuls = memchr::memchr_iter(0, head);
-        let is_quoted = |at: usize| at.checked_sub(1).and_then(|before| head.get(before)) == Some(&b'\\');
-        self.anomalies.note(nuls.any(|at| !is_quoted(at)), Anomaly::NulByte);
-    }
-
-    /// A continuation line that ends at `end`.
-    fn fold(&mut self, end: usize) {
-        let last = usize::from(self.count).checked_sub(1).and_then(|last| self.slots.get_mut(last));
-        let (Some(slot), Ok(end_offset)) = (last, u16::try_from(end)) else {
-            return self.anomalies.insert(Anomaly::FoldWithoutHeader);
-        };
-        let begin = usize::from(slot.value_at).min(end);
-        let value = self.bytes.get(begin..end).unwrap_or_default();
-        let trimmed = trim(value);
-        let before = value.len() - trim_start(value).len();
-        // A value that begins on the continuation line has its blanks before it only now.
-        slot.value_at = u16::try_from(begin + before).unwrap_or(end_offset);
-        slot.value_end = u16::try_from(begin + before + trimmed.len()).unwrap_or(end_offset);
-    }
-
-    fn add(&mut self, at: usize, line: &[u8], more: &mut usize) {
-        // The first sign of nearly every line.
-        let colon = match self.signs.walk(self.bytes, at).next() {
-            Some((place, b':')) if place < at + line.len() => place - at,
-            _ => match crate::text::find(b':', line) {
-                Some(colon) => colon,
-                None => return self.anomalies.insert(Anomaly::HeaderWithoutColon),
-            },
-        };
-        let name = trim_end(line.get(..colon).unwrap_or(line));
-        let (value_from, value_to) = bounds(line, colon + 1);
-        let known = HeaderName::at_start(self.bytes.get(at..).unwrap_or_default(), name.len());
-        let is_first = self.first.get(known as usize) == Some(&0);
-        if known == HeaderName::Other {
-            self.anomalies.note(!crate::text::is_token(name), Anomaly::HeaderNameInvalid);
-        } else if !is_first {
-            self.anomalies = self.anomalies.union(repeated(known));
-        }
-        if known == HeaderName::Other || !is_first {
-            *more += 1;
-            if *more > MAX_MORE {
-                return self.anomalies.insert(Anomaly::TooManyHeaders);
-            }
-        }
-        let Some(slot) = self.slots.get_mut(usize::from(self.count)) else {
-            return self.anomalies.insert(Anomaly::TooManyHeaders);
-        };
-        // All offsets fit: a message has at most `MAX_MESSAGE` bytes.
-        *slot = Slot {
-            name_at: u16::try_from(at).unwrap_or(u16::MAX),
-            value_at: u16::try_from(at + value_from).unwrap_or(u16::MAX),
-            value_end: u16::try_from(at + value_to).unwrap_or(u16::MAX),
-            name_len: u8::try_from(name.len()).unwrap_or(u8::MAX),
-            name: known,
-        };
-        self.count += 1;
-        if let Some(first) = self.first.get_mut(known as usize).filter(|_| is_first) {
-            *first = self.count;
-        }
-    }
-
     fn bound_body(&mut self, carrier: Carrier) {
         use crate::number::Number;
         let present = self.body.len();
@@ -349,7 +216,7 @@ impl<'a> View<'a> {
                 self.body = self.body.get(..length).unwrap_or(self.body);
                 if !trim(rest).is_empty() {
                     self.anomalies.insert(Anomaly::ContentLengthTooSmall);
-                    self.anomalies.note(begins_message(trim(rest)), Anomaly::SeveralMessages);
+                    self.anomalies.note(start_line::begins_message(trim(rest)), Anomaly::SeveralMessages);
                 }
             }
             Number::Huge => self.anomalies.insert(Anomaly::ContentLengthTooLarge),
@@ -357,76 +224,6 @@ impl<'a> View<'a> {
             Number::Invalid => self.anomalies.insert(Anomaly::ContentLengthInvalid),
         }
     }
-}
-
-fn trim_end(mut text: &[u8]) -> &[u8] {
-    while let [rest @ .., b' ' | b'\t'] = text {
-        text = rest;
-    }
-    text
-}
-
-/// Whether a start line stands at the start of `bytes`.
-pub(crate) fn begins_message(bytes: &[u8]) -> bool {
-    let line = bytes.get(..memchr(b'\n', bytes).unwrap_or(bytes.len())).unwrap_or_default();
-    let begins_like_one = line.first().is_some_and(|&byte| is_token_byte(byte));
-    begins_like_one && start_line::is_one(trim_line(line))
-}
-
-fn trim_line(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// The start line, the message from there on, and where its headers begin.
-fn find_start<'a>(bytes: &'a [u8], anomalies: &mut Anomalies) -> Option<(StartLine<'a>, &'a [u8], usize)> {
-    let skipped = bytes.iter().take_while(|&&byte| is_lws(byte)).count();
-    let mut message = bytes.get(skipped..)?;
-    let mut junk = 0;
-    loop {
-        let end = memchr(b'\n', message).unwrap_or(message.len());
-        let line = message.get(..end)?;
-        let mut found = Anomalies::NONE;
-        let is_text = line.first().is_some_and(|&byte| is_token_byte(byte));
-        if is_text && let Some(start) = start_line::read(trim_line(line), &mut found) {
-            *anomalies = anomalies.union(found);
-            anomalies.note(junk > 0, Anomaly::JunkBeforeStartLine);
-            anomalies.note(end < message.len() && !line.ends_with(b"\r"), Anomaly::LineEndWithoutCr);
-            return Some((start, message, (end + 1).min(message.len())));
-        }
-        if let Some((start, at)) = after_binary(line) {
-            *anomalies = anomalies.union([Anomaly::JunkBeforeStartLine].into_iter().collect());
-            let message = message.get(at..)?;
-            return Some((start_line::read(start, anomalies)?, message, (end - at + 1).min(message.len())));
-        }
-        junk += end + 1;
-        if junk > MAX_JUNK {
-            return None;
-        }
-        message = message.get(end + 1..)?;
-    }
-}
-
-/// A start line behind bytes that no method has, in the same line; and where it begins.
-fn after_binary(line: &[u8]) -> Option<(&[u8], usize)> {
-    let line = line.get(..MAX_JUNK).unwrap_or(line);
-    let trimmed = trim_line(line);
-    let is_text = |byte: u8| (0x20..0x7f).contains(&byte);
-    let binary = trimmed.iter().rposition(|&byte| !is_text(byte))?;
-    let start = trimmed.get(binary + 1..)?;
-    start_line::is_one(start).then_some((start, binary + 1))
-}
-
-/// What a second header of a name that may stand only once is called.
-fn repeated(name: HeaderName) -> Anomalies {
-    const ONCE: [(HeaderName, Anomaly); 6] = [
-        (HeaderName::CallId, Anomaly::CallIdRepeated),
-        (HeaderName::ContentLength, Anomaly::ContentLengthRepeated),
-        (HeaderName::Cseq, Anomaly::CseqRepeated),
-        (HeaderName::From, Anomaly::FromRepeated),
-        (HeaderName::MaxForwards, Anomaly::MaxForwardsRepeated),
-        (HeaderName::To, Anomaly::ToRepeated),
-    ];
-    ONCE.into_iter().filter(|(once, _)| *once == name).map(|(_, anomaly)| anomaly).collect()
 }
 
 #[cfg(test)]
