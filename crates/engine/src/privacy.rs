@@ -2,9 +2,10 @@
 //! it; it tells an administrator where encryption is missing, and with whom it would cost least to have it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
 use sip::sdp::Sdp;
 use sip::{Anomalies, Message, Method};
 
@@ -107,7 +108,8 @@ pub(crate) struct Accepted<'a> {
 
 #[derive(Debug, Default)]
 pub(crate) struct Privacy {
-    peers: BTreeMap<IpAddr, Peer>,
+    /// In no order that anybody sees.
+    peers: HashMap<IpAddr, Peer, RandomState>,
     /// Each peer once, by when it was heard of when that was last looked at: never later than it is true.
     silence: BinaryHeap<Reverse<(Tick, IpAddr)>>,
     /// Ports of this host on which somebody speaks SIP that can be read.
@@ -259,6 +261,8 @@ fn streams(message: &Message<'_>) -> [u64; 3] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -279,7 +283,7 @@ mod tests {
             }
             model.insert(address, now);
         }
-        assert!(model.keys().eq(privacy.peers.keys()));
+        assert_eq!(model.into_keys().collect::<BTreeSet<_>>(), privacy.peers.keys().copied().collect());
         assert_eq!(privacy.silence.len(), MAX_PEERS);
         assert_eq!(privacy.report().in_clear.logins, 60_000, "what those had who made room is kept");
     }
