@@ -53,17 +53,12 @@ impl<'a> Credentials<'a> {
         read
     }
 
-    /// A value whose signs are known, from `at` on.
-    pub(crate) fn read(walk: Walk<'_, 'a>, at: usize, anomalies: &mut Anomalies) -> Self {
-        if let Some(values) = plain_values(walk, at) {
-            let [username, realm, nonce, uri, response, algorithm, cnonce, nc, qop, _] = values;
-            let read =
-                Self { is_digest: true, username, realm, nonce, uri, response, algorithm, cnonce, nc, qop };
-            if read.is_whole() {
-                return read;
-            }
-        }
-        Self::parse(walk.text(at, walk.end()), anomalies)
+    /// What plain credentials say.
+    pub(crate) fn plain(walk: Walk<'_, 'a>) -> Option<Self> {
+        let [username, realm, nonce, uri, response, algorithm, cnonce, nc, qop, _] = plain_values(walk)?;
+        let read =
+            Self { is_digest: true, username, realm, nonce, uri, response, algorithm, cnonce, nc, qop };
+        read.is_whole().then_some(read)
     }
 
     /// Where the parameter of that name is kept.
@@ -101,12 +96,11 @@ impl<'a> Challenge<'a> {
         read
     }
 
-    /// A value whose signs are known, from `at` on.
-    pub(crate) fn read(walk: Walk<'_, 'a>, at: usize) -> Self {
-        let Some(values) = plain_values(walk, at) else { return Self::parse(walk.text(at, walk.end())) };
-        let [_, realm, nonce, _, _, algorithm, _, _, qop, stale] = values;
+    /// What a plain challenge says.
+    pub(crate) fn plain(walk: Walk<'_, 'a>) -> Option<Self> {
+        let [_, realm, nonce, _, _, algorithm, _, _, qop, stale] = plain_values(walk)?;
         let stale = stale.is_some_and(|value| value.eq_ignore_ascii_case(b"true"));
-        Self { is_digest: true, realm, nonce, algorithm, qop, stale }
+        Some(Self { is_digest: true, realm, nonce, algorithm, qop, stale })
     }
 
     fn put(&mut self, name: &[u8], value: &'a [u8]) {
@@ -168,10 +162,10 @@ impl Parameter {
 }
 
 /// The values of a plain field by their parameters, none of which stands twice.
-fn plain_values<'a>(walk: Walk<'_, 'a>, at: usize) -> Option<[Option<&'a [u8]>; PARAMETERS.len()]> {
+fn plain_values<'a>(walk: Walk<'_, 'a>) -> Option<[Option<&'a [u8]>; PARAMETERS.len()]> {
     let mut values = [None; PARAMETERS.len()];
     let mut is_repeated = false;
-    plain::digest(walk, at, |name_on, len, value| {
+    plain::digest(walk, |name_on, len, value| {
         let parameter = Parameter::at_start(name_on, len);
         if let Some(place) = parameter.and_then(|parameter| values.get_mut(parameter as usize)) {
             is_repeated |= place.is_some();

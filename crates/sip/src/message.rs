@@ -70,16 +70,15 @@ impl<'a> Message<'a> {
         let mut anomalies = view.anomalies();
         let start = *view.start();
         let uri = match start {
-            StartLine::Request { uri, .. } => view
-                .walk_uri()
-                .and_then(|(walk, at)| plain::uri(walk, at))
-                .or_else(|| request_uri(uri, &mut anomalies)),
+            StartLine::Request { uri, .. } => {
+                view.walk_uri().and_then(plain::uri).or_else(|| request_uri(uri, &mut anomalies))
+            }
             StartLine::Status { .. } => None,
         };
         let note = &mut anomalies;
         let address = |name, length: [Anomaly; 3], note: &mut Anomalies| {
             let value = field(view.get(name), length, LONG_ADDRESS, note)?;
-            let plain = view.walk(name).and_then(|(walk, at)| plain::name_addr(walk, at));
+            let plain = view.walk(name).and_then(plain::name_addr);
             Some(plain.unwrap_or_else(|| NameAddr::parse(value, note)))
         };
         let from = address(HeaderName::From, FROM, note);
@@ -87,16 +86,23 @@ impl<'a> Message<'a> {
         let contact = contact(view, note);
         let via = field(view.get(HeaderName::Via), VIA, LONG_VIA, note);
         let via = via.and_then(|value| {
-            let plain = view.walk(HeaderName::Via).and_then(|(walk, at)| plain::via(walk, at));
+            let plain = view.walk(HeaderName::Via).and_then(plain::via);
             plain.or_else(|| Via::parse(value, note))
         });
         let call_id = field(view.get(HeaderName::CallId), CALL_ID, LONG_ADDRESS, note);
         let cseq = cseq(view, &start, note);
         let max_forwards = max_forwards(view, &start, note);
-        let first_of = |name, or| view.walk(name).or_else(|| view.walk(or));
+        let first_of = |name, other| if view.get(name).is_some() { name } else { other };
         let credentials = first_of(HeaderName::Authorization, HeaderName::ProxyAuthorization);
-        let credentials = credentials.map(|(walk, at)| Credentials::read(walk, at, note));
+        let credentials = view.get(credentials).map(|value| {
+            let plain = view.walk(credentials).and_then(Credentials::plain);
+            plain.unwrap_or_else(|| Credentials::parse(value, note))
+        });
         let challenge = first_of(HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate);
+        let challenge = view.get(challenge).map(|value| {
+            let plain = view.walk(challenge).and_then(Challenge::plain);
+            plain.unwrap_or_else(|| Challenge::parse(value))
+        });
         let user_agent = view.get(HeaderName::UserAgent).or_else(|| view.get(HeaderName::Server));
         let content_type = view.get(HeaderName::ContentType);
         note.note(content_type.is_none() && !trim(view.body()).is_empty(), Anomaly::BodyWithoutContentType);
@@ -118,7 +124,7 @@ impl<'a> Message<'a> {
             expires,
             user_agent,
             credentials,
-            challenge: challenge.map(|(walk, at)| Challenge::read(walk, at)),
+            challenge,
             content_type,
             body: view.body(),
             anomalies,
@@ -211,7 +217,7 @@ fn contact<'a>(view: &View<'a>, anomalies: &mut Anomalies) -> Option<NameAddr<'a
     if value.is_empty() {
         return None;
     }
-    let plain = view.walk(HeaderName::Contact).and_then(|(walk, at)| plain::name_addr(walk, at));
+    let plain = view.walk(HeaderName::Contact).and_then(plain::name_addr);
     let first = plain.unwrap_or_else(|| NameAddr::parse_first(value, anomalies).0);
     anomalies.note(first.raw_uri.len() > LONG_ADDRESS, Anomaly::ContactTooLong);
     Some(first)

@@ -10,17 +10,15 @@ use crate::via::{COOKIE, Via};
 
 /// A URI that ends where the part does.
 #[inline(always)]
-pub(crate) fn uri<'a>(mut walk: Walk<'_, 'a>, at: usize) -> Option<Uri<'a>> {
-    if !walk.is_known() {
-        return None;
-    }
+pub(crate) fn uri<'a>(mut walk: Walk<'_, 'a>) -> Option<Uri<'a>> {
+    let at = walk.at();
     match uri_up_to(&mut walk, at)? {
         (uri, None) => Some(uri),
         (_, Some(_)) => None,
     }
 }
 
-/// A URI, and the `>` behind it.
+/// A URI, and where the `>` behind it stands, if one does.
 #[inline(always)]
 fn uri_up_to<'a>(walk: &mut Walk<'_, 'a>, at: usize) -> Option<(Uri<'a>, Option<usize>)> {
     let user_at = at + 4;
@@ -42,6 +40,7 @@ fn uri_up_to<'a>(walk: &mut Walk<'_, 'a>, at: usize) -> Option<(Uri<'a>, Option<
         port = Some(self::port(walk.text(place + 1, end))?);
     }
     let params_at = sign.map_or(walk.end(), |(place, _)| place);
+    // A `=` that no `;` stands before belongs to the host.
     if let Some((_, b';')) = sign {
         while let Some((_, b';' | b'=')) = sign {
             sign = walk.next();
@@ -77,10 +76,8 @@ fn port(digits: &[u8]) -> Option<u16> {
 
 /// `"Name" <sip:user@host>;tag=1`, with or without a name.
 #[inline(always)]
-pub(crate) fn name_addr<'a>(mut walk: Walk<'_, 'a>, at: usize) -> Option<NameAddr<'a>> {
-    if !walk.is_known() {
-        return None;
-    }
+pub(crate) fn name_addr<'a>(mut walk: Walk<'_, 'a>) -> Option<NameAddr<'a>> {
+    let at = walk.at();
     let (display_name, bracket) = match walk.next()? {
         (place, b'<') if place == at => (walk.text(at, at), place),
         (place, b'"') if place == at => quoted_name(&mut walk, at)?,
@@ -95,7 +92,7 @@ pub(crate) fn name_addr<'a>(mut walk: Walk<'_, 'a>, at: usize) -> Option<NameAdd
     let params = params(&mut walk, sign, |name, value| {
         if name.len() == 3 && name.eq_ignore_ascii_case(b"tag") {
             tags += 1;
-            tag = Some(value);
+            tag = tag.or(Some(value));
         }
     })?;
     (tags < 2).then_some(NameAddr { display_name, raw_uri: uri.raw, uri: Some(uri), params, tag })
@@ -159,11 +156,9 @@ fn params<'a>(
 
 /// `SIP/2.0/UDP host:port;branch=z9hG4bK1;rport`
 #[inline(always)]
-pub(crate) fn via<'a>(mut walk: Walk<'_, 'a>, at: usize) -> Option<Via<'a>> {
-    if !walk.is_known() {
-        return None;
-    }
+pub(crate) fn via<'a>(mut walk: Walk<'_, 'a>) -> Option<Via<'a>> {
     const PROTOCOL: &[u8] = b"SIP/2.0/";
+    let at = walk.at();
     let transport_at = at + PROTOCOL.len();
     let (blank, b' ') = walk.next()? else { return None };
     let transport = walk.text(transport_at, blank);
@@ -193,13 +188,12 @@ pub(crate) fn via<'a>(mut walk: Walk<'_, 'a>, at: usize) -> Option<Via<'a>> {
 #[inline(always)]
 pub(crate) fn digest<'a>(
     mut walk: Walk<'_, 'a>,
-    at: usize,
     mut each: impl FnMut(&'a [u8], usize, &'a [u8]),
 ) -> Option<()> {
     const SCHEME: &[u8] = b"Digest ";
-    let end = walk.end();
+    let (at, end) = (walk.at(), walk.end());
     let mut name_at = at + SCHEME.len();
-    if !walk.is_known() || walk.text(at, name_at) != SCHEME || walk.next()? != (name_at - 1, b' ') {
+    if walk.text(at, name_at) != SCHEME || walk.next()? != (name_at - 1, b' ') {
         return None;
     }
     loop {

@@ -11,7 +11,7 @@ const WORDS: usize = 32;
 /// What 64 bytes are, a bit each; the lowest is the first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
-    /// Blanks and control characters, and `"`, `,`, `:` to `@` (with `;`, `<`, `=`, `>`, `?`), `[` to `]` (with the backslash).
+    /// Blanks and what is below them, and `"`, `,`, `:` to `@` (with `;`, `<`, `=`, `>`, `?`), `[` to `]` (with the backslash).
     pub(crate) signs: u64,
     pub(crate) line_feeds: u64,
     pub(crate) returns: u64,
@@ -61,7 +61,7 @@ impl Block {
     }
 }
 
-/// The signs of a message's start line and headers.
+/// The signs of a message's start line and headers, as far as they are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Signs([u64; WORDS]);
 
@@ -77,12 +77,23 @@ impl Signs {
         }
     }
 
-    /// From `at` on, up to where `part` ends, which begins where the message does.
+    /// From `at` on, up to where `part` ends, which begins where the message does; `None` if some of them are not kept.
     #[inline(always)]
-    pub(crate) fn walk<'s, 'a>(&'s self, part: &'a [u8], at: usize) -> Walk<'s, 'a> {
+    pub(crate) fn walk<'s, 'a>(&'s self, part: &'a [u8], at: usize) -> Option<Walk<'s, 'a>> {
+        (part.len() <= WORDS * BLOCK).then(|| self.walk_kept(part, at))
+    }
+
+    /// The first sign from `at` on, if it is kept.
+    #[inline(always)]
+    pub(crate) fn first(&self, message: &[u8], at: usize) -> Option<(usize, u8)> {
+        self.walk_kept(message, at).next()
+    }
+
+    #[inline(always)]
+    fn walk_kept<'s, 'a>(&'s self, part: &'a [u8], at: usize) -> Walk<'s, 'a> {
         let base = at / BLOCK * BLOCK;
         let word = self.0.get(at / BLOCK).copied().unwrap_or(0) & (u64::MAX << (at % BLOCK));
-        Walk { signs: self, part, base, word }
+        Walk { signs: self, part, at, base, word }
     }
 }
 
@@ -92,6 +103,8 @@ pub(crate) struct Walk<'s, 'a> {
     signs: &'s Signs,
     /// From the start of the message to the end of the part.
     part: &'a [u8],
+    /// Where the part begins.
+    at: usize,
     /// Where the block begins.
     base: usize,
     /// Those of its signs that were not passed yet.
@@ -99,7 +112,7 @@ pub(crate) struct Walk<'s, 'a> {
 }
 
 impl<'a> Walk<'_, 'a> {
-    /// The next sign and where it stands; `None` at the end of the part, or of what is kept.
+    /// The next sign and where it stands; `None` at the end of the part.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(usize, u8)> {
         while self.word == 0 {
@@ -114,6 +127,12 @@ impl<'a> Walk<'_, 'a> {
         self.part.get(place).map(|sign| (place, *sign))
     }
 
+    /// Where the part begins.
+    #[inline(always)]
+    pub(crate) const fn at(&self) -> usize {
+        self.at
+    }
+
     /// Where the part ends.
     #[inline(always)]
     pub(crate) const fn end(&self) -> usize {
@@ -123,12 +142,6 @@ impl<'a> Walk<'_, 'a> {
     #[inline(always)]
     pub(crate) fn text(&self, at: usize, end: usize) -> &'a [u8] {
         self.part.get(at..end).unwrap_or_default()
-    }
-
-    /// Whether all signs of the part are kept.
-    #[inline(always)]
-    pub(crate) const fn is_known(&self) -> bool {
-        self.part.len() <= WORDS * BLOCK
     }
 }
 
@@ -140,7 +153,7 @@ mod tests {
 
     #[test]
     fn every_sign_is_found_wherever_it_stands() {
-        for len in [1, 63, 64, 65, 200] {
+        for len in [1, 20, 40, 63, 64, 65, 200] {
             for byte in 0..=u8::MAX {
                 let mut text = vec![b'x'; len];
                 text[len - 1] = byte;
@@ -160,11 +173,20 @@ mod tests {
         let text = [b"a;b=c".as_slice(), &[b'x'; 100], b";d;"].concat();
         let mut signs = Signs::new();
         (0..2).for_each(|number| signs.keep(number, Block::of(&text, number).signs));
-        let mut walk = signs.walk(&text[..text.len() - 1], 2);
+        let mut walk = signs.walk(&text[..text.len() - 1], 2).unwrap();
         assert_eq!(walk.next(), Some((3, b'=')));
         assert_eq!(walk.next(), Some((105, b';')));
         assert_eq!(walk.next(), None);
         assert_eq!(walk.next(), None);
-        assert_eq!(signs.walk(&text, WORDS * BLOCK).next(), None);
+        assert_eq!(signs.first(&text, 106), Some((107, b';')));
+    }
+
+    #[test]
+    fn a_part_that_is_not_kept_whole_has_no_walk() {
+        let text = [b'x'; WORDS * BLOCK + 1];
+        let signs = Signs::new();
+        assert!(signs.walk(&text[..WORDS * BLOCK], 0).is_some());
+        assert!(signs.walk(&text, 0).is_none());
+        assert_eq!(signs.first(&text, WORDS * BLOCK), None);
     }
 }

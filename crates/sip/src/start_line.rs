@@ -252,6 +252,9 @@ mod tests {
         assert_eq!(anomalies("REGISTER"), "request-line-incomplete");
         assert_eq!(anomalies("OPTIONS sip:a"), "request-line-incomplete");
         assert_eq!(anomalies("INVITE SIP/2.0"), "request-uri-empty");
+        assert_eq!(anomalies("INVITE  SIP/2.0"), "request-uri-empty");
+        let long = format!("INVITE sip:{} SIP/2.0", "a".repeat(260));
+        assert_eq!(anomalies(&long), "request-uri-too-long");
         assert_eq!(anomalies("IN\u{1}VITE sip:a SIP/2.0"), "method-invalid, method-unknown");
         assert_eq!(anomalies("SIP/2.0 4294967301 better"), "status-code-invalid");
         assert_eq!(anomalies("SIP/2.0 700 x"), "status-code-invalid");

@@ -35,6 +35,8 @@ pub struct Framer {
     partial: Vec<u8>,
     /// How much of `partial` has no end of headers in it.
     searched: usize,
+    /// How long the message in `partial` will be, if its headers are there: they are not read again with each segment of its body.
+    awaited: Option<usize>,
     /// Bytes of a body too long to keep that are still to come.
     skip: u64,
     /// Sequence number and data.
@@ -46,7 +48,15 @@ impl Framer {
     /// earliest are kept.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self { limit, next: None, partial: Vec::new(), searched: 0, skip: 0, early: Vec::new() }
+        Self {
+            limit,
+            next: None,
+            partial: Vec::new(),
+            searched: 0,
+            awaited: None,
+            skip: 0,
+            early: Vec::new(),
+        }
     }
 
     /// The connection begins: its first byte has the number `sequence`.
@@ -121,7 +131,7 @@ impl Framer {
     /// Hands out the incomplete message as it is.
     fn give_up(&mut self, each: &mut impl FnMut(Piece<'_>)) {
         self.skip = 0;
-        self.searched = 0;
+        self.forget();
         let partial = std::mem::take(&mut self.partial);
         if begins_message(&partial) {
             each(Piece::Message(&partial));
@@ -162,25 +172,25 @@ impl Framer {
             if lines > 0 {
                 each(Piece::KeepAlive(KeepAlive::Crlf));
                 used += lines;
-                self.searched = 0;
+                self.forget();
                 continue;
             }
             match self.message_len(rest) {
                 Len::Incomplete => break,
                 Len::NotSip => {
-                    self.searched = 0;
+                    self.forget();
                     // The next start line may be behind a line end.
                     let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
                     each(Piece::NotSip(line));
                     used += line;
                 }
                 Len::Whole(len) => {
-                    self.searched = 0;
+                    self.forget();
                     each(Piece::Message(rest.get(..len).unwrap_or(rest)));
                     used += len;
                 }
                 Len::TooLong(len) => {
-                    self.searched = 0;
+                    self.forget();
                     each(Piece::Message(rest));
                     self.skip = len.saturating_sub(rest.len() as u64);
                     used += rest.len();
@@ -190,7 +200,16 @@ impl Framer {
         used
     }
 
+    /// Nothing is known of the next message.
+    fn forget(&mut self) {
+        self.searched = 0;
+        self.awaited = None;
+    }
+
     fn message_len(&mut self, rest: &[u8]) -> Len {
+        if let Some(len) = self.awaited {
+            return if len <= rest.len() { Len::Whole(len) } else { Len::Incomplete };
+        }
         let from = self.searched.saturating_sub(3);
         let unsearched = rest.get(from..).unwrap_or_default();
         let crlf = memmem::find(unsearched, b"\r\n\r\n").map(|at| from + at + 4);
@@ -217,7 +236,10 @@ impl Framer {
         let len = body.saturating_add(head as u64);
         match usize::try_from(len) {
             Ok(len) if len <= rest.len() => Len::Whole(len),
-            Ok(len) if len <= self.limit => Len::Incomplete,
+            Ok(len) if len <= self.limit => {
+                self.awaited = Some(len);
+                Len::Incomplete
+            }
             Ok(_) | Err(_) => Len::TooLong(len),
         }
     }

@@ -160,20 +160,20 @@ impl<'a> View<'a> {
         self.bytes.get(usize::from(slot.value_at)..usize::from(slot.value_end))
     }
 
-    /// The signs of the first header of that name, and where its value begins.
-    pub(crate) fn walk(&self, name: HeaderName) -> Option<(Walk<'_, 'a>, usize)> {
+    /// The first header of that name from sign to sign, if they are kept.
+    pub(crate) fn walk(&self, name: HeaderName) -> Option<Walk<'_, 'a>> {
         let slot = self.first.get(name as usize).filter(|&&slot| slot > 0)?;
         let slot = self.slots.get(usize::from(*slot) - 1)?;
-        let at = usize::from(slot.value_at);
-        Some((self.signs.walk(self.bytes.get(..usize::from(slot.value_end))?, at), at))
+        let part = self.bytes.get(..usize::from(slot.value_end))?;
+        self.signs.walk(part, usize::from(slot.value_at))
     }
 
-    /// The same of the Request-URI, if it stands where it should: behind the method and one blank.
-    pub(crate) fn walk_uri(&self) -> Option<(Walk<'_, 'a>, usize)> {
+    /// The same of the Request-URI, which stands behind the method and one blank, or is not plain.
+    pub(crate) fn walk_uri(&self) -> Option<Walk<'_, 'a>> {
         let StartLine::Request { name, uri, .. } = self.start else { return None };
         let at = name.len() + 1;
         let part = self.bytes.get(..at + uri.len())?;
-        part.ends_with(uri).then(|| (self.signs.walk(part, at), at))
+        if part.ends_with(uri) { self.signs.walk(part, at) } else { None }
     }
 
     /// The values of all headers of that name, in order.

@@ -69,3 +69,20 @@ fn mistakes_are_named() {
     let body = read("MESSAGE sip:a@b SIP/2.0\r\n\r\nhello").anomalies;
     assert!(body.contains(Anomaly::BodyWithoutContentType));
 }
+
+#[test]
+fn what_the_server_asks_for_counts_before_what_the_proxy_does() {
+    let credentials = |name: &str, user: &str| {
+        format!(
+            "{name}: Digest username=\"{user}\",realm=\"a\",nonce=\"{user}\",uri=\"sip:a\",response=\"r\"\r\n"
+        )
+    };
+    let both = credentials("Proxy-Authorization", "proxy") + &credentials("Authorization", "server");
+    let text = format!("INVITE sip:a@b SIP/2.0\r\n{both}\r\n");
+    assert_eq!(read(&text).credentials.unwrap().username, Some(b"server".as_slice()));
+    let text = format!("INVITE sip:a@b SIP/2.0\r\n{}\r\n", credentials("Proxy-Authorization", "proxy"));
+    assert_eq!(read(&text).credentials.unwrap().username, Some(b"proxy".as_slice()));
+    let text = "SIP/2.0 401 x\r\nProxy-Authenticate: Digest nonce=\"proxy\"\r\n\
+        WWW-Authenticate: Digest nonce=\"server\"\r\n\r\n";
+    assert_eq!(read(text).challenge.unwrap().nonce, Some(b"server".as_slice()));
+}

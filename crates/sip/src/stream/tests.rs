@@ -77,3 +77,13 @@ fn other_protocols_are_told() {
     let endless = vec![b'A'; 3000];
     assert_eq!(pieces(1024, &[(0, &endless)]), ["not sip:3000"]);
 }
+
+#[test]
+fn a_message_that_comes_byte_by_byte_is_as_long_as_it_says() {
+    let stream = [INVITE, INVITE, OPTIONS].concat();
+    let bytes: Vec<(u32, &[u8])> = (0..).zip(stream.chunks(1)).collect();
+    assert_eq!(pieces(64, &bytes), ["INVITE :36", "INVITE :36", "OPTIONS:54"]);
+    // What was awaited is not awaited of the message behind a gap.
+    let gap: [(u32, &[u8]); 3] = [(0, &INVITE[..34]), (4000, OPTIONS), (4054, OPTIONS)];
+    assert_eq!(pieces(64, &gap), ["INVITE :34", "OPTIONS:54", "OPTIONS:54"]);
+}

@@ -5,7 +5,16 @@ use crate::anomaly::{Anomalies, Anomaly};
 use crate::header::HeaderName;
 use crate::signs::{BLOCK, Block};
 use crate::start_line::trim_line;
-use crate::text::{bounds, find, is_token, trim, trim_start};
+use crate::text::{bounds, find, is_token};
+
+/// What has to be known of the lines before.
+#[derive(Default)]
+struct Before {
+    /// Unknown and repeated headers.
+    more: usize,
+    /// There was a line, and it has its place; what continues a line without one has none either.
+    last: Option<bool>,
+}
 
 impl View<'_> {
     /// Reads headers from `headers_at` on; tells where the body begins. What is odd in the bytes is looked for on the way, from the
@@ -13,7 +22,7 @@ impl View<'_> {
     pub(super) fn read_headers(&mut self, headers_at: usize) -> usize {
         let bytes = self.bytes;
         let mut at = headers_at;
-        let mut more = 0;
+        let mut before = Before::default();
         let (mut is_odd, mut bare_returns) = (false, 0);
         let mut after_return = 0;
         for number in 0..bytes.len().div_ceil(BLOCK) {
@@ -44,7 +53,7 @@ impl View<'_> {
                     self.check_bytes(is_odd || block.is_odd, bare_returns | bare & up_to_here, end + 1);
                     return end + 1;
                 }
-                self.line(at, line, &mut more);
+                self.line(at, line, &mut before);
                 at = end + 1;
             }
             is_odd |= block.is_odd;
@@ -54,17 +63,21 @@ impl View<'_> {
         }
         let last = bytes.get(at..).unwrap_or_default();
         if !last.is_empty() {
-            self.line(at, trim_line(last), &mut more);
+            self.line(at, trim_line(last), &mut before);
         }
         self.anomalies.insert(Anomaly::HeadersUnterminated);
         self.check_bytes(is_odd, bare_returns, bytes.len());
         bytes.len()
     }
 
-    fn line(&mut self, at: usize, line: &[u8], more: &mut usize) {
+    fn line(&mut self, at: usize, line: &[u8], before: &mut Before) {
         match line.first() {
-            Some(b' ' | b'\t') => self.fold(at + line.len()),
-            Some(_) => self.add(at, line, more),
+            Some(b' ' | b'\t') => match before.last {
+                Some(true) => self.fold(at, line),
+                Some(false) => {}
+                None => self.anomalies.insert(Anomaly::FoldWithoutHeader),
+            },
+            Some(_) => before.last = Some(self.add(at, line, &mut before.more)),
             None => {}
         }
     }
@@ -83,28 +96,32 @@ impl View<'_> {
         self.anomalies.note(nuls.any(|at| !is_quoted(at)), Anomaly::NulByte);
     }
 
-    /// A continuation line that ends at `end`.
-    fn fold(&mut self, end: usize) {
+    /// A line that continues the last header. Only this line is looked at: there may be thousands.
+    fn fold(&mut self, at: usize, line: &[u8]) {
         let last = usize::from(self.count).checked_sub(1).and_then(|last| self.slots.get_mut(last));
-        let (Some(slot), Ok(end_offset)) = (last, u16::try_from(end)) else {
-            return self.anomalies.insert(Anomaly::FoldWithoutHeader);
-        };
-        let begin = usize::from(slot.value_at).min(end);
-        let value = self.bytes.get(begin..end).unwrap_or_default();
-        let trimmed = trim(value);
-        let before = value.len() - trim_start(value).len();
-        // A value that begins on the continuation line has its blanks before it only now.
-        slot.value_at = u16::try_from(begin + before).unwrap_or(end_offset);
-        slot.value_end = u16::try_from(begin + before + trimmed.len()).unwrap_or(end_offset);
+        let Some(slot) = last else { return };
+        let (from, to) = bounds(line, 0);
+        let begins_here = slot.value_at == slot.value_end;
+        if begins_here {
+            slot.value_at = u16::try_from(at + from).unwrap_or(u16::MAX);
+        }
+        // Blanks at the end of a value are none of it.
+        if begins_here || from < to {
+            slot.value_end = u16::try_from(at + to).unwrap_or(u16::MAX);
+        }
     }
 
-    fn add(&mut self, at: usize, line: &[u8], more: &mut usize) {
-        // The first sign of nearly every line.
-        let colon = match self.signs.walk(self.bytes, at).next() {
-            Some((place, b':')) if place < at + line.len() => place - at,
+    /// A header; whether there was room for it.
+    fn add(&mut self, at: usize, line: &[u8], more: &mut usize) -> bool {
+        // The first sign of nearly every line, beyond which none is: line ends are signs.
+        let colon = match self.signs.first(self.bytes, at) {
+            Some((place, b':')) => place - at,
             _ => match find(b':', line) {
                 Some(colon) => colon,
-                None => return self.anomalies.insert(Anomaly::HeaderWithoutColon),
+                None => {
+                    self.anomalies.insert(Anomaly::HeaderWithoutColon);
+                    return false;
+                }
             },
         };
         let name = trim_end(line.get(..colon).unwrap_or(line));
@@ -119,11 +136,13 @@ impl View<'_> {
         if known == HeaderName::Other || !is_first {
             *more += 1;
             if *more > MAX_MORE {
-                return self.anomalies.insert(Anomaly::TooManyHeaders);
+                self.anomalies.insert(Anomaly::TooManyHeaders);
+                return false;
             }
         }
         let Some(slot) = self.slots.get_mut(usize::from(self.count)) else {
-            return self.anomalies.insert(Anomaly::TooManyHeaders);
+            self.anomalies.insert(Anomaly::TooManyHeaders);
+            return false;
         };
         // All offsets fit: a message has at most `MAX_MESSAGE` bytes.
         *slot = Slot {
@@ -137,6 +156,7 @@ impl View<'_> {
         if let Some(first) = self.first.get_mut(known as usize).filter(|_| is_first) {
             *first = self.count;
         }
+        true
     }
 }
 

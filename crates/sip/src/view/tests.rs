@@ -53,6 +53,36 @@ fn line_ends_are_judged() {
 }
 
 #[test]
+fn odd_bytes_are_seen_long_before_the_headers_end() {
+    for filling in [0, 64, 300, 3000] {
+        let after = "x".repeat(filling);
+        let text = format!("ACK sip:a SIP/2.0\r\nTo: a\0b\r\nSubject: {after}\r\n\r\n");
+        assert_eq!(view(&text).anomalies().to_string(), "nul-byte", "{filling}");
+        let bytes = text.replace('\0', "#").into_bytes();
+        let bytes: Vec<u8> = bytes.into_iter().map(|byte| if byte == b'#' { 0xff } else { byte }).collect();
+        let view = View::parse(&bytes, Carrier::Datagram).unwrap();
+        assert_eq!(view.anomalies().to_string(), "invalid-utf8", "{filling}");
+    }
+}
+
+#[test]
+fn a_fold_belongs_to_the_line_before_it() {
+    let lost = view("ACK sip:a SIP/2.0\r\nTo: <sip:a@b>\r\nno colon\r\n ;tag=1\r\n\r\n");
+    assert_eq!(lost.get(HeaderName::To), Some(b"<sip:a@b>".as_slice()));
+    let padding = "Q: 1\r\n".repeat(MAX_MORE);
+    let text = format!("ACK sip:a SIP/2.0\r\n{padding}To: <sip:a@b>\r\nX-Other: b\r\n ;tag=1\r\n\r\n");
+    assert_eq!(view(&text).get(HeaderName::To), Some(b"<sip:a@b>".as_slice()));
+}
+
+#[test]
+fn blank_folds_add_nothing() {
+    let folded = view("ACK sip:a SIP/2.0\r\nTo:\r\n \r\n\t<sip:a@b>\r\n \r\n ;tag=1 \r\n  \r\n\r\n");
+    assert_eq!(folded.get(HeaderName::To), Some(b"<sip:a@b>\r\n \r\n ;tag=1".as_slice()));
+    let empty = view("ACK sip:a SIP/2.0\r\nTo:\r\n \r\n\t\r\n\r\n");
+    assert_eq!(empty.get(HeaderName::To), Some(b"".as_slice()));
+}
+
+#[test]
 fn content_length_bounds_the_body() {
     let anomalies = |length: &str, body: &str| {
         let text = format!("ACK sip:a SIP/2.0\r\nContent-Length: {length}\r\n\r\n{body}");
