@@ -17,8 +17,11 @@ impl ByteOrder {
     }
 
     pub(crate) fn u32(self, data: &[u8], at: usize) -> Option<u32> {
-        let bytes = *data.get(at..)?.first_chunk::<4>()?;
-        Some(if self == Self::Big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+        Some(self.u32_of(*data.get(at..)?.first_chunk::<4>()?))
+    }
+
+    pub(crate) fn u32_of(self, bytes: [u8; 4]) -> u32 {
+        if self == Self::Big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 
     pub(crate) fn i64(self, data: &[u8], at: usize) -> Option<i64> {

@@ -1,10 +1,11 @@
 //! The classic format (draft-ietf-opsawg-pcap): a file header, then a record for each frame.
 
 use std::io::BufRead;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::bytes::{ByteOrder, Filled, fill};
-use crate::reader::{Error, Found, MAX_FRAME, Problems};
+use crate::reader::{Error, Found, MAX_FRAME, Place, Problems};
 
 /// What the file header says about all frames.
 #[derive(Debug)]
@@ -38,6 +39,16 @@ impl Header {
         Ok(Some(Self { order, nanoseconds, record_len, link: u16::try_from(link).unwrap_or_default() }))
     }
 
+    /// The next frame, if all of it lies in what was `read` from the file already.
+    pub(crate) fn borrowed(&self, read: &[u8]) -> Option<Found> {
+        let record = Record::read(read.get(..self.record_len)?, self.order)?;
+        let end = self.record_len + record.captured;
+        if record.captured > MAX_FRAME || end > read.len() {
+            return None;
+        }
+        Some(self.found(&record, Place::Source { len: end }, self.record_len..end, false))
+    }
+
     /// The next frame, left in `buffer`.
     pub(crate) fn next(
         &self,
@@ -61,9 +72,8 @@ impl Header {
                 return None;
             }
         }
-        let field = |at: usize| self.order.u32(buffer, at).unwrap_or_default();
-        let (seconds, fraction, captured, original) = (field(0), field(4), field(8), field(12));
-        let captured = usize::try_from(captured).unwrap_or(usize::MAX);
+        let record = Record::read(buffer, self.order)?;
+        let captured = record.captured;
         if captured > MAX_FRAME {
             problems
                 .add(number, format!("its record claims {captured} bytes; the rest of the file is not read"));
@@ -86,17 +96,43 @@ impl Header {
                 return None;
             }
         };
+        Some(self.found(&record, Place::Buffer, 0..buffer.len(), is_last))
+    }
+
+    fn found(&self, record: &Record, place: Place, data: Range<usize>, is_last: bool) -> Found {
         let unit = if self.nanoseconds { 1 } else { 1000 };
-        let since_second = Duration::from_nanos(u64::from(fraction) * unit);
-        let original = usize::try_from(original).unwrap_or(usize::MAX);
-        Some(Found {
-            time: Duration::from_secs(u64::from(seconds)).saturating_add(since_second),
+        let since_second = Duration::from_nanos(u64::from(record.fraction) * unit);
+        Found {
+            time: Duration::from_secs(u64::from(record.seconds)).saturating_add(since_second),
             interface: 0,
             direction: None,
             link: self.link,
-            data: 0..buffer.len(),
-            original_len: original.max(captured),
+            place,
+            data,
+            original_len: record.original.max(record.captured),
             is_last,
+        }
+    }
+}
+
+/// The header of a record.
+#[derive(Debug)]
+struct Record {
+    seconds: u32,
+    fraction: u32,
+    captured: usize,
+    original: usize,
+}
+
+impl Record {
+    fn read(header: &[u8], order: ByteOrder) -> Option<Self> {
+        let &[s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3] = header.first_chunk::<16>()?;
+        let length = |bytes| usize::try_from(order.u32_of(bytes)).unwrap_or(usize::MAX);
+        Some(Self {
+            seconds: order.u32_of([s0, s1, s2, s3]),
+            fraction: order.u32_of([f0, f1, f2, f3]),
+            captured: length([c0, c1, c2, c3]),
+            original: length([o0, o1, o2, o3]),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use crate::bytes::{ByteOrder, Filled, fill, skip};
-use crate::reader::{Direction, Error, Found, MAX_FRAME, Problems};
+use crate::reader::{Direction, Error, Found, MAX_FRAME, Place, Problems};
 
 /// The type of a section header block; the same in both byte orders.
 pub(crate) const SECTION_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -20,6 +20,9 @@ mod block {
 
 /// The largest block that is read; larger ones of other types are skipped over.
 const MAX_BLOCK: usize = MAX_FRAME + 65_536;
+
+/// Type and length, which stand before the body of a block.
+const HEAD_LEN: usize = 8;
 
 /// Interfaces of one section at most; frames of later ones cannot be read.
 const MAX_INTERFACES: usize = 65_536;
@@ -61,8 +64,13 @@ impl Resolution {
     }
 
     fn time(self, stamp: u64, offset: i64) -> Duration {
-        let nanoseconds = u128::from(stamp) * 1_000_000_000 / self.units;
-        let time = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+        // A division of 128 bits for each frame costs more than the rest of its header.
+        let nanoseconds = match self.units {
+            1_000_000_000 => stamp,
+            1_000_000 => stamp.saturating_mul(1000),
+            units => u64::try_from(u128::from(stamp) * 1_000_000_000 / units).unwrap_or(u64::MAX),
+        };
+        let time = Duration::from_nanos(nanoseconds);
         let shift = Duration::from_secs(offset.unsigned_abs());
         if offset < 0 { time.saturating_sub(shift) } else { time.saturating_add(shift) }
     }
@@ -100,6 +108,25 @@ impl Section {
         } else {
             Err(Error::Format { hint: "; its section header is broken or cut off" })
         }
+    }
+
+    /// The next frame, if its block is the next one, lies as a whole in what was `read` from the file already, and has nothing
+    /// wrong.
+    pub(crate) fn borrowed(&self, read: &[u8]) -> Option<Found> {
+        let field = |at| self.order.u32(read, at);
+        if self.broken || field(0)? != block::ENHANCED_PACKET {
+            return None;
+        }
+        let total = usize::try_from(field(4)?).ok()?;
+        let body = body_len(total).filter(|body| *body <= MAX_BLOCK)?;
+        if field(HEAD_LEN + body)? != field(4)? {
+            return None;
+        }
+        let mut problems = Problems::default();
+        let body = read.get(HEAD_LEN..HEAD_LEN + body)?;
+        let found = self.packet(block::ENHANCED_PACKET, body, 0, &mut problems)?;
+        let data = HEAD_LEN + found.data.start..HEAD_LEN + found.data.end;
+        problems.is_empty().then_some(Found { place: Place::Source { len: total }, data, ..found })
     }
 
     /// The next frame, left in `buffer`.
@@ -284,6 +311,7 @@ impl Section {
             interface: fields.interface,
             direction: direction(self.order, rest),
             link: interface.link,
+            place: Place::Buffer,
             data: fields.data_at..end,
             original_len: fields.original.max(captured),
             is_last: self.broken,

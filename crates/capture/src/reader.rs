@@ -66,8 +66,11 @@ const MAX_PROBLEMS: usize = 1000;
 
 /// Reads frames one after another.
 pub struct Reader<'a> {
-    source: Box<dyn BufRead + Send + 'a>,
+    source: BufReader<Box<dyn Read + Send + 'a>>,
+    /// Bytes of `source` that the last frame borrowed, to be passed over when the next one is asked for.
+    lent: usize,
     format: Format,
+    /// Of a frame that does not lie in `source` as a whole.
     buffer: Vec<u8>,
     count: u64,
     problems: Problems,
@@ -88,6 +91,10 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     pub(crate) fn add(&mut self, frame: u64, what: impl Into<String>) {
         if self.kept.len() < MAX_PROBLEMS {
             self.kept.push(Problem { frame, what: what.into() });
@@ -117,10 +124,10 @@ impl<'a> Reader<'a> {
     /// Reads a capture from anywhere. Memory does not grow with the capture: one frame of at most 4 MiB, and up to 65,536
     /// interfaces (pcapng).
     pub fn new(source: impl Read + Send + 'a) -> Result<Self, Error> {
+        let source: Box<dyn Read + Send + 'a> = Box::new(source);
         let mut plain = BufReader::with_capacity(128 * 1024, source);
         let gzip = plain.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-        let mut source: Box<dyn BufRead + Send + 'a> =
-            if gzip { Box::new(BufReader::new(MultiGzDecoder::new(plain))) } else { Box::new(plain) };
+        let mut source = if gzip { BufReader::new(Box::new(MultiGzDecoder::new(plain)) as _) } else { plain };
         let mut buffer = Vec::new();
         match fill(&mut source, &mut buffer, 4) {
             Filled::Whole | Filled::Cut { .. } => {}
@@ -136,8 +143,15 @@ impl<'a> Reader<'a> {
                 None => return Err(Error::Format { hint: hint(magic) }),
             }
         };
-        let mut reader =
-            Self { source, format, buffer, count: 0, problems: Problems::default(), finished: false };
+        let mut reader = Self {
+            source,
+            lent: 0,
+            format,
+            buffer,
+            count: 0,
+            problems: Problems::default(),
+            finished: false,
+        };
         if let Format::Pcapng(section) = &mut reader.format {
             section.begin(&mut reader.source, &mut reader.buffer, &mut reader.problems)?;
         }
@@ -150,13 +164,15 @@ impl<'a> Reader<'a> {
             return None;
         }
         let number = self.count + 1;
+        self.source.consume(std::mem::take(&mut self.lent));
         let found = match &mut self.format {
-            Format::Pcap(header) => {
-                header.next(&mut self.source, &mut self.buffer, number, &mut self.problems)
-            }
-            Format::Pcapng(section) => {
-                section.next(&mut self.source, &mut self.buffer, number, &mut self.problems)
-            }
+            // Nearly always all of it was read from the file already.
+            Format::Pcap(header) => header
+                .borrowed(self.source.buffer())
+                .or_else(|| header.next(&mut self.source, &mut self.buffer, number, &mut self.problems)),
+            Format::Pcapng(section) => section
+                .borrowed(self.source.buffer())
+                .or_else(|| section.next(&mut self.source, &mut self.buffer, number, &mut self.problems)),
         };
         let Some(found) = found else {
             self.finished = true;
@@ -168,13 +184,20 @@ impl<'a> Reader<'a> {
             Format::Pcap(_) => None,
             Format::Pcapng(section) => section.interface_name(found.interface),
         };
+        let place = match found.place {
+            Place::Buffer => self.buffer.as_slice(),
+            Place::Source { len } => {
+                self.lent = len;
+                self.source.buffer()
+            }
+        };
         Some(Frame {
             number,
             time: found.time,
             interface,
             direction: found.direction,
             link: found.link,
-            data: self.buffer.get(found.data).unwrap_or_default(),
+            data: place.get(found.data).unwrap_or_default(),
             original_len: found.original_len,
         })
     }
@@ -199,11 +222,21 @@ pub(crate) struct Found {
     pub(crate) interface: usize,
     pub(crate) direction: Option<Direction>,
     pub(crate) link: u16,
-    /// In the buffer.
+    pub(crate) place: Place,
+    /// Where in that place.
     pub(crate) data: std::ops::Range<usize>,
     pub(crate) original_len: usize,
     /// The file broke off within it.
     pub(crate) is_last: bool,
+}
+
+/// What holds the bytes of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// The buffer, where they were put together.
+    Buffer,
+    /// What was read from the file and not yet passed over, whose first `len` bytes are the frame and all that belongs to it.
+    Source { len: usize },
 }
 
 /// What people hand to a capture reader by mistake.

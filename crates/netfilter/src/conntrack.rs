@@ -9,6 +9,7 @@
 
 mod answers;
 mod icmp;
+mod stream;
 mod table;
 mod tcp;
 mod tuple;
@@ -16,11 +17,12 @@ mod tuple;
 use std::time::Duration;
 
 use crate::packet::{Packet, Transport, protocol, tcp_flags};
+use crate::rules::Known;
 pub use answers::Answer;
 use answers::Answers;
 use table::{Entry, Handle, Progress, Table};
 pub use tuple::Direction;
-use tuple::Tuple;
+pub(crate) use tuple::Tuple;
 
 /// What `-m state` and `-m conntrack --ctstate` compare.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -74,6 +76,8 @@ pub struct Tracked {
     pub state: State,
     /// Which way it goes in its connection, if it has one.
     pub direction: Option<Direction>,
+    /// Its connection, if that was confirmed.
+    handle: Option<Handle>,
     fresh: Option<Box<Entry>>,
 }
 
@@ -83,7 +87,7 @@ pub struct TableFull;
 
 impl Tracked {
     fn without_connection(state: State) -> Self {
-        Self { state, direction: None, fresh: None }
+        Self { state, direction: None, handle: None, fresh: None }
     }
 
     /// Whether accepting the packet creates a connection.
@@ -130,7 +134,7 @@ impl Conntrack {
 
     /// Looks up (and follows) the connection of a whole datagram, as `nf_conntrack_in` does.
     pub fn track(&mut self, packet: &Packet<'_>, hook: Hook, now: Duration) -> Result<Tracked, TableFull> {
-        if !self.is_sound(packet, hook) {
+        if !is_sound(packet, hook, &self.settings) {
             return Ok(Tracked::without_connection(State::Invalid));
         }
         if hook == Hook::Output && self.answers.take(packet, now) {
@@ -155,6 +159,19 @@ impl Conntrack {
             Some(reply) => self.open(tuple, reply, packet, now),
             None => Ok(Tracked::without_connection(State::Invalid)),
         }
+    }
+
+    /// What the rules made of the packet before in its connection, that went the same way; to be kept up by who asks the rules.
+    /// `None` without a confirmed connection of UDP or TCP.
+    pub(crate) fn known(&mut self, tracked: &Tracked, packet: &Packet<'_>) -> Option<&mut Option<Known>> {
+        if !matches!(packet.transport(), Transport::Udp(_) | Transport::Tcp(_)) {
+            return None;
+        }
+        let [original, reply] = &mut self.table.entry_mut(tracked.handle?)?.known;
+        Some(match tracked.direction? {
+            Direction::Original => original,
+            Direction::Reply => reply,
+        })
     }
 
     /// Keeps the connection that an accepted packet opened; does nothing for any other packet.
@@ -190,39 +207,12 @@ impl Conntrack {
         }
     }
 
-    /// Header lengths, flags and checksums that every tracker asks for before it looks at a connection.
-    fn is_sound(&self, packet: &Packet<'_>, hook: Hook) -> bool {
-        let later_fragment = packet.fragment().is_some_and(|fragment| fragment.offset > 0);
-        // Without its upper-layer header there is nothing to track; 59 is "no next header".
-        let no_protocol = match packet.protocol() {
-            None => true,
-            Some(number) => !packet.is_ipv4() && number == protocol::NO_NEXT_HEADER,
-        };
-        if later_fragment || no_protocol || packet.transport_offset() > packet.total_len() {
-            return false;
-        }
-        let available = transport_len(packet);
-        let sound = match packet.transport() {
-            Transport::Udp(udp) => (8..=available).contains(&usize::from(udp.len)),
-            Transport::UdpLite(udp) => {
-                let coverage = usize::from(udp.len);
-                (coverage == 0 || (8..=available).contains(&coverage)) && udp.checksum != 0
-            }
-            Transport::Tcp(tcp) => tcp::is_sound(&tcp, available),
-            // A capture that cut the header off leaves nothing to judge by.
-            Transport::Truncated | Transport::Later => false,
-            Transport::Icmp(_) | Transport::Icmpv6(_) | Transport::Ports { .. } | Transport::Other => true,
-        };
-        let verify = self.settings.checksums && hook == Hook::Prerouting;
-        sound && !(verify && packet.transport_checksum() == Some(false))
-    }
-
     /// `nf_conntrack_inet_error`: the error must go to the sender of the quoted packet.
     fn relate(&mut self, packet: &Packet<'_>, quoted: Tuple, now: Duration) -> Tracked {
         let found = quoted.inverse().and_then(|inner| Some((inner, self.table.find(&inner, now)?)));
         match found {
             Some((inner, (_, direction))) if inner.destination == packet.destination() => {
-                Tracked { state: State::Related, direction: Some(direction), fresh: None }
+                Tracked { state: State::Related, direction: Some(direction), handle: None, fresh: None }
             }
             Some(_) | None => Tracked::without_connection(State::Invalid),
         }
@@ -238,30 +228,24 @@ impl Conntrack {
     ) -> Option<Tracked> {
         let settings = self.settings;
         let entry = self.table.entry_mut(handle)?;
-        let state = match direction {
-            Direction::Original if !entry.seen_reply => State::New,
-            Direction::Original | Direction::Reply => State::Established,
-        };
+        let state = state(entry, direction);
         let was_assured = entry.assured;
         let judgement = advance(entry, direction, packet, &settings, now);
+        if judgement == Judgement::Valid && direction == Direction::Reply {
+            entry.seen_reply = true;
+        }
         if !was_assured && entry.assured {
             self.table.assure(handle);
         }
+        let part = |handle| Tracked { state, direction: Some(direction), handle, fresh: None };
         match judgement {
             Judgement::Reopens => None,
             Judgement::Invalid => Some(Tracked::without_connection(State::Invalid)),
             Judgement::Ends => {
                 self.table.remove(handle);
-                Some(Tracked { state, direction: Some(direction), fresh: None })
+                Some(part(None))
             }
-            Judgement::Valid => {
-                if direction == Direction::Reply
-                    && let Some(entry) = self.table.entry_mut(handle)
-                {
-                    entry.seen_reply = true;
-                }
-                Some(Tracked { state, direction: Some(direction), fresh: None })
-            }
+            Judgement::Valid => Some(part(Some(handle))),
         }
     }
 
@@ -287,8 +271,36 @@ impl Conntrack {
                 return Ok(Tracked::without_connection(State::Invalid));
             }
         }
-        Ok(Tracked { state: State::New, direction: Some(Direction::Original), fresh: Some(Box::new(entry)) })
+        let (direction, fresh) = (Some(Direction::Original), Some(Box::new(entry)));
+        Ok(Tracked { state: State::New, direction, handle: None, fresh })
     }
+}
+
+/// Header lengths, flags and checksums that every tracker asks for before it looks at a connection.
+pub(crate) fn is_sound(packet: &Packet<'_>, hook: Hook, settings: &Settings) -> bool {
+    let later_fragment = packet.fragment().is_some_and(|fragment| fragment.offset > 0);
+    // Without its upper-layer header there is nothing to track; 59 is "no next header".
+    let no_protocol = match packet.protocol() {
+        None => true,
+        Some(number) => !packet.is_ipv4() && number == protocol::NO_NEXT_HEADER,
+    };
+    if later_fragment || no_protocol || packet.transport_offset() > packet.total_len() {
+        return false;
+    }
+    let available = transport_len(packet);
+    let sound = match packet.transport() {
+        Transport::Udp(udp) => (8..=available).contains(&usize::from(udp.len)),
+        Transport::UdpLite(udp) => {
+            let coverage = usize::from(udp.len);
+            (coverage == 0 || (8..=available).contains(&coverage)) && udp.checksum != 0
+        }
+        Transport::Tcp(tcp) => tcp::is_sound(&tcp, available),
+        // A capture that cut the header off leaves nothing to judge by.
+        Transport::Truncated | Transport::Later => false,
+        Transport::Icmp(_) | Transport::Icmpv6(_) | Transport::Ports { .. } | Transport::Other => true,
+    };
+    let verify = settings.checksums && hook == Hook::Prerouting;
+    sound && !(verify && packet.transport_checksum() == Some(false))
 }
 
 /// A reset is not answered with a reset (RFC 9293 section 3.5.2).
@@ -356,12 +368,7 @@ fn advance(
             entry.assured = true;
             *after
         }
-        Progress::Udp { .. } if !entry.seen_reply => timeout::UDP,
-        Progress::Udp { stream_from } if now > *stream_from => {
-            entry.assured = true;
-            timeout::UDP_STREAM
-        }
-        Progress::Udp { .. } => timeout::UDP,
+        &mut Progress::Udp { stream_from } => advance_udp(entry, stream_from, now),
         Progress::Tcp(tracker) => {
             let Transport::Tcp(tcp) = packet.transport() else { return Judgement::Invalid };
             let segment = tcp::Segment::new(&tcp, transport_len(packet));
@@ -376,6 +383,23 @@ fn advance(
     };
     entry.expires = now + Duration::from_secs(seconds);
     Judgement::Valid
+}
+
+/// For how many seconds a packet renews a UDP connection.
+fn advance_udp(entry: &mut Entry, stream_from: Duration, now: Duration) -> u64 {
+    if !entry.seen_reply || now <= stream_from {
+        return timeout::UDP;
+    }
+    entry.assured = true;
+    timeout::UDP_STREAM
+}
+
+/// What rules see of a packet of a known connection.
+fn state(entry: &Entry, direction: Direction) -> State {
+    match direction {
+        Direction::Original if !entry.seen_reply => State::New,
+        Direction::Original | Direction::Reply => State::Established,
+    }
 }
 
 #[cfg(test)]

@@ -161,7 +161,11 @@ impl<'a> Packet<'a> {
         let fragment = (fragment.more || fragment.offset > 0).then_some(fragment);
         let bytes = data.get(..total_len).unwrap_or(data);
         // A header that the capture cut cannot be judged.
-        let is_summed = bytes.get(..header_len).is_none_or(|header| checksum::sum(header) == 0xffff);
+        let is_summed = match bytes.get(..header_len) {
+            Some(whole) if whole.len() == header.len() => checksum::is_right(header),
+            Some(whole) => checksum::is_right(whole),
+            None => true,
+        };
         let payload = bytes.get(header_len..).unwrap_or_default();
         Ok(Self {
             bytes,
@@ -223,6 +227,11 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn with_interfaces(self, input: Option<&'a str>, output: Option<&'a str>) -> Self {
         Self { in_interface: input, out_interface: output, ..self }
+    }
+
+    /// It came in through `input`, or is about to leave through `output`.
+    pub fn set_interfaces(&mut self, input: Option<&'a str>, output: Option<&'a str>) {
+        (self.in_interface, self.out_interface) = (input, output);
     }
 
     /// The same packet with other content of the same layout.

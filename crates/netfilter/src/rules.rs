@@ -5,6 +5,7 @@
 mod compiled;
 mod conditions;
 mod hashlimit;
+mod known;
 mod limit;
 mod recent;
 mod text;
@@ -16,6 +17,8 @@ use policy::ruleset::{ChainId, ChainPolicy, Family, Line, RejectWith, RuleSet, T
 use self::compiled::{Chain, Compiled};
 use self::conditions::{Held, Subject};
 use self::hashlimit::HashTables;
+pub(crate) use self::known::Known;
+use self::known::{Interfaces, Trace};
 use self::recent::RecentLists;
 use crate::conntrack::State;
 use crate::packet::Packet;
@@ -147,6 +150,7 @@ pub struct Evaluator {
     hash_tables: HashTables,
     recent: RecentLists,
     settings: Settings,
+    interfaces: Interfaces,
 }
 
 impl Evaluator {
@@ -158,6 +162,7 @@ impl Evaluator {
             hash_tables: HashTables::new(settings),
             recent: RecentLists::new(settings),
             settings,
+            interfaces: Interfaces::default(),
         };
         let mut searches = Vec::new();
         for rules in rule_sets {
@@ -174,12 +179,25 @@ impl Evaluator {
     /// What becomes of `packet` in the built-in chain of `hook`. `state`: what connection tracking says; `now`: time since any
     /// fixed moment.
     pub fn judge(&mut self, hook: Hook, packet: &Packet<'_>, state: State, now: Duration) -> Outcome {
+        self.walk(hook, packet, state, now, None).0
+    }
+
+    /// As [`Evaluator::judge`], with what the walk met if it is to be traced.
+    fn walk(
+        &mut self,
+        hook: Hook,
+        packet: &Packet<'_>,
+        state: State,
+        now: Duration,
+        trace: Option<Trace>,
+    ) -> (Outcome, Option<Trace>) {
         let compiled = if packet.is_ipv4() { self.ipv4.as_mut() } else { self.ipv6.as_mut() };
         let subject = Subject::new(packet, state, self.settings.jiffies(now));
         let mut walk = Walk {
             subject,
             logs: Vec::new(),
             via: Vec::new(),
+            trace,
             hash_tables: &mut self.hash_tables,
             recent: &mut self.recent,
         };
@@ -188,7 +206,9 @@ impl Evaluator {
             Some(compiled) => walk.through(compiled, hook),
         };
         let via = walk.via.into_iter().map(|(rule, _)| rule).collect();
-        Outcome { verdict, cause, via, logs: walk.logs, uncertain: walk.subject.uncertain() }
+        let outcome = Outcome { verdict, cause, via, logs: walk.logs, uncertain: walk.subject.uncertain() };
+        let trace = walk.trace.filter(|_| walk.subject.is_of_flow());
+        (outcome, trace)
     }
 
     /// The counters of a chain's rules, in their order; empty for a chain that does not exist.
@@ -231,6 +251,7 @@ struct Walk<'w, 'p> {
     logs: Vec<LogRecord>,
     /// Jumps on the way here, each with the number of callers behind it.
     via: Vec<(RuleRef, usize)>,
+    trace: Option<Trace>,
     hash_tables: &'w mut HashTables,
     recent: &'w mut RecentLists,
 }
@@ -266,7 +287,12 @@ impl Walk<'_, '_> {
             match rule.holds(&mut self.subject, self.hash_tables, self.recent) {
                 Held::No => continue,
                 Held::HotDrop => return (Verdict::Drop, Cause::HotDrop(at)),
-                Held::Yes => rule.counter.count(self.subject.len()),
+                Held::Yes => {
+                    rule.counter.count(self.subject.len());
+                    if let Some(Trace { counted }) = &mut self.trace {
+                        counted.push(at);
+                    }
+                }
             }
             match step(&rule.target, at, &mut self.logs) {
                 Step::Next => {}

@@ -4,15 +4,18 @@
 //! Rules see IPv4 fragments only in FORWARD, and IPv6 fragments only where nothing reassembled them: reassembly before the
 //! rules comes with connection tracking, which the kernel switches on for a family when one of its rules asks for a state.
 
+mod flow;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use policy::ruleset::{Family, RejectWith, RuleSet};
 
+pub use self::flow::Flow;
 use crate::conntrack::{self, Answer, Conntrack, State, Tracked};
 use crate::defrag::{self, Defrag, Outcome as Gathered, Refusal};
 use crate::packet::{Malformed, Packet};
-use crate::rules::{self, Cause, Evaluator, Hook, LogRecord, RuleRef, Verdict};
+use crate::rules::{self, Cause, Evaluator, Hook, LogRecord, Outcome, RuleRef, Verdict};
 
 /// Which way a datagram goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -201,8 +204,8 @@ impl<T> Stack<T> {
         };
         let state = tracked.as_ref().map(|tracked| tracked.state);
         let mut fate = match way {
-            Way::Input => self.chain(Hook::Input, packet, state, now),
-            Way::Output => self.chain(Hook::Output, packet, state, now),
+            Way::Input => self.chain_in_flow(Hook::Input, packet, tracked.as_ref(), now),
+            Way::Output => self.chain_in_flow(Hook::Output, packet, tracked.as_ref(), now),
             Way::Forward => match packet.routed() {
                 Some(bytes) => self.chain(Hook::Forward, &packet.with_bytes(&bytes), state, now),
                 None => Fate::dropped(Why::HopLimit, state),
@@ -235,26 +238,58 @@ impl<T> Stack<T> {
         }
     }
 
-    fn chain(&mut self, hook: Hook, packet: &Packet<'_>, state: Option<State>, now: Duration) -> Fate {
-        let (input, output) = (packet.in_interface(), packet.out_interface());
-        let packet = match hook {
-            Hook::Input => packet.with_interfaces(input, None),
-            Hook::Forward => packet.with_interfaces(input, output),
-            Hook::Output => packet.with_interfaces(None, output),
+    /// As [`Stack::chain`], with what the connection knows of the packet before.
+    fn chain_in_flow(
+        &mut self,
+        hook: Hook,
+        packet: &Packet<'_>,
+        tracked: Option<&Tracked>,
+        now: Duration,
+    ) -> Fate {
+        let state = tracked.map(|tracked| tracked.state);
+        let known = tracked.and_then(|tracked| self.conntrack.known(tracked, packet));
+        let (Some(known), Some(state)) = (known, state) else { return self.chain(hook, packet, state, now) };
+        let outcome = if has_only_interfaces_of(hook, packet) {
+            self.rules.judge_in_flow(hook, packet, state, now, known)
+        } else {
+            self.rules.judge_in_flow(hook, &with_interfaces_of(hook, packet), state, now, known)
         };
+        Fate::decided(hook, Some(state), outcome)
+    }
+
+    fn chain(&mut self, hook: Hook, packet: &Packet<'_>, state: Option<State>, now: Duration) -> Fate {
         // Where nothing is tracked no rule asks for the state.
-        let outcome = self.rules.judge(hook, &packet, state.unwrap_or(State::Untracked), now);
-        Fate {
-            verdict: outcome.verdict,
-            why: Why::Rules { hook, cause: outcome.cause, via: outcome.via },
-            state,
-            logs: outcome.logs,
-            uncertain: outcome.uncertain,
-        }
+        let asked = state.unwrap_or(State::Untracked);
+        let outcome = self.rules.judge(hook, &with_interfaces_of(hook, packet), asked, now);
+        Fate::decided(hook, state, outcome)
+    }
+}
+
+/// A packet as the chain of a hook sees it.
+fn with_interfaces_of<'a>(hook: Hook, packet: &Packet<'a>) -> Packet<'a> {
+    let (input, output) = (packet.in_interface(), packet.out_interface());
+    match hook {
+        Hook::Input => packet.with_interfaces(input, None),
+        Hook::Forward => packet.with_interfaces(input, output),
+        Hook::Output => packet.with_interfaces(None, output),
+    }
+}
+
+/// Whether it is that already.
+fn has_only_interfaces_of(hook: Hook, packet: &Packet<'_>) -> bool {
+    match hook {
+        Hook::Input => packet.out_interface().is_none(),
+        Hook::Forward => true,
+        Hook::Output => packet.in_interface().is_none(),
     }
 }
 
 impl Fate {
+    fn decided(hook: Hook, state: Option<State>, outcome: Outcome) -> Self {
+        let Outcome { verdict, cause, via, logs, uncertain } = outcome;
+        Self { verdict, why: Why::Rules { hook, cause, via }, state, logs, uncertain }
+    }
+
     fn dropped(why: Why, state: Option<State>) -> Self {
         Self { verdict: Verdict::Drop, why, state, logs: Vec::new(), uncertain: false }
     }

@@ -7,6 +7,7 @@ use foldhash::quality::RandomState;
 
 use super::tcp;
 use super::tuple::{Direction, Tuple};
+use crate::rules::Known;
 
 /// One connection.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) struct Entry {
     pub(super) assured: bool,
     pub(super) expires: Duration,
     pub(super) progress: Progress,
+    /// What the rules made of its last packet of each direction.
+    pub(super) known: [Option<Known>; 2],
 }
 
 /// How far a connection is, by protocol.
@@ -40,8 +43,16 @@ pub(super) enum Progress {
 }
 
 impl Entry {
+    fn tuple(&self, direction: Direction) -> &Tuple {
+        match direction {
+            Direction::Original => &self.original,
+            Direction::Reply => &self.reply,
+        }
+    }
+
     pub(super) fn new(original: Tuple, reply: Tuple, progress: Progress) -> Self {
-        Self { original, reply, seen_reply: false, assured: false, expires: Duration::ZERO, progress }
+        let (seen_reply, assured, expires) = (false, false, Duration::ZERO);
+        Self { original, reply, seen_reply, assured, expires, progress, known: [None; 2] }
     }
 }
 
@@ -60,12 +71,17 @@ pub(super) struct Table {
     places: Vec<Option<(u64, Entry)>>,
     free: Vec<usize>,
     by_tuple: HashMap<Tuple, (Handle, Direction), RandomState>,
+    /// Some of them, where they are found without hashing; a place that is taken is taken over.
+    near: Vec<Option<(Handle, Direction)>>,
     /// Oldest first.
     unassured: BTreeSet<Handle>,
     next: u64,
     /// When expired entries were last looked for.
     swept: Duration,
 }
+
+/// Places of connections that are near.
+const NEAR: usize = 1 << 13;
 
 /// How often expired connections are looked for, at most.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -78,6 +94,7 @@ impl Table {
             places: Vec::new(),
             free: Vec::new(),
             by_tuple: HashMap::default(),
+            near: Vec::new(),
             unassured: BTreeSet::new(),
             next: 0,
             swept: Duration::ZERO,
@@ -96,6 +113,25 @@ impl Table {
             return None;
         }
         Some((handle, direction))
+    }
+
+    /// The connection of `tuple`, be it expired or not.
+    pub(super) fn find_near(&mut self, tuple: &Tuple, near: usize) -> Option<(Handle, Direction)> {
+        if self.near.is_empty() {
+            self.near.resize(NEAR, None);
+        }
+        let at = near % NEAR;
+        // While an entry lives, nothing else is found by its tuples.
+        if let Some((handle, direction)) = self.near.get(at).copied().flatten()
+            && self.entry_mut(handle).is_some_and(|entry| entry.tuple(direction) == tuple)
+        {
+            return Some((handle, direction));
+        }
+        let &found = self.by_tuple.get(tuple)?;
+        if let Some(place) = self.near.get_mut(at) {
+            *place = Some(found);
+        }
+        Some(found)
     }
 
     pub(super) fn entry_mut(&mut self, handle: Handle) -> Option<&mut Entry> {

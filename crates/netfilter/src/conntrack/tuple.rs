@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::packet::{ExtensionWalk, Packet, Transport, V6_HEADER_LEN, protocol};
+use crate::packet::{ExtensionWalk, Packet, Transport, Udp, V6_HEADER_LEN, protocol};
 
 /// Which way a packet goes in its connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,7 +25,7 @@ impl Direction {
 
 /// Addresses, protocol and what tells connections of it apart.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Tuple {
+pub(crate) struct Tuple {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
     protocol: u8,
@@ -75,7 +75,7 @@ impl Hash for Tuple {
 
 impl Tuple {
     /// `None` where the header that names ports is missing.
-    pub(super) fn of(packet: &Packet<'_>) -> Option<Self> {
+    pub(crate) fn of(packet: &Packet<'_>) -> Option<Self> {
         let discriminator = match packet.transport() {
             Transport::Icmp(icmp) | Transport::Icmpv6(icmp) => {
                 Discriminator::Query { id: icmp.id, kind: icmp.kind, code: icmp.code }
@@ -93,6 +93,39 @@ impl Tuple {
             protocol: packet.protocol()?,
             discriminator,
         })
+    }
+
+    /// As [`Tuple::of`], of a packet with this header.
+    pub(crate) fn of_udp(packet: &Packet<'_>, udp: &Udp) -> Self {
+        let Udp { source, destination, .. } = *udp;
+        Self {
+            source: packet.source(),
+            destination: packet.destination(),
+            protocol: protocol::UDP,
+            discriminator: Discriminator::Ports { source, destination },
+        }
+    }
+
+    /// A number that tuples seldom share, unless somebody wants them to: for places that hold one of many.
+    pub(crate) fn near(&self) -> usize {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let bits = |address| match address {
+            IpAddr::V4(address) => u64::from(Ipv4Addr::to_bits(address)),
+            IpAddr::V6(address) => {
+                let bits = Ipv6Addr::to_bits(address);
+                (bits >> 64) as u64 ^ bits as u64
+            }
+        };
+        let ports = match self.discriminator {
+            Discriminator::Ports { source, destination } => u64::from(source) << 16 | u64::from(destination),
+            Discriminator::None | Discriminator::Query { .. } => 0,
+        };
+        let mixed = bits(self.source).rotate_left(32) ^ bits(self.destination) ^ ports.wrapping_mul(ODD);
+        usize::try_from(mixed.wrapping_mul(ODD) >> 40).unwrap_or_default()
+    }
+
+    pub(crate) fn is_ipv4(&self) -> bool {
+        self.source.is_ipv4()
     }
 
     /// The tuple of the packet that an ICMP error quotes. Only the first bytes of it are there, so its length fields are not

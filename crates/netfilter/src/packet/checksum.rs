@@ -2,11 +2,17 @@
 
 use std::net::IpAddr;
 
-use super::{Packet, protocol};
+use super::{Packet, Transport, protocol};
 
 /// One's-complement sum of 16-bit words, folded; 0xffff over data that carries a right checksum.
 pub(crate) fn sum(data: &[u8]) -> u16 {
     fold(words(data))
+}
+
+/// Whether data carries a right checksum.
+pub(super) fn is_right(data: &[u8]) -> bool {
+    // The same in any order of bytes.
+    fold(native(data)) == 0xffff
 }
 
 /// `nf_checksum`: `None` where nothing can be said.
@@ -19,7 +25,9 @@ pub(super) fn transport(packet: &Packet<'_>) -> Option<bool> {
     let total = match number {
         protocol::ICMP => words(payload),
         // IPv6 forbids it (RFC 8200 section 8.1), but conntrack does not mind.
-        protocol::UDP if payload.get(6..8) == Some(&[0, 0]) => return None,
+        protocol::UDP if matches!(packet.transport(), Transport::Udp(udp) if udp.checksum == 0) => {
+            return None;
+        }
         protocol::UDP => {
             let &[_, _, _, _, l0, l1, ..] = payload.first_chunk::<8>()?;
             // The sum covers the UDP length, which may be less than what IP carries.
@@ -67,10 +75,23 @@ fn octets(address: IpAddr) -> u64 {
     }
 }
 
+/// As the sum does not depend on the order of bytes (RFC 1071 section 2), it is made of whatever the machine adds fastest.
 fn words(data: &[u8]) -> u64 {
-    let (pairs, last) = data.as_chunks::<2>();
-    let whole: u64 = pairs.iter().map(|&pair| u64::from(u16::from_be_bytes(pair))).sum();
-    whole + last.first().map_or(0, |&byte| u64::from(byte) << 8)
+    u64::from(u16::from_be(fold(native(data))))
+}
+
+#[inline]
+fn native(data: &[u8]) -> u64 {
+    let (fours, rest) = data.as_chunks::<4>();
+    let last = match *rest {
+        [] => [0; 4],
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c, ..] => [a, b, c, 0],
+    };
+    let four = |bytes| u64::from(u32::from_ne_bytes(bytes));
+    // Not even a jumbogram has so many bytes that this wraps.
+    fours.iter().fold(four(last), |sum, &bytes| sum.wrapping_add(four(bytes)))
 }
 
 fn fold(mut total: u64) -> u16 {

@@ -92,10 +92,11 @@ pub(super) fn parse(protocol: Option<u8>, fragment: Option<Fragment>, payload: &
 /// The header of protocol `number` at the start of `payload`; also for the packet that an ICMP error quotes.
 pub(crate) fn parse_header(number: u8, payload: &[u8]) -> Transport<'_> {
     let parsed = match number {
+        // Most are, and nothing of this size is moved for them.
+        protocol::UDP => return udp(payload).map_or(Transport::Truncated, Transport::Udp),
         protocol::ICMP => icmp(payload).map(Transport::Icmp),
         protocol::ICMPV6 => icmp(payload).map(Transport::Icmpv6),
         protocol::TCP => tcp(payload).map(Transport::Tcp),
-        protocol::UDP => udp(payload).map(Transport::Udp),
         protocol::UDPLITE => udp(payload).map(Transport::UdpLite),
         protocol::SCTP => ports(number, payload, 12),
         protocol::DCCP => ports(number, payload, 12),

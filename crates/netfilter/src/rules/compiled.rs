@@ -7,6 +7,7 @@ use policy::signature::Matcher;
 
 use super::conditions::{Held, Subject, plain};
 use super::hashlimit::{HashTables, Meter};
+use super::known::Paths;
 use super::limit::Bucket;
 use super::recent::{ListId, RecentLists};
 use super::text::{HeaderSearcher, Searcher};
@@ -16,9 +17,13 @@ use super::{Counter, Hook, Settings};
 #[derive(Debug)]
 pub(super) struct Compiled {
     pub(super) chains: Vec<Chain>,
-    /// INPUT, FORWARD, OUTPUT.
-    built_in: [Option<ChainId>; 3],
+    pub(super) built_in: BuiltIn,
+    pub(super) paths: Paths,
 }
+
+/// INPUT, FORWARD, OUTPUT.
+#[derive(Debug)]
+pub(super) struct BuiltIn([Option<ChainId>; 3]);
 
 #[derive(Debug)]
 pub(super) struct Chain {
@@ -39,6 +44,8 @@ pub(super) struct Rule {
 
 #[derive(Debug)]
 enum Condition {
+    /// Looks at what all packets of a flow have in common: addresses, ports, interface, state.
+    Flow(Match),
     /// Looks at the packet only.
     Plain(Match),
     Text(Box<Searcher>),
@@ -83,17 +90,17 @@ impl Compiled {
             | Match::Destination { .. }
             | Match::InInterface { .. }
             | Match::OutInterface { .. }
-            | Match::Fragment { .. }
             | Match::SourcePort { .. }
             | Match::DestinationPort { .. }
             | Match::WholeHeader
-            | Match::TcpFlags { .. }
-            | Match::TcpOption { .. }
             | Match::Multiport { .. }
             | Match::State { .. }
-            | Match::Icmp { .. }
             | Match::SourceRange { .. }
-            | Match::DestinationRange { .. }
+            | Match::DestinationRange { .. } => Condition::Flow(rule.clone()),
+            Match::Fragment { .. }
+            | Match::TcpFlags { .. }
+            | Match::TcpOption { .. }
+            | Match::Icmp { .. }
             | Match::Length { .. } => Condition::Plain(rule.clone()),
         };
         let mut chains = Vec::with_capacity(rules.chains.len());
@@ -113,18 +120,25 @@ impl Compiled {
         }
         let built_in =
             [Hook::Input, Hook::Forward, Hook::Output].map(|hook| rules.chain(hook.name()).map(|(id, _)| id));
-        Self { chains, built_in }
+        Self { chains, built_in: BuiltIn(built_in), paths: Paths::default() }
     }
 
     /// The chain of a hook.
     pub(super) fn built_in(&self, hook: Hook) -> Option<(ChainId, &Chain)> {
-        let [input, forward, output] = self.built_in;
-        let id = match hook {
+        let id = self.built_in.of(hook)?;
+        self.chains.get(id.0).map(|chain| (id, chain))
+    }
+}
+
+impl BuiltIn {
+    /// The chain of a hook.
+    pub(super) fn of(&self, hook: Hook) -> Option<ChainId> {
+        let Self([input, forward, output]) = *self;
+        match hook {
             Hook::Input => input,
             Hook::Forward => forward,
             Hook::Output => output,
-        }?;
-        self.chains.get(id.0).map(|chain| (id, chain))
+        }
     }
 }
 
@@ -162,8 +176,11 @@ impl Rule {
         recent: &mut RecentLists,
     ) -> Held {
         for condition in &mut self.conditions {
+            if !matches!(condition, Condition::Flow(_)) {
+                subject.looks_beyond_flow();
+            }
             let held = match condition {
-                Condition::Plain(rule) => plain(rule, subject),
+                Condition::Flow(rule) | Condition::Plain(rule) => plain(rule, subject),
                 Condition::Text(searcher) => searcher.holds(subject),
                 Condition::Header(searcher) => searcher.holds(subject),
                 Condition::Limit(bucket) => Held::from(bucket.takes(subject.jiffies())),

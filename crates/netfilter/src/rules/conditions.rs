@@ -31,6 +31,8 @@ pub(super) struct Subject<'p> {
     jiffies: u64,
     transport: Transport<'p>,
     uncertain: bool,
+    /// No condition asked for more than what all packets of a flow have in common.
+    is_of_flow: bool,
     /// The packet in capitals, for searches that ignore case.
     capitals: Option<Vec<u8>>,
     /// Whether any signature on a header is in it, once that was searched.
@@ -45,6 +47,7 @@ impl<'p> Subject<'p> {
             jiffies,
             transport: packet.transport(),
             uncertain: false,
+            is_of_flow: true,
             capitals: None,
             any_header: None,
         }
@@ -70,6 +73,16 @@ impl<'p> Subject<'p> {
 
     pub(super) fn uncertain(&self) -> bool {
         self.uncertain
+    }
+
+    /// Whether every other packet of the flow would have had the same answers.
+    pub(super) fn is_of_flow(&self) -> bool {
+        self.is_of_flow && !self.uncertain
+    }
+
+    /// A condition looks at what is this packet's own, or at what changes with time.
+    pub(super) fn looks_beyond_flow(&mut self) {
+        self.is_of_flow = false;
     }
 
     /// A rule looked for what the capture did not keep.

@@ -60,6 +60,55 @@ fn what_this_host_asks_for_may_come_back() {
     assert_eq!(verdict(&mut host, &answer, Way::Input), (Verdict::Accept, Some(State::Established)));
 }
 
+/// Whether the packet goes the short way, `after` seconds.
+fn again(host: &mut Stack<u32>, bytes: &[u8], way: Way, interface: &str, after: u64) -> bool {
+    let mut packet = Packet::parse(bytes, bytes.len()).unwrap();
+    packet.set_interfaces(Some(interface), Some(interface));
+    let flow = Flow::of(&packet, way, &Settings::default()).expect("a whole datagram");
+    host.accepts_again(&flow, START + Duration::from_secs(after))
+}
+
+#[test]
+fn a_flow_is_accepted_again_as_long_as_nothing_has_changed() {
+    let mut host = host(STATEFUL);
+    let (out, back) = (v4(1, 2, 17, 0, &udp(1000, 53, b"")), v4(2, 1, 17, 0, &udp(53, 1000, b"longer")));
+    assert!(!again(&mut host, &out, Way::Output, "", 0), "no connection");
+    assert_eq!(verdict(&mut host, &out, Way::Output), (Verdict::Accept, Some(State::New)));
+    assert!(!again(&mut host, &out, Way::Output, "", 0), "the rules saw the packet that opened it only");
+    assert_eq!(verdict(&mut host, &out, Way::Output), (Verdict::Accept, Some(State::New)));
+    assert!(again(&mut host, &out, Way::Output, "", 1));
+    assert!(!again(&mut host, &out, Way::Output, "eth0", 1), "another interface");
+    assert!(!again(&mut host, &back, Way::Input, "", 1), "the other direction");
+    assert_eq!(verdict(&mut host, &back, Way::Input), (Verdict::Accept, Some(State::Established)));
+    assert!(again(&mut host, &back, Way::Input, "", 1));
+    assert!(!again(&mut host, &out, Way::Output, "", 1), "another state");
+    let rule = host.rules().counters(Family::Ipv4, policy::ruleset::ChainId(0));
+    assert_eq!(rule.first().map(|rule| (rule.packets, rule.bytes)), Some((2, 68)));
+    assert!(again(&mut host, &back, Way::Input, "", 30), "renewed a second ago, for thirty");
+    assert!(!again(&mut host, &back, Way::Input, "", 300), "expired");
+}
+
+#[test]
+fn what_takes_more_than_the_flow_to_tell_goes_no_short_way() {
+    let rules = ":INPUT ACCEPT [0:0]\n-A INPUT -m length --length 100:200 -j DROP\n\
+        -A INPUT -m state --state INVALID -j DROP";
+    let mut host = host(rules);
+    let packet = v4(2, 1, 17, 0, &udp(53, 1000, b""));
+    for _ in 0..3 {
+        assert_eq!(verdict(&mut host, &packet, Way::Input).0, Verdict::Accept);
+    }
+    assert!(!again(&mut host, &packet, Way::Input, "", 0));
+    let whole = |bytes: &[u8]| {
+        let packet = Packet::parse(bytes, bytes.len()).unwrap();
+        Flow::of(&packet, Way::Input, &Settings::default()).is_some()
+    };
+    let mut broken = packet.clone();
+    broken[8] = 1;
+    assert!(!whole(&broken), "a wrong checksum");
+    assert!(!whole(&v4(2, 1, 17, 0x2000, &udp(53, 1000, b""))), "a fragment");
+    assert!(!whole(&v4(2, 1, 6, 0, &[0; 20])), "no UDP");
+}
+
 #[test]
 fn the_answer_to_a_rejected_packet_is_related() {
     let mut host = host(STATEFUL);

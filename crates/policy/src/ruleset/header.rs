@@ -17,7 +17,18 @@ pub struct HeaderText {
     header: String,
     pattern: HeaderPattern,
     ignore_case: bool,
+    /// From the line end before the header to the colon.
+    head: Hir,
+    wanted: Vec<Wanted>,
     needle: Hir,
+}
+
+/// One way in which a value holds what is wanted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Wanted {
+    /// What may stand between the colon and it: [`ANYTHING`] or [`BLANKS`].
+    before: Hir,
+    rest: Hir,
 }
 
 /// What the value must hold.
@@ -74,7 +85,8 @@ impl HeaderText {
             HeaderPattern::Text(text) if text.contains(['\r', '\n']) => return Err(PatternMistake::LineEnd),
             HeaderPattern::Text(text) => {
                 let text = regex_syntax::escape(text);
-                vec![expression(&format!("{ANYTHING}(?{}:{text})", if ignore_case { "i" } else { "" }))?]
+                let rest = expression(&format!("(?{}:{text})", if ignore_case { "i" } else { "" }))?;
+                vec![Wanted { before: expression(ANYTHING)?, rest }]
             }
             HeaderPattern::Regex(text) => regex::branches(text, ignore_case)?,
         };
@@ -85,8 +97,25 @@ impl HeaderText {
             None => regex_syntax::escape(&name),
         };
         let head = expression(&format!("\\n(?i:{names})[ \\t]*:"))?;
-        let needle = Hir::concat(vec![head, Hir::alternation(wanted)]);
-        Ok(Self { header: name, pattern, ignore_case, needle })
+        let ways =
+            wanted.iter().map(|Wanted { before, rest }| Hir::concat(vec![before.clone(), rest.clone()]));
+        let needle = Hir::concat(vec![head.clone(), Hir::alternation(ways.collect())]);
+        Ok(Self { header: name, pattern, ignore_case, head, wanted, needle })
+    }
+
+    /// The pattern of all these together, for a search that does not ask which of them it found. What they begin with stands
+    /// in it once, so that there is much less to compile than in their needles.
+    pub fn any_of<'a>(headers: impl IntoIterator<Item = &'a Self>) -> Hir {
+        let wanted =
+            headers.into_iter().flat_map(|text| text.wanted.iter().map(|wanted| (&text.head, wanted)));
+        let of_headers = alike(wanted).into_iter().map(|(head, wanted)| {
+            let ways = alike(wanted.into_iter().map(|Wanted { before, rest }| (before, rest.clone())));
+            let ways = ways
+                .into_iter()
+                .map(|(before, rests)| Hir::concat(vec![before.clone(), Hir::alternation(rests)]));
+            Hir::concat(vec![head.clone(), Hir::alternation(ways.collect())])
+        });
+        Hir::alternation(of_headers.collect())
     }
 
     /// The long name, in small letters.
@@ -150,6 +179,18 @@ fn long_name(name: &str) -> String {
 /// RFC 3261 section 25.1.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+}
+
+/// What each key has, in the order of their first ones.
+fn alike<K: PartialEq, V>(all: impl Iterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
+    let mut found: Vec<(K, Vec<V>)> = Vec::new();
+    for (key, value) in all {
+        match found.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, values)) => values.push(value),
+            None => found.push((key, vec![value])),
+        }
+    }
+    found
 }
 
 fn parser() -> ParserBuilder {

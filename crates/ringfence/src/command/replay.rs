@@ -26,7 +26,7 @@ use policy::ruleset::{InterfaceName, Match, RuleSet};
 use crate::cli::{Checksums, ReplayArgs};
 use crate::command::read_policy;
 use crate::exit::{Exit, draw};
-use ahead::Asked;
+use ahead::{Asked, Read};
 use judge::Judge;
 pub(crate) use locals::LocalNetwork;
 use locals::Locals;
@@ -47,11 +47,13 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, Exit> {
     let only_checksums = !args.local.is_empty() && (args.interface.is_some() || named.is_empty());
     if needs_survey {
         let nobody = Locals::given(&[]);
-        let asked = Asked { ports: None, locals: &nobody };
+        let asked = Asked { ports: None, locals: &nobody, interface: None, flows: None };
         for path in &args.captures {
             let mut reader = open(path, &progress)?;
-            ahead::frames(&mut reader, asked, |prepared, _| {
-                survey.see(prepared);
+            ahead::frames(&mut reader, asked, |read| {
+                if let Read::Whole(prepared, _) = read {
+                    survey.see(prepared);
+                }
                 let knows_enough = only_checksums && survey.knows_checksums();
                 Ok(if knows_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })?;
@@ -105,17 +107,21 @@ impl Replay<'_> {
         mut out: Writer<impl Write>,
         err: &mut impl Write,
     ) -> Result<(), Exit> {
-        let fresh =
-            || Judge::new(self.policy, self.settings, &self.locals, self.interface.as_deref(), self.all);
+        let fresh = || Judge::new(self.policy, self.settings, &self.locals, self.all);
         let mut judge = fresh();
         let mut summary = record::Summary::default();
         for path in &args.captures {
             let mut reader = open(path, self.progress)?;
             let name = path.display().to_string();
             let mut is_first = true;
-            let asked = Asked { ports: Some(&self.policy.detection().ports), locals: &self.locals };
-            ahead::frames(&mut reader, asked, |prepared, reading| {
-                if is_first && judge.is_past(prepared.frame.time) {
+            let asked = Asked {
+                ports: Some(&self.policy.detection().ports),
+                locals: &self.locals,
+                interface: self.interface.as_deref(),
+                flows: (!self.all).then_some(&self.settings),
+            };
+            ahead::frames(&mut reader, asked, |read| {
+                if is_first && judge.is_past(read.time()) {
                     // Time went back: another story, told from its own beginning.
                     judge.end();
                     out.packets(&mut judge, &mut summary)?;
@@ -125,7 +131,16 @@ impl Replay<'_> {
                     judge.begin(&name);
                     is_first = false;
                 }
-                judge.see(prepared, reading);
+                match read {
+                    Read::Whole(prepared, reading) => judge.see(prepared, reading),
+                    // There is nothing to print but a number, and that comes last.
+                    Read::Flow(of_flow) if judge.passes(&of_flow) => return Ok(ControlFlow::Continue(())),
+                    Read::Flow(of_flow) => {
+                        if let Some(prepared) = of_flow.whole() {
+                            judge.see(&prepared, None);
+                        }
+                    }
+                }
                 out.packets(&mut judge, &mut summary)?;
                 Ok(ControlFlow::Continue(()))
             })?;

@@ -2,10 +2,10 @@
 
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
 
-use super::{ANYTHING, BLANKS, END, PatternMistake, expression, parser};
+use super::{ANYTHING, BLANKS, END, PatternMistake, Wanted, expression, parser};
 
 /// What may follow the colon, one for each alternative of the expression.
-pub(super) fn branches(text: &str, ignore_case: bool) -> Result<Vec<Hir>, PatternMistake> {
+pub(super) fn branches(text: &str, ignore_case: bool) -> Result<Vec<Wanted>, PatternMistake> {
     let parsed = parser().case_insensitive(ignore_case).build().parse(text);
     let hir = parsed.map_err(|error| syntax(&error))?;
     let shortest = hir.properties().minimum_len().ok_or(PatternMistake::NeverMatches)?;
@@ -70,15 +70,13 @@ fn sequence(parts: &[Hir]) -> Vec<Branch<'_>> {
 }
 
 impl Branch<'_> {
-    fn fit(self) -> Result<Hir, PatternMistake> {
-        let mut parts = vec![expression(if self.from_start { BLANKS } else { ANYTHING })?];
-        for part in self.middle {
-            parts.push(on_one_line(part)?);
-        }
+    fn fit(self) -> Result<Wanted, PatternMistake> {
+        let before = expression(if self.from_start { BLANKS } else { ANYTHING })?;
+        let mut parts = self.middle.into_iter().map(on_one_line).collect::<Result<Vec<_>, _>>()?;
         if self.to_end {
             parts.push(expression(END)?);
         }
-        Ok(Hir::concat(parts))
+        Ok(Wanted { before, rest: Hir::concat(parts) })
     }
 }
 

@@ -161,13 +161,21 @@ fn in_header(
         }
     };
     // A text needs about a state for each of its bytes and those of the header's name.
-    let is_simple = matches!(text.pattern(), HeaderPattern::Text(_)) && header.value.len() <= LONGEST_PATTERN;
+    let is_simple = is_plain(text.pattern()) && header.value.len() <= LONGEST_PATTERN;
     if !is_simple && Matcher::new(&text).is_err() {
         let help = "what costs most is `.{20}` behind something that may begin anywhere; begin with `^`, use `*`, or use `text`";
         reader.error(span, "this expression is too complex for the gate", help);
         return None;
     }
     Some(Search::Header(text))
+}
+
+/// Whether it is a text, or an expression that only says where in the value a text stands.
+fn is_plain(pattern: &HeaderPattern) -> bool {
+    let HeaderPattern::Regex(expression) = pattern else { return true };
+    let text = expression.strip_prefix('^').unwrap_or(expression);
+    let text = text.strip_suffix('$').unwrap_or(text);
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-' | b'_' | b'/'))
 }
 
 /// The header's name, the part of the expression, or the whole of it.

@@ -12,6 +12,7 @@ use capture::link::{Decoded, Payload, decode};
 use capture::{Direction, Frame, Reader};
 use engine::Reading;
 use netfilter::packet::{Malformed, Packet, Transport};
+use netfilter::stack::{Flow, Settings, Way};
 use policy::detection::SipPorts;
 use sip::{Message, View};
 
@@ -32,17 +33,56 @@ pub(super) struct Asked<'a> {
     pub(super) ports: Option<&'a SipPorts>,
     /// Whose traffic it is, as far as that is known.
     pub(super) locals: &'a Locals,
+    /// Of frames for which the capture names none.
+    pub(super) interface: Option<&'a str>,
+    /// Of the stack that judges, where it may do with the flow of a packet that is neither SIP nor told one by one.
+    pub(super) flows: Option<&'a Settings>,
+}
+
+/// A frame, as far as it was looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Read<'r, 'a> {
+    /// Of media, which the engine does not ask for: what is known of its flow may be enough.
+    Flow(OfFlow<'r, 'a>),
+    Whole(&'r Prepared<'a>, Option<Reading<'r, 'a>>),
+}
+
+/// What is read of a frame in any case, and where the rest is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OfFlow<'r, 'a> {
+    pub(super) time: Duration,
+    pub(super) flow: &'r Flow<'a>,
+    at: usize,
+    source: Source<'a>,
+}
+
+impl Read<'_, '_> {
+    pub(super) fn time(&self) -> Duration {
+        match self {
+            Self::Flow(of_flow) => of_flow.time,
+            Self::Whole(prepared, _) => prepared.frame.time,
+        }
+    }
+}
+
+impl<'a> OfFlow<'_, 'a> {
+    /// All that can be told without any other frame.
+    pub(super) fn whole(&self) -> Option<Prepared<'a>> {
+        let Source { batch, asked } = self.source;
+        let frame = batch.frame(batch.frames.get(self.at)?);
+        Some(Prepared::of(frame, asked.locals, asked.interface))
+    }
 }
 
 /// Shows `take` the frames of a file one after another, each with what was read of it, until it has enough or fails.
 pub(super) fn frames(
     reader: &mut Reader<'_>,
     asked: Asked<'_>,
-    mut take: impl FnMut(&Prepared<'_>, Option<Reading<'_, '_>>) -> Result<ControlFlow<()>, Exit>,
+    mut take: impl FnMut(Read<'_, '_>) -> Result<ControlFlow<()>, Exit>,
 ) -> Result<(), Exit> {
     let mut take_all = |ready: Ready<'_>| -> Result<Option<Ready<'static>>, Exit> {
-        for (prepared, reading) in ready.frames() {
-            if take(prepared, reading)?.is_break() {
+        for read in ready.frames() {
+            if take(read)?.is_break() {
                 return Ok(None);
             }
         }
@@ -91,10 +131,31 @@ struct Held {
 /// A batch with all that is known about its frames.
 #[derive(Debug, Default)]
 struct Ready<'a> {
-    frames: Vec<(Prepared<'a>, Option<usize>)>,
+    source: Option<Source<'a>>,
+    /// In the order of the batch.
+    frames: Vec<Place<'a>>,
+    whole: Vec<Prepared<'a>>,
     /// Of the frames that hold SIP, and what they mean; both are large.
     views: Vec<View<'a>>,
     messages: Vec<Message<'a>>,
+}
+
+/// What a batch was made ready from.
+#[derive(Clone, Copy, Debug)]
+struct Source<'a> {
+    batch: &'a Batch,
+    asked: Asked<'a>,
+}
+
+/// Where a frame's parts are.
+#[derive(Debug)]
+enum Place<'a> {
+    Flow(Duration, Flow<'a>),
+    Whole {
+        at: usize,
+        /// Where view and message are, if it holds SIP.
+        sip: Option<usize>,
+    },
 }
 
 /// A frame with what can be told without any other.
@@ -102,21 +163,31 @@ struct Ready<'a> {
 pub(super) struct Prepared<'a> {
     pub(super) frame: Frame<'a>,
     pub(super) decoded: Decoded<'a>,
-    /// Of IP.
+    /// Of IP, with the interfaces that its way has.
     pub(super) packet: Option<Result<Packet<'a>, Malformed>>,
     /// Of a packet that could be read.
     pub(super) course: Course,
 }
 
 impl<'a> Prepared<'a> {
-    pub(super) fn of(frame: Frame<'a>, locals: &Locals) -> Self {
+    pub(super) fn of(frame: Frame<'a>, locals: &Locals, interface: Option<&'a str>) -> Self {
         let decoded = decode(&frame);
-        let packet = match decoded.payload {
+        let mut packet = match decoded.payload {
             Payload::Ip { data, wire_len } => Some(Packet::parse(data, wire_len)),
             Payload::Other(_) | Payload::Cut | Payload::Unsupported(_) => None,
         };
-        let course = match &packet {
-            Some(Ok(packet)) => Course::of(packet, &decoded, locals),
+        let course = match &mut packet {
+            Some(Ok(packet)) => {
+                let course = Course::of(packet, &decoded, locals);
+                let name = if course.is_loopback { Some("lo") } else { frame.interface.or(interface) };
+                match course.way {
+                    Some(Way::Input | Way::Forward) => packet.set_interfaces(name, None),
+                    Some(Way::Output) => packet.set_interfaces(None, name),
+                    Some(Way::Loopback) => packet.set_interfaces(name, name),
+                    None => {}
+                }
+                course
+            }
             Some(Err(_)) | None => Course::default(),
         };
         Self { frame, decoded, packet, course }
@@ -125,11 +196,27 @@ impl<'a> Prepared<'a> {
     /// The SIP in a whole datagram between ports that the engine asks for.
     fn view(&self, ports: &SipPorts) -> Option<View<'a>> {
         let Some(Ok(packet)) = &self.packet else { return None };
-        let (source, destination) = packet.ports()?;
-        let may_be_sip = |port: u16| port == crate::detection::SIP || ports.has_udp(port);
-        let is_asked_for = packet.fragment().is_none() && (may_be_sip(source) || may_be_sip(destination));
+        let is_asked_for = packet.fragment().is_none() && may_be_sip(packet, ports);
         is_asked_for.then(|| datagram(packet)).flatten().and_then(|bytes| View::of_datagram(bytes).ok())
     }
+
+    /// The flow, where it may be enough.
+    fn flow(&self, asked: Asked<'a>) -> Option<Flow<'a>> {
+        let (Some(Ok(packet)), Some(ports), Some(settings)) = (&self.packet, asked.ports, asked.flows) else {
+            return None;
+        };
+        if self.course.is_loopback || may_be_sip(packet, ports) {
+            return None;
+        }
+        Flow::of(packet, self.course.way?, settings)
+    }
+}
+
+/// Whether the engine may ask for a datagram between these ports.
+fn may_be_sip(packet: &Packet<'_>, ports: &SipPorts) -> bool {
+    let is_asked_for = |port: u16| port == crate::detection::SIP || ports.has_udp(port);
+    let Transport::Udp(udp) = packet.transport() else { return false };
+    is_asked_for(udp.source) || is_asked_for(udp.destination)
 }
 
 /// The payload of a whole UDP datagram.
@@ -171,23 +258,29 @@ impl Batch {
     }
 
     /// The next frames of a file, with what is asked for. They come in `room`, which is empty.
-    fn next<'a>(&'a mut self, reader: &mut Reader<'_>, asked: Asked<'_>, mut room: Ready<'a>) -> Ready<'a> {
+    fn next<'a>(&'a mut self, reader: &mut Reader<'_>, asked: Asked<'a>, mut room: Ready<'a>) -> Ready<'a> {
         self.fill(reader);
-        let Ready { frames, views, messages } = &mut room;
-        frames.extend(self.frames().map(|frame| {
-            let prepared = Prepared::of(frame, asked.locals);
-            let at = asked.ports.and_then(|ports| prepared.view(ports)).map(|view| {
+        let batch = &*self;
+        let Ready { source, frames, whole, views, messages } = &mut room;
+        *source = Some(Source { batch, asked });
+        frames.extend(batch.frames.iter().map(|held| {
+            let prepared = Prepared::of(batch.frame(held), asked.locals, asked.interface);
+            if let Some(flow) = prepared.flow(asked) {
+                return Place::Flow(held.time, flow);
+            }
+            let sip = asked.ports.and_then(|ports| prepared.view(ports)).map(|view| {
                 messages.push(Message::read(&view));
                 views.push(view);
                 views.len() - 1
             });
-            (prepared, at)
+            whole.push(prepared);
+            Place::Whole { at: whole.len() - 1, sip }
         }));
         room
     }
 
-    fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
-        self.frames.iter().map(|held| Frame {
+    fn frame(&self, held: &Held) -> Frame<'_> {
+        Frame {
             number: held.number,
             time: held.time,
             interface: held.interface.and_then(|at| self.interfaces.get(at)).map(String::as_str),
@@ -195,21 +288,32 @@ impl Batch {
             link: held.link,
             data: self.bytes.get(held.data.clone()).unwrap_or_default(),
             original_len: held.original_len,
-        })
+        }
     }
 }
 
 impl<'a> Ready<'a> {
-    /// In the order of the file, each with what was read of it.
-    fn frames(&self) -> impl Iterator<Item = (&Prepared<'a>, Option<Reading<'_, 'a>>)> {
+    /// In the order of the file.
+    fn frames(&self) -> impl Iterator<Item = Read<'_, 'a>> {
         let reading =
             |at: usize| Some(Reading { view: self.views.get(at)?, message: self.messages.get(at)? });
-        self.frames.iter().map(move |(prepared, at)| (prepared, at.and_then(reading)))
+        self.frames.iter().enumerate().filter_map(move |(at, place)| {
+            Some(match place {
+                Place::Flow(time, flow) => Read::Flow(OfFlow { time: *time, flow, at, source: self.source? }),
+                Place::Whole { at, sip } => Read::Whole(self.whole.get(*at)?, sip.and_then(reading)),
+            })
+        })
     }
 
     /// Its room, for another batch: what is this large costs more to have anew than to fill.
     fn emptied(self) -> Ready<'static> {
-        Ready { frames: emptied(self.frames), views: emptied(self.views), messages: emptied(self.messages) }
+        Ready {
+            source: None,
+            frames: emptied(self.frames),
+            whole: emptied(self.whole),
+            views: emptied(self.views),
+            messages: emptied(self.messages),
+        }
     }
 
     /// The file has no more.

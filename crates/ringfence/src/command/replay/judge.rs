@@ -19,7 +19,7 @@ use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
 use policy::Policy;
 use policy::ruleset::Family;
 
-use super::ahead::Prepared;
+use super::ahead::{OfFlow, Prepared};
 use super::locals::Locals;
 use super::record::{self, Decision, End, Place, Protocol, Reason, Record};
 use crate::detection::Detection;
@@ -31,8 +31,6 @@ use reasons::Reasons;
 pub(super) struct Judge<'a> {
     reasons: Reasons,
     locals: &'a Locals,
-    /// Of frames for which the capture names none.
-    interface: Option<&'a str>,
     stack: Stack<Ticket>,
     detection: Detection,
     enforcer: Enforcer,
@@ -86,13 +84,11 @@ impl<'a> Judge<'a> {
         policy: &'a Policy,
         settings: Settings,
         locals: &'a Locals,
-        interface: Option<&'a str>,
         tells_accepted: bool,
     ) -> Self {
         Self {
             reasons: Reasons::new(policy.sets()),
             locals,
-            interface,
             stack: Stack::new(policy.sets(), settings),
             detection: Detection::new(policy, SEED),
             enforcer: Enforcer::new(&policy.detection().settings, MAX_BANS),
@@ -151,6 +147,16 @@ impl<'a> Judge<'a> {
                 *self.unsupported.entry((Rc::clone(&self.capture), link)).or_default() += 1;
             }
         }
+    }
+
+    /// Takes the next frame if its flow tells that it is accepted; if not, [`Judge::see`] has to.
+    pub(super) fn passes(&mut self, of_flow: &OfFlow<'_, '_>) -> bool {
+        self.now = self.now.max(of_flow.time);
+        self.stack.expire(self.now);
+        self.collect(None);
+        let passes = !self.tells_accepted && self.stack.accepts_again(of_flow.flow, self.now);
+        self.accepted += u64::from(passes);
+        passes
     }
 
     /// Nothing comes any more: what waits for the rest of its fragments is given up.
@@ -256,8 +262,6 @@ impl<'a> Judge<'a> {
             self.put(record::Packet { place, verdict, reason, rule, log });
             return self.observe(packet, reading, way, observe::fate_of(verdict, reason), number);
         }
-        let name = if loopback { Some("lo") } else { frame.interface.or(self.interface) };
-        let packet = &packet.with_interfaces(name, if way == Way::Forward { None } else { name });
         let family = if packet.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
         let keeps_copy = way == Way::Loopback && decoded.direction.is_some();
         self.stack.expire(self.now);

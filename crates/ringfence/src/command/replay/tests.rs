@@ -49,14 +49,14 @@ fn prepared(frame: Frame<'_>) -> ahead::Prepared<'_> {
 }
 
 fn prepared_for<'a>(frame: Frame<'a>, locals: &Locals) -> ahead::Prepared<'a> {
-    ahead::Prepared::of(frame, locals)
+    ahead::Prepared::of(frame, locals, None)
 }
 
 /// What is printed about these frames, with all packets.
 fn printed(rules: &str, locals: &str, format: crate::cli::Format, frames: &[Frame<'_>]) -> String {
     let policy = policy(rules);
     let locals = Locals::given(&[locals.parse().expect("a network")]);
-    let mut judge = Judge::new(&policy, stack::Settings::default(), &locals, None, true);
+    let mut judge = Judge::new(&policy, stack::Settings::default(), &locals, true);
     let mut summary = record::Summary::default();
     let mut bytes = Vec::new();
     let mut out = Writer::new(&mut bytes, format);

@@ -62,6 +62,10 @@ impl Judge<'_> {
     ) {
         let (transport, bytes, ports) = match packet.transport() {
             packet::Transport::Udp(udp) => {
+                // Most packets are media, which nobody asks for.
+                if !self.asks_for(way, false, (udp.source, udp.destination)) {
+                    return;
+                }
                 (Transport::Udp, datagram(packet).unwrap_or_default(), (udp.source, udp.destination))
             }
             packet::Transport::Tcp(tcp) => {
@@ -122,15 +126,24 @@ impl Judge<'_> {
         self.show(&seen, way, source, destination);
     }
 
-    fn show(&mut self, seen: &Seen<'_>, way: Way, source: SocketAddr, destination: SocketAddr) {
-        let (direction, local, remote) = match way {
-            Way::Input => (Direction::In, destination, source),
-            Way::Output => (Direction::Out, source, destination),
+    /// Whether the engine wants to see what goes this way between these ports.
+    fn asks_for(&self, way: Way, is_tcp: bool, (source, destination): (u16, u16)) -> bool {
+        match way {
+            Way::Input => self.detection.wants(is_tcp, destination, source),
+            Way::Output => self.detection.wants(is_tcp, source, destination),
             // The host talks to itself, or others talk through it.
+            Way::Forward | Way::Loopback => false,
+        }
+    }
+
+    fn show(&mut self, seen: &Seen<'_>, way: Way, source: SocketAddr, destination: SocketAddr) {
+        let direction = match way {
+            Way::Input => Direction::In,
+            Way::Output => Direction::Out,
             Way::Forward | Way::Loopback => return,
         };
         let is_tcp = matches!(seen.transport, Transport::Tcp(_));
-        if !self.detection.wants(is_tcp, local.port(), remote.port()) {
+        if !self.asks_for(way, is_tcp, (source.port(), destination.port())) {
             return;
         }
         let observation = Observation {
