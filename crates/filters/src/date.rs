@@ -6,6 +6,8 @@
 
 /// From parts to seconds.
 mod civil;
+/// When days began.
+mod days;
 /// The forms that are tried if a filter names none.
 mod defaults;
 /// The search.

@@ -9,10 +9,14 @@ mod connections;
 mod groups;
 /// What stands before each host.
 mod guards;
+/// Which expression matches first.
+mod hits;
 /// The last date.
 mod last;
 /// Several lines for one expression.
 mod lines;
+/// Memory that is used again.
+mod memory;
 /// Whether somebody else might have been meant.
 mod other;
 /// What a line must contain.
@@ -30,8 +34,9 @@ use connections::{Connections, Merged, Told};
 use groups::{Fields, Groups};
 use guards::Guards;
 use last::Last;
-use lines::{Lines, Matched};
-use screen::{Candidates, Screen};
+use lines::Lines;
+use memory::Memory;
+use screen::Screen;
 
 /// A failure that a filter finds.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -85,6 +90,9 @@ pub struct Matcher {
     lines: Lines,
     last: Last,
     found: Found,
+    memory: Memory,
+    /// How many of the last hits the first expression had more than the others.
+    firsts: i8,
     /// The last line had the prefix.
     prefixed: bool,
     /// The line without its date, and a line end.
@@ -93,27 +101,6 @@ pub struct Matcher {
     masked: String,
     /// What the prefix leaves of the text, if that is not all behind a place.
     content: String,
-}
-
-/// What the expressions said about a text, beside the fields.
-#[derive(Debug)]
-struct Hit {
-    regex: usize,
-    /// Where the host is in the text, if the text says it.
-    host: Option<(usize, usize)>,
-    content: Content,
-    matched: Matched,
-}
-
-/// What the prefix leaves, and what is known of it.
-#[derive(Clone, Copy, Debug)]
-struct Content {
-    /// Where it begins, and how far the prefix looked to see that.
-    start: usize,
-    reach: usize,
-    /// Who may match it, and how much of it was read to see that.
-    candidates: Candidates,
-    read: usize,
 }
 
 impl Matcher {
@@ -133,6 +120,8 @@ impl Matcher {
             lines: Lines::new(filter.max_lines()),
             last: Last::default(),
             found: Found::default(),
+            memory: Memory::default(),
+            firsts: 0,
             prefixed: false,
             text: String::new(),
             masked: String::new(),
@@ -185,6 +174,13 @@ impl Matcher {
         outcome
     }
 
+    /// Takes back what was told of a line and is no longer needed, whose memory the next lines use.
+    pub fn take_back(&mut self, outcome: Outcome) {
+        if !outcome.failures.is_empty() {
+            self.memory.take_back(outcome.failures);
+        }
+    }
+
     /// The forms of dates that were found, as a `datepattern` has them, and how often.
     pub fn date_forms(&self) -> impl Iterator<Item = (&str, u64)> {
         self.detector.forms()
@@ -234,9 +230,9 @@ impl Matcher {
         };
         let merged = if hit.matched.several {
             let told: Vec<&str> = told.iter().map(String::as_str).collect();
-            self.connections.merge(&mut fields, host, &told, now)
+            self.connections.merge(&mut fields, host, (&told, now), &mut self.memory)
         } else {
-            self.connections.merge(&mut fields, host, &[line], now)
+            self.connections.merge(&mut fields, host, (&[line], now), &mut self.memory)
         };
         match merged {
             Merged::Quiet => outcome.ignored = true,
@@ -244,7 +240,8 @@ impl Matcher {
             Merged::Failure(Told { host, id, user, users, lines }) => {
                 let regex = hit.regex;
                 let time = Duration::ZERO;
-                outcome.failures = vec![Failure { host, time, user, users, id, regex, lines, other }];
+                let failure = Failure { host, time, user, users, id, regex, lines, other };
+                outcome.failures = self.memory.failures(failure);
             }
         }
     }
@@ -262,85 +259,6 @@ impl Matcher {
     fn is_ignored(&mut self, text: &str, outcome: &mut Outcome) -> bool {
         let found = &mut self.found;
         self.filter.ignored.iter().any(|pattern| matches(pattern, text, found, outcome))
-    }
-
-    /// The first expression that matches, after the prefix, and all that was found.
-    fn first_hit<'t>(
-        &mut self,
-        (text, content): (&'t str, &'t mut String),
-        fields: &mut Fields<'t>,
-        outcome: &mut Outcome,
-        keep: bool,
-    ) -> Option<Hit> {
-        let mut host_before = None;
-        let (mut start, mut reach) = (0, 0);
-        let mut searched = text;
-        if self.filter.prefix.is_some() {
-            if !self.has_prefix(text, outcome, keep) {
-                return None;
-            }
-            self.prefix_groups.fill(fields, text, &self.found);
-            host_before = self.prefix_groups.host(&self.found);
-            reach = self.found.reach();
-            let left = self.filter.prefix.as_ref().and_then(|prefix| prefix.content(text, &self.found));
-            if let Some((from, to)) = left.filter(|(from, to)| from < to) {
-                start = from;
-                let is_rest = to + 1 == text.len();
-                searched = if is_rest {
-                    text.get(from..)?
-                } else {
-                    content.clear();
-                    content.push_str(text.get(from..to)?);
-                    content.push('\n');
-                    content
-                };
-                if keep {
-                    self.lines.replace(searched.trim_end_matches('\n'));
-                }
-            }
-        }
-        let (candidates, read) = self.screen.candidates(searched, if keep { Care::Few } else { Care::Full });
-        let count = self.filter.failures.len();
-        let mut from = 0;
-        while let Some(regex) = candidates.from(from, count) {
-            from = regex + 1;
-            let pattern = self.filter.failures.get(regex)?;
-            let choice = self.choices.get_mut(regex)?;
-            if !counted(choice.search(pattern, searched, &mut self.found), outcome) {
-                continue;
-            }
-            let groups = self.groups.get(regex)?;
-            groups.fill(fields, searched, &self.found);
-            let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
-            let matched = self.lines.matched(searched, &self.found, groups, !self.filter.ignored.is_empty());
-            let content = Content { start, reach, candidates, read };
-            return Some(Hit { regex, host, content, matched });
-        }
-        None
-    }
-
-    /// Whether a text has the prefix, and where; `expected` to have it if the last one had it.
-    fn has_prefix(&mut self, text: &str, outcome: &mut Outcome, expected: bool) -> bool {
-        let Some(prefix) = &self.filter.prefix else { return true };
-        let known = self.prefix_shapes.as_ref().and_then(|shapes| shapes.recall(text, &mut self.found));
-        let matched = known.unwrap_or_else(|| {
-            let asked = expected && self.prefixed;
-            if !asked && !self.screen.may_begin(text) {
-                return false;
-            }
-            let gave_up = outcome.gave_up;
-            let matched = counted(self.prefix_choice.search(prefix, text, &mut self.found), outcome);
-            if let Some(shapes) = &mut self.prefix_shapes
-                && outcome.gave_up == gave_up
-            {
-                shapes.remember(text, matched, &self.found);
-            }
-            matched
-        });
-        if expected {
-            self.prefixed = matched;
-        }
-        matched
     }
 }
 

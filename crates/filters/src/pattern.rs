@@ -7,6 +7,8 @@
 
 /// What stands before a group.
 mod before;
+/// Pieces that a look at a few letters decides.
+mod chain;
 /// One engine or the other.
 mod choice;
 /// Steps as the machine reads them.
@@ -37,6 +39,7 @@ use regex_automata::util::primitives::NonMaxUsize;
 use crate::python::{self, Flags, Needed, Tree};
 use crate::{Error, MAX_COMPILED, MAX_STEPS};
 pub(crate) use before::Before;
+pub(crate) use chain::Layouts;
 pub(crate) use choice::Choice;
 use machine::Machine;
 use paths::{Paths, Told};

@@ -4,6 +4,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
+use super::days::{Days, of_day};
 use super::zones;
 
 const MONTHS: [&str; 12] =
@@ -83,10 +84,7 @@ impl Part {
 pub(super) struct Calendar {
     /// What a clock on the wall shows now, and in a day.
     today: Option<(Duration, DateTime, DateTime)>,
-    /// When an hour began, if it is one of 3600 seconds.
-    hour: Option<(Date, i8, i64)>,
-    /// The hour that was asked for last: only where lines of one hour follow each other it is worth knowing when it began.
-    asked: Option<(Date, i8)>,
+    days: Days,
 }
 
 impl Calendar {
@@ -100,31 +98,6 @@ impl Calendar {
                 Some((today, tomorrow))
             }
         }
-    }
-
-    /// Seconds since the epoch of what a clock in the zone shows.
-    fn seconds(&mut self, when: DateTime, zone: &TimeZone) -> Option<i64> {
-        let in_hour = i64::from(when.minute()) * 60 + i64::from(when.second());
-        if let Some((date, hour, began)) = self.hour
-            && date == when.date()
-            && hour == when.hour()
-        {
-            return Some(began + in_hour);
-        }
-        let instant =
-            |when: DateTime| Some(zone.to_ambiguous_zoned(when).compatible().ok()?.timestamp().as_second());
-        if self.asked.replace((when.date(), when.hour())) != Some((when.date(), when.hour())) {
-            return instant(when);
-        }
-        let at =
-            |minute, second| Some(when.date().to_datetime(Time::new(when.hour(), minute, second, 0).ok()?));
-        if let (Some(first), Some(last)) = (at(0, 0).and_then(instant), at(59, 59).and_then(instant))
-            && last - first == 3599
-        {
-            self.hour = Some((when.date(), when.hour(), first));
-            return Some(first + in_hour);
-        }
-        instant(when)
     }
 }
 
@@ -164,6 +137,9 @@ impl Parts {
         calendar: &mut Calendar,
     ) -> Option<Duration> {
         let (today, tomorrow) = calendar.today(now, zone)?;
+        if let Some(seconds) = self.known((today, tomorrow), &calendar.days) {
+            return Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+        }
         let year = self.year.unwrap_or(today.year());
         self.day_from_others(year)?;
         let no_day = self.month.is_none() && self.day.is_none();
@@ -185,9 +161,31 @@ impl Parts {
         let seconds = if self.offset.is_some() {
             TimeZone::UTC.to_ambiguous_zoned(when).compatible().ok()?.timestamp().as_second()
         } else {
-            calendar.seconds(when, zone)?
+            calendar.days.seconds(when, zone)?
         };
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    }
+
+    /// Seconds since the epoch, where the day is known.
+    fn known(&self, (today, tomorrow): (DateTime, DateTime), days: &Days) -> Option<i64> {
+        let (month, day) = (self.month?, self.day?);
+        let (hour, minute, second) = (self.hour(), self.minute, self.second);
+        let is_time = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second);
+        // There may be no such day this year.
+        let is_leap_day = self.year.is_none() && (month, day) == (2, 29);
+        if !is_time || is_leap_day || self.offset.is_some() {
+            return None;
+        }
+        let seconds = of_day(hour, minute, second);
+        let year = self.year.unwrap_or_else(|| {
+            let at = |when: DateTime| {
+                let of_day = of_day(when.hour(), when.minute(), when.second());
+                (when.year(), when.month(), when.day(), of_day)
+            };
+            let year = today.year();
+            if (year, month, day, seconds) > at(tomorrow) { year.saturating_sub(1) } else { year }
+        });
+        days.known((year, month, day), seconds)
     }
 
     fn hour(&self) -> i8 {
@@ -227,15 +225,19 @@ fn local(now: Duration, zone: &TimeZone) -> Option<DateTime> {
 }
 
 fn number<T: std::str::FromStr + TryFrom<i32>>(text: &str) -> Option<T> {
-    let mut number = 0;
-    for byte in text.bytes() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 || number > 999 {
-            return text.trim().parse().ok();
+    let digit = |byte: &u8| Some(i32::from(byte.wrapping_sub(b'0'))).filter(|digit| *digit < 10);
+    let number = match text.as_bytes() {
+        [one] => digit(one),
+        [ten, one] => digit(ten).zip(digit(one)).map(|(ten, one)| ten * 10 + one),
+        digits @ [_, _, _] | digits @ [_, _, _, _] => {
+            digits.iter().try_fold(0, |number, byte| digit(byte).map(|digit| number * 10 + digit))
         }
-        number = number * 10 + i32::from(digit);
+        _ => None,
+    };
+    match number {
+        Some(number) => T::try_from(number).ok(),
+        None => text.trim().parse().ok(),
     }
-    if text.is_empty() { None } else { T::try_from(number).ok() }
 }
 
 /// The place of a word of which the first three letters count.

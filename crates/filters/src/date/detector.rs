@@ -6,7 +6,7 @@ use super::Forms;
 use super::civil::Calendar;
 use super::screen::{Possible, Screen};
 use super::template::Template;
-use crate::pattern::{Choice, Found};
+use crate::pattern::{Choice, Found, Layouts};
 
 /// How long a form may go unused before another may take its place, in seconds.
 const UNUSED: f64 = 300.0;
@@ -18,6 +18,8 @@ pub(crate) struct Detector {
     forms: Forms,
     /// By which engine each of them is searched for.
     choices: Vec<Choice>,
+    /// How each of them lay in a line.
+    layouts: Vec<Layouts>,
     screen: Screen,
     calendar: Calendar,
     /// Most likely first.
@@ -76,6 +78,7 @@ impl Detector {
         Self {
             forms: forms.clone(),
             choices: vec![Choice::default(); forms.templates.len()],
+            layouts: vec![Layouts::default(); forms.templates.len()],
             screen: Screen::new(&forms.templates),
             calendar: Calendar::default(),
             slots,
@@ -240,7 +243,13 @@ impl Detector {
         }
         (self.found_form, self.said) = (None, None);
         self.begin.clear();
-        let searched = match self.choices.get_mut(slot.template).filter(|_| from == 0) {
+        let layouts = self.layouts.get_mut(slot.template).filter(|_| from == 0);
+        let is_like = layouts.is_some_and(|layouts| {
+            layouts.recall((&template.pattern, &template.groups), line, &mut self.found)
+        });
+        let choice = self.choices.get_mut(slot.template).filter(|_| from == 0);
+        let searched = match choice {
+            _ if is_like => Ok(true),
             Some(choice) => choice.search(&template.pattern, line, &mut self.found),
             None => template.pattern.search_from(line, from, &mut self.found),
         };

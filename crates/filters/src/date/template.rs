@@ -21,6 +21,8 @@ pub(super) struct Template {
     kind: Kind,
     /// What groups say, by their number.
     parts: Vec<(Part, usize)>,
+    /// All groups that are asked for.
+    pub(super) groups: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,10 +137,12 @@ impl Template {
         let regex = format!("{flags}{}", without_stars(&regex));
         let tree = python::parse(&regex, Flags::default()).map_err(|error| error.regex(&regex))?;
         let pattern = Pattern::of(tree, Haystack::Line).map_err(|error| error.regex(&regex))?;
-        let parts =
+        let parts: Vec<(Part, usize)> =
             pattern.names().iter().filter_map(|(name, group)| Some((Part::named(name)?, *group))).collect();
+        let of_kind = if let Kind::Epoch { group, .. } = kind { Some(group) } else { None };
+        let groups = parts.iter().map(|(_, group)| *group).chain(of_kind).chain([1]).collect();
         let weight = 1.0;
-        Ok(Self { name: name.to_owned(), pattern, anchored, weight, kind, parts })
+        Ok(Self { name: name.to_owned(), pattern, anchored, weight, kind, parts, groups })
     }
 
     /// The time that a match says; `None` if there is no such time.

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::civil::Calendar;
 use super::*;
+use crate::pattern::{Found, Layouts};
 
 /// 2026-11-28 12:00:00 UTC
 const NOW: Duration = Duration::from_secs(1_795_867_200);
@@ -101,4 +103,60 @@ fn the_form_that_was_found_is_tried_first_where_it_was() {
     assert_eq!(found, [Some((0, 19)), Some((0, 19)), Some((0, 15)), None, Some((0, 19))]);
     let forms: Vec<u64> = detector.forms().map(|(_, count)| count).collect();
     assert_eq!(forms.iter().sum::<u64>(), 4);
+}
+
+#[test]
+fn lines_that_are_laid_out_alike_say_what_the_machine_finds() {
+    let mut forms = Forms::new(None).unwrap();
+    forms.add(r"^(?:%Y-)?%m-%d[ T]%H:%M:%S(?:\.%f)?").unwrap();
+    let dates = [
+        "[2026-01-23 21:59:59] NOTICE[12]: a message",
+        "2026/12/31T09:05:60.123456 +0100 a message of some length",
+        "2026.02.09  10:20:30,5 Z a message of some length",
+        "Sun Jan 23 23:59:01.5 2005 a message of some length",
+        "(<Dec  5 01:02:03: a message of some length",
+        "Sat Oct 30 2010 20:00:09.1 a message of some length",
+        "31/Oct/2006:09:22:55 -0000 a message of some length",
+        "12-30-2012 16:22:44.252 a message of some length",
+        "01-30 16:22:44 a message of some length",
+        "130322 11:46:11 a message of some length",
+        "20050123T215959,9+01:30 a message of some length",
+        "@4000000050aa8f4b0d8a7f5c a message of some length",
+    ];
+    let mut seed = 7_u32;
+    let mut random = |upto: usize| {
+        seed = seed.wrapping_mul(0x915f_77f5).wrapping_add(1);
+        (seed >> 8) as usize % upto
+    };
+    let mut layouts = vec![Layouts::default(); forms.templates.len()];
+    let mut alike = 0;
+    for _ in 0..10_000 {
+        let mut line: Vec<char> = dates[random(dates.len())].chars().collect();
+        for _ in 0..random(6) {
+            let at = random(line.len().min(30));
+            match random(12) {
+                0 => line.insert(at, '0'),
+                1 => drop(line.remove(at)),
+                2 => line[at] = ": -/.,[TZJanfebé\u{1c}_\u{663}".chars().nth(random(19)).unwrap(),
+                3 => line.splice(0..3, ["Feb", "Mon", "may", "Fra"][random(4)].chars()).for_each(drop),
+                _ if line[at].is_ascii_digit() => line[at] = char::from(b'0' + random(10) as u8),
+                _ => {}
+            }
+        }
+        let line: String = line.into_iter().collect();
+        for (template, layouts) in forms.templates.iter().zip(&mut layouts) {
+            let (mut like, mut machine) = (Found::default(), Found::default());
+            if !layouts.recall((&template.pattern, &template.groups), &line, &mut like) {
+                continue;
+            }
+            alike += 1;
+            assert_eq!(template.pattern.search(&line, &mut machine), Ok(true), "{} {line}", template.name);
+            let time = |found| template.time(&line, found, (NOW, &zone()), &mut Calendar::default());
+            let told = |found| (Found::span(found, 0), found.span(1), time(found));
+            assert_eq!(told(&like), told(&machine), "{} {line}", template.name);
+            let end = like.span(0).unwrap().1;
+            assert!((end..=end + 8).contains(&like.reach()), "{} {line}", template.name);
+        }
+    }
+    assert!(alike > 4000, "{alike} alike");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use super::groups::{Fields, Key};
+use super::memory::Memory;
 use crate::{Host, MAX_CONNECTION_AGE, MAX_CONNECTIONS};
 use connection::Connection;
 
@@ -53,16 +54,16 @@ impl Connections {
         &mut self,
         fields: &mut Fields<'_>,
         host: Option<Who>,
-        told: &[&str],
-        now: Duration,
+        (told, now): (&[&str], Duration),
+        memory: &mut Memory,
     ) -> Merged {
         let Some(id) = fields.take(Key::Connection) else {
             return match host {
                 _ if fields.has(Key::NoFail) => Merged::Quiet,
                 None => Merged::Nobody,
                 Some((host, id)) => {
-                    let user = fields.get(Key::User).map(str::to_owned);
-                    let lines = told.iter().map(|line| (*line).to_owned()).collect();
+                    let user = fields.get(Key::User).map(|user| memory.text(user));
+                    let lines = memory.lines(told.iter().copied());
                     Merged::Failure(Told { host, id, user, users: Vec::new(), lines })
                 }
             };
@@ -71,7 +72,7 @@ impl Connections {
         let forget = fields.take(Key::Forget).is_some_and(|text| !text.is_empty());
         if let Some(connection) = self.known.get_mut(id) {
             if connection.until > now {
-                let merged = connection.add(fields, host, told, (true, forget));
+                let merged = connection.add(fields, host, told, (true, forget), memory);
                 if forget {
                     self.remove(id);
                 }
@@ -83,14 +84,14 @@ impl Connections {
         if forget {
             let (name, mut connection) = self.spare.pop().unwrap_or_default();
             connection.begin(until);
-            let merged = connection.add(fields, host, told, (false, forget));
+            let merged = connection.add(fields, host, told, (false, forget), memory);
             self.spare.push((name, connection));
             return merged;
         }
         self.make_room(id);
         let (mut name, mut connection) = self.spare.pop().unwrap_or_default();
         connection.begin(until);
-        let merged = connection.add(fields, host, told, (false, forget));
+        let merged = connection.add(fields, host, told, (false, forget), memory);
         name.clear();
         name.push_str(id);
         self.known.insert(name, connection);

@@ -31,6 +31,13 @@ pub(super) struct Places {
     reach: usize,
 }
 
+impl Places {
+    /// As [`Machine::reach`] behind that run.
+    pub(super) const fn reach(&self) -> usize {
+        self.reach
+    }
+}
+
 const NOWHERE: usize = usize::MAX;
 /// Bytes of a letter in UTF-8.
 const LONGEST_LETTER: usize = 4;

@@ -126,20 +126,23 @@ impl Shapes {
     }
 
     /// Whether letters are those of a node: most are the same as last time, and of the others the class is.
+    #[inline]
     fn is_there(&self, node: &Node, letters: &[u8]) -> bool {
-        let from = node.from as usize;
-        let samples = self.samples.get(from..from + node.len as usize).unwrap_or_default();
+        let (from, to) = (node.from as usize, node.from as usize + letters.len());
+        let (Some(classes), Some(samples)) = (self.letters.get(from..to), self.samples.get(from..to)) else {
+            return false;
+        };
         let is_like = |letters: &[u8], classes: &[u8]| {
             letters.iter().zip(classes).all(|(byte, class)| self.class(*byte) == *class)
         };
         let (eights, rest) = letters.as_chunks::<8>();
-        let (sample_eights, sample_rest) = samples.as_chunks::<8>();
-        let (class_eights, class_rest) = self.label(node).as_chunks::<8>();
+        let (class_eights, class_rest) = classes.as_chunks::<8>();
         let is_alike = |(letters, (samples, classes)): (&[u8; 8], (&[u8; 8], &[u8; 8]))| {
             letters == samples || is_like(letters, classes)
         };
-        eights.iter().zip(sample_eights.iter().zip(class_eights)).all(is_alike)
-            && (rest == sample_rest || is_like(rest, class_rest))
+        // Few letters are looked up sooner than compared.
+        eights.iter().zip(samples.as_chunks::<8>().0.iter().zip(class_eights)).all(is_alike)
+            && is_like(rest, class_rest)
     }
 
     #[inline]

@@ -39,6 +39,7 @@ pub(crate) fn run(args: &TestFilterArgs) -> Result<ExitCode, Exit> {
         if args.format == Format::Json {
             write_json(&mut out, summary.lines(), &outcome)?;
         }
+        matcher.take_back(outcome);
     }
     match args.format {
         Format::Json => summary.write_json(&mut out)?,

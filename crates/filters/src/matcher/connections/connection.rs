@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::{Merged, Told, Who, shortened};
 use crate::MAX_TOLD;
 use crate::matcher::groups::{self, Fields, KEYS, Key};
+use crate::matcher::memory::Memory;
 
 /// Bytes of text, beyond which what no longer counts is looked for and thrown away.
 const MUCH_TEXT: usize = 16 << 10;
@@ -53,6 +54,7 @@ impl Connection {
         host: Option<Who>,
         told: &[&str],
         (is_known, forget): (bool, bool),
+        memory: &mut Memory,
     ) -> Merged {
         let mut gained = fields.has(Key::Gained);
         if gained && !fields.has(Key::NoFail) {
@@ -94,7 +96,7 @@ impl Connection {
             self.tell(told, true);
         }
         // Nobody but this line said who it was.
-        let merged = self.merged(if is_known { None } else { host });
+        let merged = self.merged(if is_known { None } else { host }, memory);
         self.throw_away();
         merged
     }
@@ -110,7 +112,7 @@ impl Connection {
         }
     }
 
-    fn merged(&mut self, host: Option<Who>) -> Merged {
+    fn merged(&mut self, host: Option<Who>, memory: &mut Memory) -> Merged {
         if self.field(Key::NoFail).is_some_and(|text| !text.is_empty()) {
             return Merged::Quiet;
         }
@@ -118,15 +120,11 @@ impl Connection {
             self.pending = true;
             return Merged::Quiet;
         };
-        let user = self.field(Key::User).map(str::to_owned);
-        let texts = |spans: &[Span]| match spans {
-            [] => Vec::new(),
-            [span] => vec![self.at(*span).to_owned()],
-            spans => spans.iter().map(|span| self.at(*span).to_owned()).collect(),
-        };
-        let mut users = texts(&self.users);
+        let user = self.field(Key::User).map(|user| memory.text(user));
+        let mut users: Vec<String> = self.users.iter().map(|span| self.at(*span).to_owned()).collect();
         users.sort_unstable();
-        Merged::Failure(Told { host, id, user, users, lines: texts(&self.lines) })
+        let lines = memory.lines(self.lines.iter().map(|span| self.at(*span)));
+        Merged::Failure(Told { host, id, user, users, lines })
     }
 
     /// Takes over what a line says.
@@ -195,7 +193,8 @@ mod tests {
             let mut fields = Fields::default();
             fields.put(Key::Ip4, Some("192.0.2.1"));
             fields.put(Key::User, Some(&user));
-            let merged = connection.add(&mut fields, None, &[&line], (number > 0, false));
+            let merged =
+                connection.add(&mut fields, None, &[&line], (number > 0, false), &mut Memory::default());
             let Merged::Failure(told) = merged else { panic!("a failure, not {merged:?}") };
             assert_eq!((told.user.as_deref(), told.lines), (Some(user.as_str()), vec![line]));
             assert_eq!(told.users.len(), MAX_TOLD.min(number + 1));

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
@@ -29,8 +29,8 @@ pub(super) struct Summary {
     gave_up: u64,
     cut: u64,
     ambiguous: u64,
-    /// How often each expression found something.
-    regexes: BTreeMap<usize, u64>,
+    /// How often each expression found something, up to the last that did.
+    regexes: Vec<u64>,
     /// How often, and when last.
     hosts: HashMap<Host, (u64, Duration), RandomState>,
     ambiguous_lines: Vec<String>,
@@ -49,7 +49,7 @@ impl Default for Summary {
             gave_up: 0,
             cut: 0,
             ambiguous: 0,
-            regexes: BTreeMap::new(),
+            regexes: Vec::new(),
             hosts: HashMap::default(),
             ambiguous_lines: Vec::new(),
             unmatched_lines: Vec::new(),
@@ -74,7 +74,12 @@ impl Summary {
             keep(&mut self.gave_up_lines, shown);
         }
         for failure in &outcome.failures {
-            *self.regexes.entry(failure.regex).or_default() += 1;
+            if self.regexes.len() <= failure.regex {
+                self.regexes.resize(failure.regex + 1, 0);
+            }
+            if let Some(count) = self.regexes.get_mut(failure.regex) {
+                *count += 1;
+            }
             if let Some(host) = self.hosts.get_mut(&failure.host) {
                 *host = (host.0 + 1, host.1.max(failure.time));
             } else if self.hosts.len() < MAX_HOSTS {
@@ -159,14 +164,14 @@ impl Summary {
         if let Some(prefix) = filter.prefix_regex() {
             writeln!(out, "\nprefix   {}", shortened(prefix, WIDTH))?;
         }
-        let silent = filter.fail_regexes().len() - self.regexes.len();
+        let silent = filter.fail_regexes().len() - self.regexes.iter().filter(|count| **count > 0).count();
         writeln!(
             out,
             "\nmatches  failregex ({silent} others of {} match nothing)",
             filter.fail_regexes().len()
         )?;
         for (regex, text) in filter.fail_regexes().iter().enumerate() {
-            if let Some(count) = self.regexes.get(&regex) {
+            if let Some(count) = self.regexes.get(regex).filter(|count| **count > 0) {
                 writeln!(out, "{count:>7}  {:>2}: {}", regex + 1, shortened(text, WIDTH))?;
             }
         }
