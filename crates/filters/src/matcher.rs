@@ -91,8 +91,6 @@ pub struct Matcher {
     last: Last,
     found: Found,
     memory: Memory,
-    /// How many of the last hits the first expression had more than the others.
-    firsts: i8,
     /// The last line had the prefix.
     prefixed: bool,
     /// The line without its date, and a line end.
@@ -121,7 +119,6 @@ impl Matcher {
             last: Last::default(),
             found: Found::default(),
             memory: Memory::default(),
-            firsts: 0,
             prefixed: false,
             text: String::new(),
             masked: String::new(),

@@ -207,3 +207,55 @@ fn the_corpus_is_read() {
     assert!(files.len() >= 4, "a corpus");
     files.iter().for_each(|path| filters::fuzzing::line(&std::fs::read(path).unwrap()));
 }
+
+#[test]
+fn no_line_makes_a_date_of_what_is_none() {
+    let days = filter(
+        "failregex = ^ bad from <HOST>$\ndatepattern = ^(?P<Y>\\d{4})-(?P<m>\\d\\d)-(?P<d>\\d\\d) %%H:%%M:%%S",
+    );
+    let mut matcher = Matcher::new(&days);
+    for (date, dated) in [
+        ("2026-02-01", true),
+        ("2026-02-01", true),
+        ("2026-02-01", true),
+        ("2026-01-33", false),
+        ("2026-01-05", true),
+        ("2026-01-05", true),
+        ("2025-17-05", false),
+        ("2026-01-00", false),
+    ] {
+        let found = line(&mut matcher, &format!("{date} 10:00:00 bad from 192.0.2.1"));
+        assert_eq!((found.dated, found.failures.len()), (dated, 1), "{date}");
+    }
+}
+
+#[test]
+fn a_date_may_have_long_texts_around_it() {
+    let fill = "x".repeat(254);
+    let long = filter(&format!(
+        "failregex = ^ <F-USER>\\S+</F-USER> from <HOST>$\ndatepattern = ^%%Y-%%m-%%d %%H:%%M:%%S{fill}"
+    ));
+    let mut matcher = Matcher::new(&long);
+    for _ in 0..4 {
+        let found = line(&mut matcher, &format!("2026-02-01 10:00:00{fill} y from 192.0.2.1"));
+        assert!(found.dated);
+        assert_eq!(found.failures[0].user.as_deref(), Some("y"));
+    }
+}
+
+#[test]
+fn what_is_given_back_leaves_nothing_in_the_next_failure() {
+    let definition = "failregex = ^ (?:<F-USER>\\S+</F-USER> is )?bad(?: at <F-ID>\\S+</F-ID>)? from <ADDR>$\nmaxlines = 1";
+    let (mut giver, mut keeper) = (Matcher::new(&filter(definition)), Matcher::new(&filter(definition)));
+    for text in [
+        "2026-11-28 10:20:30 somebody-with-a-long-name is bad at session-1234567890 from 2001:db8::1",
+        "2026-11-28 10:20:31 bad from 192.0.2.1",
+        "2026-11-28 10:20:32 al is bad from 192.0.2.2",
+        "2026-11-28 10:20:33 nothing",
+        "2026-11-28 10:20:34 bad at s from 192.0.2.3",
+    ] {
+        let (given, kept) = (line(&mut giver, text), line(&mut keeper, text));
+        assert_eq!(given, kept, "{text}");
+        giver.take_back(given);
+    }
+}

@@ -82,8 +82,11 @@ fn instant(when: DateTime, zone: &TimeZone) -> Option<i64> {
     Some(zone.to_ambiguous_zoned(when).compatible().ok()?.timestamp().as_second())
 }
 
-/// A number for each day, none of them 0.
+/// A number for each day, none of them 0. Not every month has all days: no date is found that nobody asked for as one.
 fn number(year: i16, month: i8, day: i8) -> Option<u32> {
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
     let [year, month, day] = [i64::from(year), i64::from(month), i64::from(day)];
     u32::try_from((year * 16 + month) * 32 + day).ok().filter(|number| *number > 0)
 }

@@ -12,8 +12,6 @@ pub(super) struct Guards {
     prefix: Option<Before>,
     /// By the number of an expression.
     failures: Vec<Option<Before>>,
-    /// All expressions have the same.
-    is_same: bool,
 }
 
 impl Guards {
@@ -22,18 +20,14 @@ impl Guards {
         let has_none = |groups: &Groups| groups.hosts().is_some_and(|hosts| hosts.is_empty());
         let alone = groups.iter().all(has_none);
         let by_prefix = !prefix.is_none_or(|(_, groups)| has_none(groups));
-        let of_failures = failures.iter().zip(groups).map(|of| if by_prefix { None } else { guard(of) });
-        let failures: Vec<Option<Before>> = of_failures.collect();
         Self {
             prefix: prefix.filter(|_| by_prefix && alone).and_then(guard),
-            is_same: failures.iter().all(|before| before.is_some() && Some(before) == failures.first()),
-            failures,
+            failures: failures
+                .iter()
+                .zip(groups)
+                .map(|of| if by_prefix { None } else { guard(of) })
+                .collect(),
         }
-    }
-
-    /// Whether it makes no difference to any place who may match.
-    pub(super) fn are_alike(&self) -> bool {
-        self.is_same || self.prefix.is_some()
     }
 
     /// Whether the prefix can find no host in a text but at this one place.
@@ -48,10 +42,6 @@ impl Guards {
 
     /// Whether none of the candidates can find a host in a text but at this one place.
     pub(super) fn are_sure(&self, candidates: Candidates, text: &str, host: usize) -> bool {
-        if self.is_same {
-            let before = self.failures.first().and_then(Option::as_ref);
-            return candidates.is_none() || before.is_some_and(|before| is_only(before, text, host));
-        }
         let mut from = 0;
         while let Some(regex) = candidates.from(from, self.failures.len()) {
             from = regex + 1;

@@ -2,10 +2,7 @@ use super::groups::Fields;
 use super::lines::Matched;
 use super::screen::Candidates;
 use super::{Matcher, Outcome, counted};
-use crate::pattern::{Care, GaveUp};
-
-/// Hits of the first expression that count.
-const MAX_FIRSTS: i8 = 8;
+use crate::pattern::Care;
 
 /// What the expressions said about a text, beside the fields.
 #[derive(Debug)]
@@ -64,7 +61,8 @@ impl Matcher {
                 }
             }
         }
-        let (regex, candidates, read) = self.first_match(searched, outcome, keep)?;
+        let (candidates, read) = self.screen.candidates(searched, if keep { Care::Few } else { Care::Full });
+        let regex = self.first_match(searched, candidates, outcome)?;
         let groups = self.groups.get(regex)?;
         groups.fill(fields, searched, &self.found);
         let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
@@ -73,41 +71,17 @@ impl Matcher {
         Some(Hit { regex, host, content, matched })
     }
 
-    /// The first expression that matches, who else might, and how much was read to see that.
-    fn first_match(
-        &mut self,
-        text: &str,
-        outcome: &mut Outcome,
-        keep: bool,
-    ) -> Option<(usize, Candidates, usize)> {
-        // Where nobody asks who else might match, and it is nearly always the first, nobody else is asked for.
-        let is_tried = keep && self.firsts > 0;
-        let first = if is_tried { self.search_for(0, text)? } else { Ok(false) };
-        if first == Ok(true) {
-            self.firsts = (self.firsts + 1).min(MAX_FIRSTS);
-            return Some((0, Candidates::ALL, usize::MAX));
-        }
-        let (candidates, read) = self.screen.candidates(text, if keep { Care::Few } else { Care::Full });
-        if candidates.has_first() {
-            // Who cannot match has not given up.
-            counted(first, outcome);
-        }
-        let (mut next, count) = (usize::from(is_tried), self.filter.failures.len());
-        let mut hit = None;
-        while let Some(regex) = candidates.from(next, count).filter(|_| hit.is_none()) {
+    /// The first of the candidates that matches.
+    fn first_match(&mut self, text: &str, candidates: Candidates, outcome: &mut Outcome) -> Option<usize> {
+        let (mut next, count) = (0, self.filter.failures.len());
+        while let Some(regex) = candidates.from(next, count) {
             next = regex + 1;
-            hit = counted(self.search_for(regex, text)?, outcome).then_some(regex);
+            let (pattern, choice) = (self.filter.failures.get(regex)?, self.choices.get_mut(regex)?);
+            if counted(choice.search(pattern, text, &mut self.found), outcome) {
+                return Some(regex);
+            }
         }
-        if keep && self.guards.are_alike() {
-            let change = if hit == Some(0) { 1 } else { -1 };
-            self.firsts = (self.firsts + change).clamp(-MAX_FIRSTS, MAX_FIRSTS);
-        }
-        hit.map(|regex| (regex, candidates, read))
-    }
-
-    fn search_for(&mut self, regex: usize, text: &str) -> Option<Result<bool, GaveUp>> {
-        let (pattern, choice) = (self.filter.failures.get(regex)?, self.choices.get_mut(regex)?);
-        Some(choice.search(pattern, text, &mut self.found))
+        None
     }
 
     /// Whether a text has the prefix, and where; `expected` to have it if the last one had it.

@@ -1,7 +1,6 @@
 use super::groups::Fields;
 use super::guards::MASK;
 use super::hits::Content;
-use super::screen::Candidates;
 use super::{Matcher, Outcome};
 use crate::Host;
 use crate::pattern::Care;
@@ -48,14 +47,9 @@ impl Matcher {
         if !self.guards.has_any() {
             return false;
         }
+        let candidates =
+            if content.read <= before.len() { Some(content.candidates) } else { self.screen.alive(before) };
         let rest = text.get(content.start..).unwrap_or_default();
-        let candidates = if self.guards.are_alike() {
-            Some(Candidates::ALL)
-        } else if content.read <= before.len() {
-            Some(content.candidates)
-        } else {
-            self.screen.alive(before)
-        };
         candidates.is_some_and(|candidates| self.guards.are_sure(candidates, rest, before.len()))
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Screen {
 pub(super) struct Candidates(u128);
 
 impl Candidates {
-    pub(super) const ALL: Self = Self(u128::MAX);
+    const ALL: Self = Self(u128::MAX);
 
     pub(super) const fn is_none(self) -> bool {
         self.0 == 0
@@ -35,11 +35,6 @@ impl Candidates {
         let next = if rest == 0 { MOST } else { regex + rest.trailing_zeros() as usize };
         // Those beyond are always among them.
         Some(next).filter(|next| *next < count)
-    }
-
-    /// Whether the first expression is among them.
-    pub(super) const fn has_first(self) -> bool {
-        self.0 & 1 == 1
     }
 
     const fn and(self, other: Self) -> Self {

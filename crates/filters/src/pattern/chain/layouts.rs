@@ -26,6 +26,10 @@ impl Layouts {
             found.machine.put_back(layout.places());
             return true;
         }
+        // Nothing can be learned of what is no chain.
+        if matches!(self.chain, Some(None)) {
+            return false;
+        }
         self.missed += 1;
         if self.missed > FIRST && !self.missed.is_multiple_of(SOME) {
             return false;
@@ -51,6 +55,8 @@ impl Layouts {
         if told.matched
             && self.known.len() < MAX_KNOWN
             && let Some(layout) = Layout::new(chain, text, &trace, found.machine.places())
+            // It asks for whole words: a short text does not have them.
+            && layout.fits(text.as_bytes())
         {
             self.known.push(layout);
         }

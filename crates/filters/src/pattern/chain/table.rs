@@ -56,6 +56,10 @@ impl Table {
 
     /// Adds a piece, and tells its first row.
     pub(super) fn piece(&mut self, ways: &[Way], follow: Follow) -> Option<usize> {
+        // An entry has a byte for each of both.
+        if ways.iter().any(|way| way.letters.len().max(way.part) > usize::from(u8::MAX)) {
+            return None;
+        }
         let all = (0..ways.len()).fold(0, |all, way| all | 1 << way);
         // By the ways that are open before a letter, and which letter it is.
         let mut rows: Vec<((u32, usize), usize)> = Vec::new();
