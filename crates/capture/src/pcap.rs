@@ -42,8 +42,11 @@ impl Header {
     /// The next frame, if all of it lies in what was `read` from the file already.
     pub(crate) fn borrowed(&self, read: &[u8]) -> Option<Found> {
         let record = Record::read(read.get(..self.record_len)?, self.order)?;
+        if record.captured > MAX_FRAME {
+            return None;
+        }
         let end = self.record_len + record.captured;
-        if record.captured > MAX_FRAME || end > read.len() {
+        if end > read.len() {
             return None;
         }
         Some(self.found(&record, Place::Source { len: end }, self.record_len..end, false))

@@ -65,6 +65,30 @@ fn the_same_capture_gives_the_same_output() {
     assert_eq!(stdout(&first).lines().filter(|line| line.starts_with("{\"type\":\"packet\"")).count(), 234);
 }
 
+/// Without `--all`, media that follow what was accepted are judged by their flow.
+#[test]
+fn what_is_not_shown_is_judged_as_what_is() {
+    let media = [
+        "-A INPUT -m state --state ESTABLISHED,RELATED -j ACCEPT",
+        "-A INPUT -p udp --dport 10000:20000 -j ACCEPT",
+    ];
+    let own = tempfile::NamedTempFile::new().expect("a file");
+    let limited = "-A INPUT -p udp -m limit --limit 5/sec -j ACCEPT";
+    let rules = format!("*filter\n:INPUT DROP [0:0]\n{}\n{}\n{limited}\nCOMMIT\n", media[0], media[1]);
+    std::fs::write(own.path(), rules).expect("written");
+    let own = own.path().to_str().expect("a path");
+    for policy in ["asterisk.rules", "../packaging/policy.toml", own] {
+        let args = ["--policy", policy, "--local", "198.51.100.10", "--format", "json"];
+        let capture = ["scan-and-call.pcap", "scan-and-call.pcap"];
+        let shown = replay(&[args.as_slice(), &["--all"], &capture].concat());
+        let counted = replay(&[args.as_slice(), &capture].concat());
+        let is_told = |line: &&str| !(line.contains("\"packet\"") && line.contains("\"verdict\":\"accept\""));
+        let shown = stdout(&shown);
+        let expected: Vec<&str> = shown.lines().filter(is_told).collect();
+        assert_eq!(stdout(&counted).lines().collect::<Vec<_>>(), expected, "{policy}");
+    }
+}
+
 #[test]
 fn captures_follow_one_another() {
     let output = replay(&["--policy", "asterisk.rules", "scan-and-call.pcap", "scan-and-call.pcap"]);

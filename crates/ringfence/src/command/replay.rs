@@ -110,6 +110,8 @@ impl Replay<'_> {
         let fresh = || Judge::new(self.policy, self.settings, &self.locals, self.all);
         let mut judge = fresh();
         let mut summary = record::Summary::default();
+        // Only of what is tracked is the flow enough, and only where nobody wants to see what was accepted.
+        let may_pass = !self.all && self.policy.sets().iter().any(RuleSet::needs_conntrack);
         for path in &args.captures {
             let mut reader = open(path, self.progress)?;
             let name = path.display().to_string();
@@ -118,7 +120,7 @@ impl Replay<'_> {
                 ports: Some(&self.policy.detection().ports),
                 locals: &self.locals,
                 interface: self.interface.as_deref(),
-                flows: (!self.all).then_some(&self.settings),
+                flows: may_pass.then_some(&self.settings),
             };
             ahead::frames(&mut reader, asked, |read| {
                 if is_first && judge.is_past(read.time()) {

@@ -154,7 +154,8 @@ impl<'a> Judge<'a> {
         self.now = self.now.max(of_flow.time);
         self.stack.expire(self.now);
         self.collect(None);
-        let passes = !self.tells_accepted && self.stack.accepts_again(of_flow.flow, self.now);
+        // Neither bans nor limits are asked for: the flow is between ports that the engine does not guard (`ahead::may_be_sip`).
+        let passes = self.stack.accepts_again(of_flow.flow, self.now);
         self.accepted += u64::from(passes);
         passes
     }
