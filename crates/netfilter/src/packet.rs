@@ -160,7 +160,7 @@ impl<'a> Packet<'a> {
         };
         let fragment = (fragment.more || fragment.offset > 0).then_some(fragment);
         let bytes = data.get(..total_len).unwrap_or(data);
-        // A header that the capture cut cannot be judged.
+        // A header that the capture cut cannot be judged. That of 20 bytes, which nearly all have, is summed by its constant length.
         let is_summed = match bytes.get(..header_len) {
             Some(whole) if whole.len() == header.len() => checksum::is_right(header),
             Some(whole) => checksum::is_right(whole),
@@ -225,11 +225,12 @@ impl<'a> Packet<'a> {
 
     /// The same packet, come in through `input` or about to leave through `output`.
     #[must_use]
-    pub fn with_interfaces(self, input: Option<&'a str>, output: Option<&'a str>) -> Self {
-        Self { in_interface: input, out_interface: output, ..self }
+    pub fn with_interfaces(mut self, input: Option<&'a str>, output: Option<&'a str>) -> Self {
+        self.set_interfaces(input, output);
+        self
     }
 
-    /// It came in through `input`, or is about to leave through `output`.
+    /// It came in through `input`, or is about to leave through `output`. Nothing is moved, as a packet is large.
     pub fn set_interfaces(&mut self, input: Option<&'a str>, output: Option<&'a str>) {
         (self.in_interface, self.out_interface) = (input, output);
     }

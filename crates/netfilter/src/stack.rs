@@ -105,7 +105,7 @@ impl<T> Stack<T> {
     }
 
     /// Takes a packet at `now` (capture time since the Unix epoch, never going back); ask [`Stack::judged`] for what that
-    /// decided. Give the packet both interfaces if they are known: each chain sees those that its hook has.
+    /// decided. Interfaces that the packet has and a hook has not are not shown to that hook's chain.
     pub fn push(&mut self, packet: &Packet<'_>, way: Way, tag: T, now: Duration) {
         self.expire(now);
         if let Some(fate) = self.alone(packet, way, now) {

@@ -92,7 +92,16 @@ impl<'a> Challenge<'a> {
         if !read.is_digest {
             return read;
         }
-        AuthParams(params).for_each(|(name, value)| read.put(name, value));
+        for (name, value) in AuthParams(params) {
+            match Parameter::of(name) {
+                Some(Parameter::Realm) => read.realm = read.realm.or(Some(value)),
+                Some(Parameter::Nonce) => read.nonce = read.nonce.or(Some(value)),
+                Some(Parameter::Algorithm) => read.algorithm = read.algorithm.or(Some(value)),
+                Some(Parameter::Qop) => read.qop = read.qop.or(Some(value)),
+                Some(Parameter::Stale) => read.stale = value.eq_ignore_ascii_case(b"true"),
+                Some(_) | None => {}
+            }
+        }
         read
     }
 
@@ -101,17 +110,6 @@ impl<'a> Challenge<'a> {
         let [_, realm, nonce, _, _, algorithm, _, _, qop, stale] = plain_values(walk)?;
         let stale = stale.is_some_and(|value| value.eq_ignore_ascii_case(b"true"));
         Some(Self { is_digest: true, realm, nonce, algorithm, qop, stale })
-    }
-
-    fn put(&mut self, name: &[u8], value: &'a [u8]) {
-        match Parameter::of(name) {
-            Some(Parameter::Realm) => self.realm = self.realm.or(Some(value)),
-            Some(Parameter::Nonce) => self.nonce = self.nonce.or(Some(value)),
-            Some(Parameter::Algorithm) => self.algorithm = self.algorithm.or(Some(value)),
-            Some(Parameter::Qop) => self.qop = self.qop.or(Some(value)),
-            Some(Parameter::Stale) => self.stale = value.eq_ignore_ascii_case(b"true"),
-            Some(_) | None => {}
-        }
     }
 }
 

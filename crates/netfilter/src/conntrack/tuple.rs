@@ -75,7 +75,7 @@ impl Hash for Tuple {
 
 impl Tuple {
     /// `None` where the header that names ports is missing.
-    pub(crate) fn of(packet: &Packet<'_>) -> Option<Self> {
+    pub(super) fn of(packet: &Packet<'_>) -> Option<Self> {
         let discriminator = match packet.transport() {
             Transport::Icmp(icmp) | Transport::Icmpv6(icmp) => {
                 Discriminator::Query { id: icmp.id, kind: icmp.kind, code: icmp.code }
