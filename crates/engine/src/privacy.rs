@@ -2,18 +2,19 @@
 //! it; it tells an administrator where encryption is missing, and with whom it would cost least to have it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 
 use foldhash::fast::RandomState;
+use lru::LruCache;
 use sip::sdp::Sdp;
 use sip::{Anomalies, Message, Method};
 
 use crate::table::Fill;
-use crate::time::Tick;
 
 /// Peers that are remembered. Only what the server accepted makes one.
-const MAX_PEERS: usize = 4096;
+const MAX_PEERS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Ports of this host on which SIP was read.
 const MAX_PORTS: usize = 64;
 /// Answers of a peer that were counted lately; one that comes again is not.
@@ -57,7 +58,6 @@ pub struct Peer {
     pub offers_srtp: bool,
     /// It speaks TLS to this host, too.
     pub speaks_tls: bool,
-    last: Tick,
     recent: [u64; RECENT],
     next: u8,
 }
@@ -106,21 +106,26 @@ pub(crate) struct Accepted<'a> {
     pub(crate) once: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Privacy {
-    /// In no order that anybody sees.
-    peers: HashMap<IpAddr, Peer, RandomState>,
-    /// Each peer once, by when it was heard of when that was last looked at: never later than it is true.
-    silence: BinaryHeap<Reverse<(Tick, IpAddr)>>,
+    /// The one that was silent for longest makes room.
+    peers: LruCache<IpAddr, Peer, RandomState>,
     /// Ports of this host on which somebody speaks SIP that can be read.
     clear_ports: BTreeSet<u16>,
     /// What those had who made room.
     gone: [Tally; 2],
 }
 
+impl Default for Privacy {
+    fn default() -> Self {
+        let peers = LruCache::with_hasher(MAX_PEERS, RandomState::default());
+        Self { peers, clear_ports: BTreeSet::new(), gone: [Tally::default(); 2] }
+    }
+}
+
 impl Privacy {
     pub(crate) fn fill(&self) -> Fill {
-        Fill { table: "privacy-peers", used: self.peers.len(), limit: MAX_PEERS }
+        Fill { table: "privacy-peers", used: self.peers.len(), limit: MAX_PEERS.get() }
     }
 
     /// SIP was read on the wire.
@@ -136,12 +141,12 @@ impl Privacy {
     }
 
     /// A request was accepted.
-    pub(crate) fn accept(&mut self, what: &Accepted<'_>, now: Tick) {
+    pub(crate) fn accept(&mut self, what: &Accepted<'_>) {
         let begins_call = what.method == Method::Invite && what.is_initial;
         if !begins_call && what.method != Method::Register {
             return;
         }
-        let peer = self.peer(what.peer, now);
+        let peer = self.peer(what.peer);
         if what.once != 0 && !peer.is_new(what.once) {
             return;
         }
@@ -161,22 +166,22 @@ impl Privacy {
     }
 
     /// The PBX accepted credentials that nobody else saw.
-    pub(crate) fn accept_unseen(&mut self, peer: IpAddr, now: Tick) {
-        let peer = self.peer(peer, now);
+    pub(crate) fn accept_unseen(&mut self, peer: IpAddr) {
+        let peer = self.peer(peer);
         peer.encrypted.accepted += 1;
         peer.speaks_tls = true;
     }
 
     /// Somebody logged in to a service for administrators.
-    pub(crate) fn log_in(&mut self, peer: IpAddr, is_encrypted: bool, now: Tick) {
-        let peer = self.peer(peer, now);
+    pub(crate) fn log_in(&mut self, peer: IpAddr, is_encrypted: bool) {
+        let peer = self.peer(peer);
         let tally = if is_encrypted { &mut peer.encrypted } else { &mut peer.in_clear };
         tally.logins += 1;
     }
 
     /// A peer began to speak TLS. Who has not been accepted yet is not remembered for it.
     pub(crate) fn speaks_tls(&mut self, peer: IpAddr) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
+        if let Some(peer) = self.peers.peek_mut(&peer) {
             peer.speaks_tls = true;
         }
     }
@@ -195,36 +200,17 @@ impl Privacy {
         report
     }
 
-    /// The one that was silent for longest makes room.
-    fn peer(&mut self, address: IpAddr, now: Tick) -> &mut Peer {
-        if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&address) {
-            let oldest = self.most_silent();
-            if let Some(gone) = oldest.and_then(|oldest| self.peers.remove(&oldest)) {
-                let [in_clear, encrypted] = &mut self.gone;
-                in_clear.add(&gone.in_clear);
-                encrypted.add(&gone.encrypted);
-            }
+    /// What is known of a peer that was just heard of.
+    fn peer(&mut self, address: IpAddr) -> &mut Peer {
+        if self.peers.len() >= MAX_PEERS.get()
+            && !self.peers.contains(&address)
+            && let Some((_, gone)) = self.peers.pop_lru()
+        {
+            let [in_clear, encrypted] = &mut self.gone;
+            in_clear.add(&gone.in_clear);
+            encrypted.add(&gone.encrypted);
         }
-        let silence = &mut self.silence;
-        let peer = self.peers.entry(address).or_insert_with(|| {
-            silence.push(Reverse((now, address)));
-            Peer::default()
-        });
-        peer.last = now;
-        peer
-    }
-
-    /// Takes out the peer that was silent for longest; among equals the lowest address. Who spoke since goes back to its place, which
-    /// each word causes once at most.
-    fn most_silent(&mut self) -> Option<IpAddr> {
-        while let Some(Reverse((known, address))) = self.silence.pop() {
-            let Some(last) = self.peers.get(&address).map(|peer| peer.last) else { continue };
-            if last <= known {
-                return Some(address);
-            }
-            self.silence.push(Reverse((last, address)));
-        }
-        None
+        self.peers.get_or_insert_mut(address, Peer::default)
     }
 }
 
@@ -268,23 +254,21 @@ mod tests {
     #[test]
     fn the_most_silent_peer_makes_room() {
         let mut privacy = Privacy::default();
-        let mut model: BTreeMap<IpAddr, Tick> = BTreeMap::new();
+        let mut model: BTreeMap<IpAddr, u32> = BTreeMap::new();
         let mut random = 7_u64;
         for step in 0..60_000_u32 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let address =
                 IpAddr::from(u32::try_from(random >> 33).unwrap_or(0).to_be_bytes().map(|byte| byte & 15));
-            // Several peers are heard of at the same time.
-            let now = Tick(1 + step / 5);
-            privacy.log_in(address, false, now);
-            if model.len() >= MAX_PEERS && !model.contains_key(&address) {
+            privacy.log_in(address, false);
+            if model.len() >= MAX_PEERS.get() && !model.contains_key(&address) {
                 let oldest = model.iter().min_by_key(|(_, last)| **last).map(|(address, _)| *address);
                 oldest.and_then(|oldest| model.remove(&oldest));
             }
-            model.insert(address, now);
+            model.insert(address, step);
         }
-        assert_eq!(model.into_keys().collect::<BTreeSet<_>>(), privacy.peers.keys().copied().collect());
-        assert_eq!(privacy.silence.len(), MAX_PEERS);
+        let peers: BTreeSet<IpAddr> = privacy.report().peers.iter().map(|(address, _)| *address).collect();
+        assert_eq!(model.into_keys().collect::<BTreeSet<_>>(), peers);
         assert_eq!(privacy.report().in_clear.logins, 60_000, "what those had who made room is kept");
     }
 }

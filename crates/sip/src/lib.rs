@@ -22,6 +22,7 @@ mod names;
 mod number;
 pub mod payload;
 mod plain;
+mod scan;
 pub mod sdp;
 mod signs;
 mod start_line;

@@ -332,10 +332,9 @@ const OPTION_TAGS: [&str; 14] = [
 /// Shapes that only exploits have.
 fn exploits(view: &View<'_>, anomalies: &mut Anomalies) {
     let head = view.head();
-    if let Some(at) = memchr::memchr(b'%', head) {
-        let rest = head.get(at..).unwrap_or_default();
+    if view.may_have_percent() {
         let printf = [b"%s%s%s".as_slice(), b"%n%n", b"%x%x%x", b"%p%p%p", b"%d%d%d"];
-        let found = printf.iter().any(|row| memmem::find(rest, row).is_some());
+        let found = printf.iter().any(|row| memmem::find(head, row).is_some());
         anomalies.note(found, Anomaly::FormatString);
     }
     if head.len() > FLOOD {

@@ -59,7 +59,7 @@ impl<const COUNT: usize> Names<COUNT> {
             u64::from_le_bytes(b) & masks[1],
             u64::from_le_bytes(c) & masks[2],
         ];
-        let name = self.names.get(usize::from(*self.slots.get(slot(words, self.multiplier))?))?;
+        let name = self.names.get(usize::from(*self.slots.get(slot(words[0], len, self.multiplier))?))?;
         let differs = |((word, name), letters): ((u64, u64), u64)| (word ^ name) & !letters;
         let places = words.into_iter().zip(name.words).zip(name.letters);
         let differences = places.fold(0, |all, place| all | differs(place));
@@ -97,10 +97,10 @@ const MASKS: [[u64; 3]; LONGEST + 1] = {
     masks
 };
 
-const fn slot(words: [u64; 3], multiplier: u64) -> usize {
-    let [a, b, c] = words;
-    let mixed = (a | SMALL) ^ (b | SMALL).rotate_left(21) ^ (c | SMALL).rotate_left(42);
-    (mixed.wrapping_mul(multiplier) >> (u64::BITS - SLOTS.trailing_zeros())) as usize
+/// By the first eight letters and the length, in which all names differ.
+const fn slot(word: u64, len: usize, multiplier: u64) -> usize {
+    let mixed = (word | SMALL).wrapping_mul(multiplier).wrapping_add((len as u64) << 58);
+    (mixed >> (u64::BITS - SLOTS.trailing_zeros())) as usize
 }
 
 /// A slot for each name, if no two names want the same.
@@ -114,7 +114,7 @@ const fn slots(names: &[Name], multiplier: u64) -> Option<[u8; SLOTS]> {
     let mut is_taken = [false; SLOTS];
     let mut index = 0;
     while index < names.len() {
-        let slot = slot(names[index].words, multiplier);
+        let slot = slot(names[index].words[0], names[index].len, multiplier);
         if is_taken[slot] {
             return None;
         }

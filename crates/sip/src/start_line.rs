@@ -40,8 +40,12 @@ const MAX_JUNK: usize = 1024;
 /// Whether a start line stands at the start of `bytes`.
 pub(crate) fn begins_message(bytes: &[u8]) -> bool {
     let line = bytes.get(..memchr(b'\n', bytes).unwrap_or(bytes.len())).unwrap_or_default();
-    let begins_like_one = line.first().is_some_and(|&byte| is_token_byte(byte));
-    begins_like_one && is_one(trim_line(line))
+    may_begin(line) && is_one(trim_line(line))
+}
+
+/// Whether bytes may begin with a start line.
+pub(crate) fn may_begin(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|&byte| is_token_byte(byte))
 }
 
 pub(crate) fn trim_line(line: &[u8]) -> &[u8] {
@@ -60,8 +64,8 @@ pub(crate) fn find_first<'a>(
         let end = memchr(b'\n', message).unwrap_or(message.len());
         let line = message.get(..end)?;
         let mut found = Anomalies::NONE;
-        let is_text = line.first().is_some_and(|&byte| is_token_byte(byte));
-        if is_text && let Some(start) = read(trim_line(line), &mut found) {
+        if may_begin(line)
+            && let Some(start) = read(trim_line(line), &mut found) {
             *anomalies = anomalies.union(found);
             anomalies.note(junk > 0, Anomaly::JunkBeforeStartLine);
             anomalies.note(end < message.len() && !line.ends_with(b"\r"), Anomaly::LineEndWithoutCr);
@@ -108,7 +112,7 @@ pub(crate) fn is_one(line: &[u8]) -> bool {
 }
 
 /// A line as nearly all are, with nothing odd in it: it needs no second look.
-fn plain(line: &[u8]) -> Option<StartLine<'_>> {
+pub(crate) fn plain(line: &[u8]) -> Option<StartLine<'_>> {
     if let Some(rest) = line.strip_prefix(b"SIP/2.0 ") {
         let (&[a @ b'1'..=b'6', b @ b'0'..=b'9', c @ b'0'..=b'9', b' '], reason) =
             rest.split_first_chunk()?

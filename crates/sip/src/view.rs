@@ -6,6 +6,7 @@ use crate::MAX_MESSAGE;
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::header::HeaderName;
 use crate::payload::{Payload, classify};
+use crate::scan::Scan;
 use crate::signs::{Signs, Walk};
 use crate::start_line::{self, NotSip, StartLine};
 use crate::text::trim;
@@ -40,6 +41,7 @@ pub struct View<'a> {
     body: &'a [u8],
     /// Of start line and headers.
     signs: Signs,
+    may_have_percent: bool,
     anomalies: Anomalies,
 }
 
@@ -66,55 +68,89 @@ struct Slot {
 /// All zeros, as those are written fastest.
 const EMPTY: Slot = Slot { name_at: 0, value_at: 0, value_end: 0, name_len: 0, name: HeaderName::Accept };
 
-impl<'a> View<'a> {
-    /// Reads one message. Line ends before it are skipped; bytes beyond [`MAX_MESSAGE`] are not looked at.
-    pub fn parse(bytes: &'a [u8], carrier: Carrier) -> Result<Self, NotSip> {
-        let bytes = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
-        let mut anomalies = Anomalies::NONE;
-        match start_line::find_first(bytes, &mut anomalies) {
-            Some(start) => Self::behind(start, anomalies, carrier),
-            None => Err(NotSip),
-        }
+impl Default for View<'_> {
+    fn default() -> Self {
+        Self::new()
     }
+}
 
-    /// Made where it is returned, as it is large; this is always a view.
-    fn behind(
-        (start, bytes, headers_at): (StartLine<'a>, &'a [u8], usize),
-        anomalies: Anomalies,
-        carrier: Carrier,
-    ) -> Result<Self, NotSip> {
-        let mut read = Ok(Self {
-            bytes,
-            start,
+impl<'a> View<'a> {
+    /// Of no message yet: [`View::read`] fills it. A view that is filled where it stands is not copied, as it is large.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            bytes: &[],
+            start: StartLine::Status { code: 0, reason: &[] },
             slots: [EMPTY; MAX_HEADERS],
             count: 0,
             first: [0; HeaderName::COUNT],
             body_at: 0,
             body: &[],
             signs: Signs::new(),
-            anomalies,
-        });
-        if let Ok(view) = &mut read {
-            view.fill(headers_at, carrier);
+            may_have_percent: false,
+            anomalies: Anomalies::NONE,
         }
-        read
     }
 
-    /// Reads what is behind the start line.
-    fn fill(&mut self, headers_at: usize, carrier: Carrier) {
-        self.body_at = self.read_headers(headers_at);
-        self.body = self.bytes.get(self.body_at..).unwrap_or_default();
-        self.anomalies.note(self.body_at > LONG_HEADERS, Anomaly::HeadersTooLong);
-        self.bound_body(carrier);
+    /// Reads one message. Line ends before it are skipped; bytes beyond [`MAX_MESSAGE`] are not looked at.
+    pub fn parse(bytes: &'a [u8], carrier: Carrier) -> Result<Self, NotSip> {
+        let mut view = Self::new();
+        view.read(bytes, carrier)?;
+        Ok(view)
     }
 
     /// Reads the payload of a datagram, which may be a keep-alive.
     pub fn of_datagram(bytes: &'a [u8]) -> Result<Self, NotSip> {
+        let mut view = Self::new();
+        view.read_datagram(bytes)?;
+        Ok(view)
+    }
+
+    /// As [`View::parse`], in the place of what was read before. Where it is no message, the view is of no use until another is read.
+    pub fn read(&mut self, bytes: &'a [u8], carrier: Carrier) -> Result<(), NotSip> {
+        self.count = 0;
+        self.first = [0; HeaderName::COUNT];
+        self.anomalies = Anomalies::NONE;
+        self.bytes = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
+        let mut scan = Scan::new();
+        let headers_at = self.read_start(&mut scan).ok_or(NotSip)?;
+        self.body_at = self.read_headers(headers_at, &mut scan);
+        self.body = self.bytes.get(self.body_at..).unwrap_or_default();
+        self.anomalies.note(self.body_at > LONG_HEADERS, Anomaly::HeadersTooLong);
+        self.bound_body(carrier);
+        Ok(())
+    }
+
+    /// As [`View::of_datagram`], in the place of what was read before.
+    pub fn read_datagram(&mut self, bytes: &'a [u8]) -> Result<(), NotSip> {
         match classify(bytes) {
             // More than half of what comes to a SIP port: the cheapest way out.
             Payload::KeepAlive(_) => Err(NotSip),
-            Payload::Message(bytes) => Self::parse(bytes, Carrier::Datagram),
+            Payload::Message(bytes) => self.read(bytes, Carrier::Datagram),
         }
+    }
+
+    /// The start line; tells where the headers begin.
+    fn read_start(&mut self, scan: &mut Scan) -> Option<usize> {
+        if start_line::may_begin(self.bytes) {
+            scan.go_on(self.bytes, &mut self.signs);
+            let end = scan.ends().first().map_or(0, |end| usize::from(*end));
+            if let Some([line @ .., b'\r']) = self.bytes.get(..end)
+                && let Some(plain) = start_line::plain(line)
+            {
+                self.start = plain;
+                return Some(end + 1);
+            }
+        }
+        let (start, message, headers_at) = start_line::find_first(self.bytes, &mut self.anomalies)?;
+        (self.start, self.bytes, *scan) = (start, message, Scan::new());
+        scan.go_on(self.bytes, &mut self.signs);
+        Some(headers_at)
+    }
+
+    /// Whether a `%` may stand in start line and headers.
+    pub(crate) const fn may_have_percent(&self) -> bool {
+        self.may_have_percent
     }
 
     /// The first line.

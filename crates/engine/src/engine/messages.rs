@@ -200,7 +200,7 @@ impl Engine {
             return;
         }
         if is_proof && message.status().is_some_and(|status| (200..300).contains(&status)) {
-            self.accepted_by_peer(message, talk, now);
+            self.accepted_by_peer(message, talk);
         }
         let source = self.sources.entry(address.number());
         source.last = now;
@@ -241,7 +241,7 @@ impl Engine {
             offered_srtp: privacy::offers_srtp(message.body),
             once: self.salt.of(&[message.call_id.unwrap_or_default(), number]).max(1),
         };
-        self.privacy.accept(&what, now);
+        self.privacy.accept(&what);
     }
 
     /// A request of ours: its branch comes back from the real owner of the address only.
@@ -284,7 +284,8 @@ impl Engine {
                 self.tokens.send(token, talk.peer.ip(), now, salt);
             }
         }
-        if let Some(tag) = message.to.as_ref().and_then(|to| to.tag) {
+        let tag = message.to.as_ref().and_then(|to| to.tag).filter(|_| may_begin_dialog(message.method()));
+        if let Some(tag) = tag {
             self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, salt);
         }
         if matches!(status, 401 | 407)
@@ -318,7 +319,7 @@ impl Engine {
                 offered_srtp: transaction.offers_srtp,
                 once: 0,
             };
-            self.privacy.accept(&what, now);
+            self.privacy.accept(&what);
         }
         let address = Address::of(talk.peer.ip());
         let trusted =
@@ -367,6 +368,12 @@ impl Engine {
             self.tell_class(address, trusted, now);
         }
     }
+}
+
+/// Whether the tag of an answer to a request of that method may come back: within a dialog, or in the ACK for a refusal. There is none with
+/// these methods, and a table of tokens holds so many only.
+fn may_begin_dialog(method: Method) -> bool {
+    !matches!(method, Method::Register | Method::Options | Method::Publish | Method::Message)
 }
 
 /// Who calls, by From.

@@ -60,12 +60,12 @@ impl Engine {
         let (account, findings) = (testimony.account, &mut self.findings);
         match testimony.fact {
             Fact::LoggedIn { is_encrypted } => {
-                self.privacy.log_in(testimony.peer.ip(), is_encrypted, now);
+                self.privacy.log_in(testimony.peer.ip(), is_encrypted);
                 return;
             }
             Fact::Accepted { is_encrypted } => {
                 if is_encrypted {
-                    self.privacy.accept_unseen(testimony.peer.ip(), now);
+                    self.privacy.accept_unseen(testimony.peer.ip());
                 }
                 source.proven = true;
                 source.credit_until = now.plus(self.rules.credit);

@@ -1,9 +1,11 @@
 //! Header lines: where names and values are, and what is odd in the bytes between.
 
+use std::ops::Range;
+
 use super::{MAX_MORE, Slot, View};
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::header::HeaderName;
-use crate::signs::{BLOCK, Block};
+use crate::scan::Scan;
 use crate::start_line::trim_line;
 use crate::text::{bounds, find, is_token};
 
@@ -17,75 +19,95 @@ struct Before {
 }
 
 impl View<'_> {
-    /// Reads headers from `headers_at` on; tells where the body begins. What is odd in the bytes is looked for on the way, from the
-    /// start line on.
-    pub(super) fn read_headers(&mut self, headers_at: usize) -> usize {
-        let bytes = self.bytes;
-        let mut at = headers_at;
+    /// Reads headers from `at` on; tells where the body begins. `scan` has been at the start, and found where the first line ends.
+    pub(super) fn read_headers(&mut self, mut at: usize, scan: &mut Scan) -> usize {
         let mut before = Before::default();
-        let (mut is_odd, mut bare_returns) = (false, 0);
-        let mut after_return = 0;
-        for number in 0..bytes.len().div_ceil(BLOCK) {
-            let block = Block::of(bytes, number);
-            self.signs.keep(number, block.signs);
-            // A return is bare if what follows it is no line feed.
-            let bare = (block.returns << 1 | after_return) & !block.line_feeds;
-            after_return = block.returns >> (BLOCK - 1);
-            let begin = number * BLOCK;
-            let mut line_feeds = match headers_at.checked_sub(begin) {
-                Some(before @ 0..BLOCK) => block.line_feeds & (u64::MAX << before),
-                Some(_) => 0,
-                None => block.line_feeds,
-            };
-            while line_feeds != 0 {
-                let place = line_feeds.trailing_zeros();
-                line_feeds &= line_feeds - 1;
-                let end = begin + place as usize;
-                let line = bytes.get(at..end).unwrap_or_default();
-                let line = if let [line @ .., b'\r'] = line {
-                    line
-                } else {
-                    self.anomalies.insert(Anomaly::LineEndWithoutCr);
-                    line
-                };
-                if line.is_empty() {
-                    let up_to_here = u64::MAX >> (u64::BITS - 1 - place);
-                    self.check_bytes(is_odd || block.is_odd, bare_returns | bare & up_to_here, end + 1);
-                    return end + 1;
+        let mut skipped = 1;
+        loop {
+            for end in scan.ends().iter().skip(skipped) {
+                let end = usize::from(*end);
+                // The return before a line's own line feed is its own, too.
+                let has_return = at < end && self.bytes.get(end - 1) == Some(&b'\r');
+                self.anomalies.note(!has_return, Anomaly::LineEndWithoutCr);
+                let line_end = end - usize::from(has_return);
+                if at < line_end {
+                    self.line(at, line_end, &mut before);
                 }
-                self.line(at, line, &mut before);
                 at = end + 1;
             }
-            is_odd |= block.is_odd;
-            // The last byte of all has nothing behind it.
-            let here = bytes.len() - begin;
-            bare_returns |= if here < BLOCK { bare & !(u64::MAX << here) } else { bare };
+            skipped = 0;
+            if let Some(body_at) = scan.body_at() {
+                self.check_bytes(scan, body_at);
+                return body_at;
+            }
+            scan.go_on(self.bytes, &mut self.signs);
+            if scan.ends().is_empty() {
+                break;
+            }
         }
-        let last = bytes.get(at..).unwrap_or_default();
-        if !last.is_empty() {
-            self.line(at, trim_line(last), &mut before);
-        }
+        let last = self.bytes.get(at..).unwrap_or_default();
+        self.odd_line(at, at + trim_line(last).len(), &mut before);
         self.anomalies.insert(Anomaly::HeadersUnterminated);
-        self.check_bytes(is_odd, bare_returns, bytes.len());
-        bytes.len()
+        self.check_bytes(scan, self.bytes.len());
+        self.bytes.len()
     }
 
-    fn line(&mut self, at: usize, line: &[u8], before: &mut Before) {
+    /// A line from `at` to `end`, its line end left out.
+    #[inline(always)]
+    fn line(&mut self, at: usize, end: usize, before: &mut Before) {
+        // The first sign of nearly every line, beyond which none is: blanks and line ends are signs.
+        match self.signs.first(self.bytes, at) {
+            Some((colon, b':')) => {
+                let (from, to) = self.value(colon + 1, end);
+                before.last = Some(self.add(at, colon, (from, to), &mut before.more));
+            }
+            _ => self.odd_line(at, end, before),
+        }
+    }
+
+    /// A line that continues another, or whose name is not plain.
+    #[cold]
+    fn odd_line(&mut self, at: usize, end: usize, before: &mut Before) {
+        let line = self.bytes.get(at..end).unwrap_or_default();
         match line.first() {
             Some(b' ' | b'\t') => match before.last {
                 Some(true) => self.fold(at, line),
                 Some(false) => {}
                 None => self.anomalies.insert(Anomaly::FoldWithoutHeader),
             },
-            Some(_) => before.last = Some(self.add(at, line, &mut before.more)),
+            Some(_) => {
+                let Some(colon) = find(b':', line) else {
+                    self.anomalies.insert(Anomaly::HeaderWithoutColon);
+                    before.last = Some(false);
+                    return;
+                };
+                let name = trim_end(line.get(..colon).unwrap_or(line));
+                let value = self.value(at + colon + 1, end);
+                before.last = Some(self.add(at, at + name.len(), value, &mut before.more));
+            }
             None => {}
         }
     }
 
+    /// Where a value is that stands somewhere between two places, without the white space around it.
+    #[inline(always)]
+    fn value(&self, from: usize, to: usize) -> (usize, usize) {
+        let part = self.bytes.get(from..to).unwrap_or_default();
+        match part {
+            // One blank before it, none behind it.
+            [b' ', first, .., last] if *first > b' ' && *last > b' ' => (from + 1, to),
+            _ => {
+                let (begin, end) = bounds(part, 0);
+                (from + begin, from + end)
+            }
+        }
+    }
+
     /// Bytes that no text has, in all headers at once.
-    fn check_bytes(&mut self, may_be_odd: bool, bare_returns: u64, end: usize) {
-        self.anomalies.note(bare_returns != 0, Anomaly::BareCr);
-        if !may_be_odd {
+    fn check_bytes(&mut self, scan: &Scan, end: usize) {
+        self.anomalies.note(scan.has_bare_return(), Anomaly::BareCr);
+        self.may_have_percent = scan.may_have_percent();
+        if !scan.may_be_odd() {
             return;
         }
         let head = self.bytes.get(..end).unwrap_or(self.bytes);
@@ -111,45 +133,24 @@ impl View<'_> {
         }
     }
 
-    /// A header; whether there was room for it.
-    fn add(&mut self, at: usize, line: &[u8], more: &mut usize) -> bool {
-        // The first sign of nearly every line, beyond which none is: line ends are signs.
-        let colon = match self.signs.first(self.bytes, at) {
-            Some((place, b':')) => place - at,
-            _ => match find(b':', line) {
-                Some(colon) => colon,
-                None => {
-                    self.anomalies.insert(Anomaly::HeaderWithoutColon);
-                    return false;
-                }
-            },
-        };
-        let name = trim_end(line.get(..colon).unwrap_or(line));
-        let (value_from, value_to) = bounds(line, colon + 1);
-        let known = HeaderName::at_start(self.bytes.get(at..).unwrap_or_default(), name.len());
+    /// A header whose name begins and ends at two places, as does its value; whether there was room for it.
+    #[inline(always)]
+    fn add(&mut self, at: usize, name_end: usize, value: (usize, usize), more: &mut usize) -> bool {
+        let name_len = name_end - at;
+        let known = HeaderName::at_start(self.bytes.get(at..).unwrap_or_default(), name_len);
         let is_first = self.first.get(known as usize) == Some(&0);
-        if known == HeaderName::Other {
-            self.anomalies.note(!is_token(name), Anomaly::HeaderNameInvalid);
-        } else if !is_first {
-            self.anomalies = self.anomalies.union(repeated(known));
-        }
-        if known == HeaderName::Other || !is_first {
-            *more += 1;
-            if *more > MAX_MORE {
-                self.anomalies.insert(Anomaly::TooManyHeaders);
-                return false;
-            }
+        if (known == HeaderName::Other || !is_first) && !self.is_room_for_more(at..name_end, known, more) {
+            return false;
         }
         let Some(slot) = self.slots.get_mut(usize::from(self.count)) else {
             self.anomalies.insert(Anomaly::TooManyHeaders);
             return false;
         };
-        // All offsets fit: a message has at most `MAX_MESSAGE` bytes.
         *slot = Slot {
-            name_at: u16::try_from(at).unwrap_or(u16::MAX),
-            value_at: u16::try_from(at + value_from).unwrap_or(u16::MAX),
-            value_end: u16::try_from(at + value_to).unwrap_or(u16::MAX),
-            name_len: u8::try_from(name.len()).unwrap_or(u8::MAX),
+            name_at: offset(at),
+            value_at: offset(value.0),
+            value_end: offset(value.1),
+            name_len: u8::try_from(name_len).unwrap_or(u8::MAX),
             name: known,
         };
         self.count += 1;
@@ -157,6 +158,28 @@ impl View<'_> {
             *first = self.count;
         }
         true
+    }
+
+    /// Counts a header that is unknown or not the first of its name.
+    fn is_room_for_more(&mut self, name: Range<usize>, known: HeaderName, more: &mut usize) -> bool {
+        if known == HeaderName::Other {
+            let name = self.bytes.get(name).unwrap_or_default();
+            self.anomalies.note(!is_token(name), Anomaly::HeaderNameInvalid);
+        } else {
+            self.anomalies = self.anomalies.union(repeated(known));
+        }
+        *more += 1;
+        self.anomalies.note(*more > MAX_MORE, Anomaly::TooManyHeaders);
+        *more <= MAX_MORE
+    }
+}
+
+/// Of a place in a message, which has at most `MAX_MESSAGE` bytes.
+#[inline(always)]
+fn offset(at: usize) -> u16 {
+    #[expect(clippy::cast_possible_truncation, reason = "no message is longer")]
+    {
+        at.min(u16::MAX as usize) as u16
     }
 }
 
