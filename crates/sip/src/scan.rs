@@ -84,54 +84,63 @@ impl Scan {
 
     #[inline(always)]
     fn blocks<S: Simd>(&mut self, simd: S, message: &[u8], signs: &mut Signs) {
-        self.count = 0;
+        // What every block changes stays in registers.
+        let Self { number, bare_returns, odd, percents, .. } = *self;
+        let (mut number, mut bare_returns, mut odd, mut percents) = (number, bare_returns, odd, percents);
+        let (mut feeds_before, mut returns_before) = self.before;
+        let mut count = 0;
         let blocks = message.len().div_ceil(BLOCK);
-        while self.number < blocks && self.body_at.is_none() && self.count + BLOCK <= ENDS {
-            let begin = self.number * BLOCK;
+        while number < blocks && self.body_at.is_none() && count + BLOCK <= ENDS {
+            let begin = number * BLOCK;
             let block = Block::at(simd, message, begin);
-            signs.keep(self.number, block.signs);
-            self.number += 1;
-            self.odd |= block.odd;
-            self.percents |= block.percents;
+            signs.keep(number, block.signs);
+            number += 1;
+            odd |= block.odd;
+            percents |= block.percents;
             let Block { line_feeds, returns, .. } = block;
-            let (feeds_before, returns_before) = std::mem::replace(&mut self.before, (line_feeds, returns));
             let behind_feed = line_feeds << 1 | feeds_before >> 63;
             let two_behind_feed = line_feeds << 2 | feeds_before >> 62;
             let behind_return = returns << 1 | returns_before >> 63;
+            (feeds_before, returns_before) = (line_feeds, returns);
             let empty = line_feeds & (behind_feed | behind_return & two_behind_feed);
-            let here = if empty == 0 {
-                let rest = message.len() - begin;
-                if rest < BLOCK { !(u64::MAX << rest) } else { u64::MAX }
-            } else {
+            let mut here = u64::MAX;
+            if empty != 0 {
                 let place = empty.trailing_zeros();
                 self.body_at = Some(begin + place as usize + 1);
-                u64::MAX >> (u64::BITS - 1 - place)
-            };
-            self.bare_returns |= behind_return & !line_feeds & here;
-            self.note_ends(begin, line_feeds & here);
-        }
-    }
-
-    #[inline(always)]
-    fn note_ends(&mut self, begin: usize, line_feeds: u64) {
-        #[expect(clippy::cast_possible_truncation, reason = "a message has at most 65,535 bytes")]
-        let end = |feeds: u64| (begin + feeds.trailing_zeros() as usize) as u16;
-        // Two at most are in nearly every block, and written without asking how many there are.
-        let more = line_feeds & line_feeds.wrapping_sub(1);
-        if let Some([one, other, ..]) = self.ends.get_mut(self.count..) {
-            (*one, *other) = (end(line_feeds), end(more));
-        }
-        let mut at = self.count + 2;
-        self.count += line_feeds.count_ones() as usize;
-        let mut more = more & more.wrapping_sub(1);
-        while more != 0 {
-            if let Some(room) = self.ends.get_mut(at) {
-                *room = end(more);
+                here >>= u64::BITS - 1 - place;
+            } else if number == blocks {
+                // The last byte of all has nothing behind it.
+                here >>= number * BLOCK - message.len();
             }
-            more &= more - 1;
-            at += 1;
+            bare_returns |= behind_return & !line_feeds & here;
+            count = note_ends(&mut self.ends, count, begin, line_feeds & here);
         }
+        self.before = (feeds_before, returns_before);
+        (self.number, self.count) = (number, count);
+        (self.bare_returns, self.odd, self.percents) = (bare_returns, odd, percents);
     }
+}
+
+/// Adds where the line feeds of a block are to `ends`, of which there are `count`; tells how many there are then.
+#[inline(always)]
+fn note_ends(ends: &mut [u16; ENDS], count: usize, begin: usize, line_feeds: u64) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "a message has at most 65,535 bytes")]
+    let end = |feeds: u64| (begin + feeds.trailing_zeros() as usize) as u16;
+    // Two at most are in nearly every block, and written without asking how many there are.
+    let others = line_feeds & line_feeds.wrapping_sub(1);
+    if let Some([one, other, ..]) = ends.get_mut(count..) {
+        (*one, *other) = (end(line_feeds), end(others));
+    }
+    let mut more = others & others.wrapping_sub(1);
+    let mut at = count + 2;
+    while more != 0 {
+        if let Some(room) = ends.get_mut(at) {
+            *room = end(more);
+        }
+        more &= more - 1;
+        at += 1;
+    }
+    count + line_feeds.count_ones() as usize
 }
 
 impl Block {

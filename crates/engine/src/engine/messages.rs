@@ -225,7 +225,7 @@ impl Engine {
     }
 
     /// A peer accepted what we asked for.
-    fn accepted_by_peer(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) {
+    fn accepted_by_peer(&mut self, message: &Message<'_>, talk: &Talk) {
         let Some(cseq) = message.cseq else { return };
         let number = cseq.number.to_le_bytes();
         let number = if cseq.method == Method::Register { number.as_slice() } else { &[] };
