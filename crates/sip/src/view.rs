@@ -101,9 +101,10 @@ impl<'a> View<'a> {
 
     /// Reads the payload of a datagram, which may be a keep-alive.
     pub fn of_datagram(bytes: &'a [u8]) -> Result<Self, NotSip> {
-        let mut view = Self::new();
-        view.read_datagram(bytes)?;
-        Ok(view)
+        match classify(bytes) {
+            Payload::KeepAlive(_) => Err(NotSip),
+            Payload::Message(bytes) => Self::parse(bytes, Carrier::Datagram),
+        }
     }
 
     /// As [`View::parse`], in the place of what was read before. Where it is no message, the view is of no use until another is read.
@@ -119,15 +120,6 @@ impl<'a> View<'a> {
         self.anomalies.note(self.body_at > LONG_HEADERS, Anomaly::HeadersTooLong);
         self.bound_body(carrier);
         Ok(())
-    }
-
-    /// As [`View::of_datagram`], in the place of what was read before.
-    pub fn read_datagram(&mut self, bytes: &'a [u8]) -> Result<(), NotSip> {
-        match classify(bytes) {
-            // More than half of what comes to a SIP port: the cheapest way out.
-            Payload::KeepAlive(_) => Err(NotSip),
-            Payload::Message(bytes) => self.read(bytes, Carrier::Datagram),
-        }
     }
 
     /// The start line; tells where the headers begin.

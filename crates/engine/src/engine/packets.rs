@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use sip::stream::Piece;
-use sip::{Anomalies, Carrier, Message, NotSip, View};
+use sip::payload::{Payload, classify};
+use sip::{Anomalies, Carrier, Message, View};
 
 use super::Engine;
 use crate::command::Source as Address;
@@ -67,11 +68,16 @@ impl Engine {
         match observation.transport {
             Transport::Udp => match reading {
                 Some(reading) => self.message(reading.view, reading.message, &talk, now),
-                None => self.read(&View::of_datagram(observation.bytes), &talk, now),
+                None => {
+                    // More than half of what comes to a SIP port are keep-alives.
+                    if let Payload::Message(bytes) = classify(observation.bytes) {
+                        self.read(bytes, Carrier::Datagram, &talk, now);
+                    }
+                }
             },
             Transport::Copy { is_connection } => {
                 let talk = Talk { is_established: is_connection, is_copy: true, ..talk };
-                self.read(&View::parse(observation.bytes, Carrier::Datagram), &talk, now);
+                self.read(observation.bytes, Carrier::Datagram, &talk, now);
             }
             Transport::Tcp(segment) => self.segment(observation.bytes, &segment, talk, now),
         }
@@ -105,17 +111,18 @@ impl Engine {
         let talk = Talk { connection: Some(key), is_established, sent, received, ..talk };
         let Some(mut framer) = self.connections.take_framer(key, talk.direction) else { return };
         framer.push(segment.sequence, bytes, |piece| match piece {
-            Piece::Message(bytes) => self.read(&View::parse(bytes, Carrier::Stream), &talk, now),
+            Piece::Message(bytes) => self.read(bytes, Carrier::Stream, &talk, now),
             Piece::KeepAlive(_) | Piece::NotSip(_) => {}
         });
         self.connections.give_framer(key, talk.direction, framer);
     }
 
-    /// By reference, as a view is large.
-    fn read(&mut self, view: &Result<View<'_>, NotSip>, talk: &Talk, now: Tick) {
-        let Ok(view) = view else { return };
-        let message = Message::read(view);
-        self.message(view, &message, talk, now);
+    fn read(&mut self, bytes: &[u8], carrier: Carrier, talk: &Talk, now: Tick) {
+        let mut view = View::new();
+        if view.read(bytes, carrier).is_ok() {
+            let message = Message::read(&view);
+            self.message(&view, &message, talk, now);
+        }
     }
 
     fn message(&mut self, view: &View<'_>, message: &Message<'_>, talk: &Talk, now: Tick) {
