@@ -63,72 +63,83 @@ const MAX_CSEQ: u64 = (1 << 31) - 1;
 /// One byte so often in a row is no text.
 const FLOOD: usize = 400;
 
+impl Default for Message<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<'a> Message<'a> {
+    /// Of no view yet: [`Message::fill`] interprets one. A message that is filled where it stands is not copied, as it is large.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            start: StartLine::Status { code: 0, reason: &[] },
+            uri: None,
+            from: None,
+            to: None,
+            via: None,
+            cseq: None,
+            call_id: None,
+            contact: None,
+            max_forwards: None,
+            expires: None,
+            user_agent: None,
+            credentials: None,
+            challenge: None,
+            content_type: None,
+            body: &[],
+            anomalies: Anomalies::NONE,
+        }
+    }
+
     /// Interprets a view.
     #[must_use]
     pub fn read(view: &View<'a>) -> Self {
+        let mut message = Self::new();
+        message.fill(view);
+        message
+    }
+
+    /// As [`Message::read`], in the place of a message that is new.
+    pub fn fill(&mut self, view: &View<'a>) {
         let mut anomalies = view.anomalies();
-        let start = *view.start();
-        let uri = match start {
-            StartLine::Request { uri, .. } => {
-                view.walk_uri().and_then(plain::uri).or_else(|| request_uri(uri, &mut anomalies))
-            }
-            StartLine::Status { .. } => None,
-        };
         let note = &mut anomalies;
-        let address = |name, length: [Anomaly; 3], note: &mut Anomalies| {
-            let value = field(view.get(name), length, LONG_ADDRESS, note)?;
-            let plain = view.walk(name).and_then(plain::name_addr);
-            Some(plain.unwrap_or_else(|| NameAddr::parse(value, note)))
-        };
-        let from = address(HeaderName::From, FROM, note);
-        let to = address(HeaderName::To, TO, note);
-        let contact = contact(view, note);
-        let via = field(view.get(HeaderName::Via), VIA, LONG_VIA, note);
-        let via = via.and_then(|value| {
+        self.start = *view.start();
+        if let StartLine::Request { uri, .. } = self.start {
+            self.uri = view.walk_uri().and_then(plain::uri).or_else(|| request_uri(uri, note));
+        }
+        address(&mut self.from, view, HeaderName::From, FROM, note);
+        address(&mut self.to, view, HeaderName::To, TO, note);
+        contact(&mut self.contact, view, note);
+        if let Some(value) = field(view.get(HeaderName::Via), VIA, LONG_VIA, note) {
             let plain = view.walk(HeaderName::Via).and_then(plain::via);
-            plain.or_else(|| Via::parse(value, note))
-        });
-        let call_id = field(view.get(HeaderName::CallId), CALL_ID, LONG_ADDRESS, note);
-        let cseq = cseq(view, &start, note);
-        let max_forwards = max_forwards(view, &start, note);
+            self.via = plain.or_else(|| Via::parse(value, note));
+        }
+        self.call_id = field(view.get(HeaderName::CallId), CALL_ID, LONG_ADDRESS, note);
+        self.cseq = cseq(view, &self.start, note);
+        self.max_forwards = max_forwards(view, &self.start, note);
         let first_of = |name, other| if view.get(name).is_some() { name } else { other };
         let credentials = first_of(HeaderName::Authorization, HeaderName::ProxyAuthorization);
-        let credentials = view.get(credentials).map(|value| {
+        if let Some(value) = view.get(credentials) {
             let plain = view.walk(credentials).and_then(Credentials::plain);
-            plain.unwrap_or_else(|| Credentials::parse(value, note))
-        });
+            self.credentials = Some(plain.unwrap_or_else(|| Credentials::parse(value, note)));
+        }
         let challenge = first_of(HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate);
-        let challenge = view.get(challenge).map(|value| {
+        if let Some(value) = view.get(challenge) {
             let plain = view.walk(challenge).and_then(Challenge::plain);
-            plain.unwrap_or_else(|| Challenge::parse(value))
-        });
-        let user_agent = view.get(HeaderName::UserAgent).or_else(|| view.get(HeaderName::Server));
-        let content_type = view.get(HeaderName::ContentType);
-        note.note(content_type.is_none() && !trim(view.body()).is_empty(), Anomaly::BodyWithoutContentType);
-        let expires = view.get(HeaderName::Expires).and_then(|value| expires(value, note));
+            self.challenge = Some(plain.unwrap_or_else(|| Challenge::parse(value)));
+        }
+        self.user_agent = view.get(HeaderName::UserAgent).or_else(|| view.get(HeaderName::Server));
+        self.content_type = view.get(HeaderName::ContentType);
+        self.body = view.body();
+        note.note(self.content_type.is_none() && !trim(self.body).is_empty(), Anomaly::BodyWithoutContentType);
+        self.expires = view.get(HeaderName::Expires).and_then(|value| expires(value, note));
         let missing = [HeaderName::From, HeaderName::To, HeaderName::Via, HeaderName::CallId];
         note.note(missing.iter().all(|&name| view.get(name).is_none()), Anomaly::HeadersMissing);
         rare(view, note);
         exploits(view, note);
-        Self {
-            start,
-            uri,
-            from,
-            to,
-            via,
-            cseq,
-            call_id,
-            contact,
-            max_forwards,
-            expires,
-            user_agent,
-            credentials,
-            challenge,
-            content_type,
-            body: view.body(),
-            anomalies,
-        }
+        self.anomalies = anomalies;
     }
 
     /// The method of a request; of a response the one in CSeq.
@@ -207,20 +218,39 @@ fn request_uri<'a>(raw: &'a [u8], anomalies: &mut Anomalies) -> Option<Uri<'a>> 
     uri
 }
 
-fn contact<'a>(view: &View<'a>, anomalies: &mut Anomalies) -> Option<NameAddr<'a>> {
+/// Reads a From or To into its place.
+fn address<'a>(
+    place: &mut Option<NameAddr<'a>>,
+    view: &View<'a>,
+    name: HeaderName,
+    length: [Anomaly; 3],
+    anomalies: &mut Anomalies,
+) {
+    let Some(value) = field(view.get(name), length, LONG_ADDRESS, anomalies) else { return };
+    if let Some(plain) = view.walk(name).and_then(plain::name_addr) {
+        *place = Some(plain);
+    } else {
+        *place = Some(NameAddr::parse(value, anomalies));
+    }
+}
+
+fn contact<'a>(place: &mut Option<NameAddr<'a>>, view: &View<'a>, anomalies: &mut Anomalies) {
     let Some(value) = view.get(HeaderName::Contact) else {
         let is_invite = matches!(view.start(), StartLine::Request { method: Method::Invite, .. });
         anomalies.note(is_invite, Anomaly::ContactMissing);
-        return None;
+        return;
     };
     anomalies.note(value.is_empty(), Anomaly::ContactEmpty);
     if value.is_empty() {
-        return None;
+        return;
     }
-    let plain = view.walk(HeaderName::Contact).and_then(plain::name_addr);
-    let first = plain.unwrap_or_else(|| NameAddr::parse_first(value, anomalies).0);
-    anomalies.note(first.raw_uri.len() > LONG_ADDRESS, Anomaly::ContactTooLong);
-    Some(first)
+    if let Some(plain) = view.walk(HeaderName::Contact).and_then(plain::name_addr) {
+        *place = Some(plain);
+    } else {
+        *place = Some(NameAddr::parse_first(value, anomalies).0);
+    }
+    let is_long = place.as_ref().is_some_and(|first| first.raw_uri.len() > LONG_ADDRESS);
+    anomalies.note(is_long, Anomaly::ContactTooLong);
 }
 
 fn cseq<'a>(view: &View<'a>, start: &StartLine<'_>, anomalies: &mut Anomalies) -> Option<Cseq<'a>> {

@@ -120,7 +120,8 @@ impl Engine {
     fn read(&mut self, bytes: &[u8], carrier: Carrier, talk: &Talk, now: Tick) {
         let mut view = View::new();
         if view.read(bytes, carrier).is_ok() {
-            let message = Message::read(&view);
+            let mut message = Message::new();
+            message.fill(&view);
             self.message(&view, &message, talk, now);
         }
     }
