@@ -133,7 +133,10 @@ impl<'a> Message<'a> {
         self.user_agent = view.get(HeaderName::UserAgent).or_else(|| view.get(HeaderName::Server));
         self.content_type = view.get(HeaderName::ContentType);
         self.body = view.body();
-        note.note(self.content_type.is_none() && !trim(self.body).is_empty(), Anomaly::BodyWithoutContentType);
+        note.note(
+            self.content_type.is_none() && !trim(self.body).is_empty(),
+            Anomaly::BodyWithoutContentType,
+        );
         self.expires = view.get(HeaderName::Expires).and_then(|value| expires(value, note));
         let missing = [HeaderName::From, HeaderName::To, HeaderName::Via, HeaderName::CallId];
         note.note(missing.iter().all(|&name| view.get(name).is_none()), Anomaly::HeadersMissing);

@@ -65,7 +65,8 @@ pub(crate) fn find_first<'a>(
         let line = message.get(..end)?;
         let mut found = Anomalies::NONE;
         if may_begin(line)
-            && let Some(start) = read(trim_line(line), &mut found) {
+            && let Some(start) = read(trim_line(line), &mut found)
+        {
             *anomalies = anomalies.union(found);
             anomalies.note(junk > 0, Anomaly::JunkBeforeStartLine);
             anomalies.note(end < message.len() && !line.ends_with(b"\r"), Anomaly::LineEndWithoutCr);

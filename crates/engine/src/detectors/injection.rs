@@ -82,8 +82,23 @@ fn user_of<'a>(address: &Option<NameAddr<'a>>) -> Option<&'a [u8]> {
 
 /// Nothing in it that an attack needs: most users are.
 fn is_plain(user: &[u8]) -> bool {
-    user.iter().all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'_' | b'.' | b'*' | b'#'))
+    user.iter().all(|&byte| PLAIN.get(usize::from(byte)) == Some(&true))
 }
+
+/// A look at a table costs less than five comparisons.
+const PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        #[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
+        {
+            table[byte as usize] =
+                byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'_' | b'.' | b'*' | b'#');
+        }
+        byte += 1;
+    }
+    table
+};
 
 /// What a user is, if it is an attack.
 fn attack(user: &[u8]) -> Option<&'static str> {

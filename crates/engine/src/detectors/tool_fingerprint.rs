@@ -122,13 +122,9 @@ fn sipvicious(request: &Request<'_, '_>, scene: &Scene) -> Option<Sign> {
             "a SIPVicious From tag"
         }));
     }
-    let own = |user: &[u8], host: &[u8]| {
-        let addresses = [&message.from, &message.to, &message.contact].into_iter().flatten();
-        addresses
-            .filter_map(|address| address.uri.as_ref())
-            .any(|uri| uri.user == Some(user) && uri.host == host)
-    };
-    if own(b"100", b"1.1.1.1") || own(b"123", b"1.1.1.1") {
+    let addresses = [&message.from, &message.to, &message.contact].into_iter().flatten();
+    let mut uris = addresses.filter_map(|address| address.uri.as_ref());
+    if uris.any(|uri| uri.host == b"1.1.1.1" && matches!(uri.user, Some(b"100" | b"123"))) {
         return Some(Sign::Sure("the address 1.1.1.1 that SIPVicious writes"));
     }
     let name = message.from.as_ref().map(|from| from.display_name).unwrap_or_default();
@@ -282,15 +278,14 @@ fn session(request: &Request<'_, '_>) -> Option<Sign> {
 
 fn weak(request: &Request<'_, '_>) -> Option<Sign> {
     let from = request.message.from.as_ref()?;
-    let names: [&[u8]; 6] =
-        [b"sipp", b"\"Caller\"", b"\"MAYET\"", b"\"Simple SIP\"", b"\"0123456789\"", b"Caller"];
-    if names.contains(&from.display_name) {
+    if let b"sipp" | b"\"Caller\"" | b"\"MAYET\"" | b"\"Simple SIP\"" | b"\"0123456789\"" | b"Caller" =
+        from.display_name
+    {
         return Some(Sign::Weak("a display name that test tools and dialling programs write"));
     }
     // svcrack, svwar and svmap ask every method for a session description.
     let accepts = request.view.get(HeaderName::Accept) == Some(b"application/sdp");
-    let users: [&[u8]; 3] = [b"voipgw", b"8888888888", b"trunk"];
-    let user = from.account().is_some_and(|user| users.contains(&user));
+    let user = matches!(from.account(), Some(b"voipgw" | b"8888888888" | b"trunk"));
     (accepts && request.method == Method::Register || user)
         .then_some(Sign::Weak("a request as scanners write it"))
 }

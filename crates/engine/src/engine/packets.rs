@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use sip::stream::Piece;
 use sip::payload::{Payload, classify};
+use sip::stream::Piece;
 use sip::{Anomalies, Carrier, Message, View};
 
 use super::Engine;

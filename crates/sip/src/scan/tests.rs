@@ -72,7 +72,17 @@ fn every_sign_is_found_wherever_it_stands() {
 #[test]
 fn line_ends_are_found_wherever_they_stand() {
     let tails = [
-        "\r\n\r\nx\n\r", "\n\nx", "\r\n\nx", "\n\r\nx", "\r\r\n\r\n", "\r\n\r\r\n", "\rx\r\n", "\r", "\r\n\r", "\n", "",
+        "\r\n\r\nx\n\r",
+        "\n\nx",
+        "\r\n\nx",
+        "\n\r\nx",
+        "\r\r\n\r\n",
+        "\r\n\r\r\n",
+        "\rx\r\n",
+        "\r",
+        "\r\n\r",
+        "\n",
+        "",
     ];
     for filling in 1..140 {
         for tail in tails {
