@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{MAX_MORE, Slot, View};
+use crate::MAX_MESSAGE;
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::header::HeaderName;
 use crate::scan::Scan;
@@ -21,17 +22,19 @@ struct Before {
 impl View<'_> {
     /// Reads headers from `at` on; tells where the body begins. `scan` has been at the start, and found where the first line ends.
     pub(super) fn read_headers(&mut self, mut at: usize, scan: &mut Scan) -> usize {
+        // Not read again after each header is written down.
+        let bytes = self.bytes;
         let mut before = Before::default();
         let mut skipped = 1;
         loop {
             for end in scan.ends().iter().skip(skipped) {
                 let end = usize::from(*end);
                 // The return before a line's own line feed is its own, too.
-                let has_return = at < end && self.bytes.get(end - 1) == Some(&b'\r');
+                let has_return = at < end && bytes.get(end - 1) == Some(&b'\r');
                 self.anomalies.note(!has_return, Anomaly::LineEndWithoutCr);
                 let line_end = end - usize::from(has_return);
                 if at < line_end {
-                    self.line(at, line_end, &mut before);
+                    self.line(bytes, at, line_end, &mut before);
                 }
                 at = end + 1;
             }
@@ -54,12 +57,12 @@ impl View<'_> {
 
     /// A line from `at` to `end`, its line end left out.
     #[inline(always)]
-    fn line(&mut self, at: usize, end: usize, before: &mut Before) {
+    fn line(&mut self, bytes: &[u8], at: usize, end: usize, before: &mut Before) {
         // The first sign of nearly every line, beyond which none is: blanks and line ends are signs.
-        match self.signs.first(self.bytes, at) {
+        match self.signs.first(bytes, at) {
             Some((colon, b':')) => {
-                let (from, to) = self.value(colon + 1, end);
-                before.last = Some(self.add(at, colon, (from, to), &mut before.more));
+                before.last =
+                    Some(self.add(bytes, at..colon, value(bytes, colon + 1, end), &mut before.more));
             }
             _ => self.odd_line(at, end, before),
         }
@@ -82,24 +85,10 @@ impl View<'_> {
                     return;
                 };
                 let name = trim_end(line.get(..colon).unwrap_or(line));
-                let value = self.value(at + colon + 1, end);
-                before.last = Some(self.add(at, at + name.len(), value, &mut before.more));
+                let value = value(self.bytes, at + colon + 1, end);
+                before.last = Some(self.add(self.bytes, at..at + name.len(), value, &mut before.more));
             }
             None => {}
-        }
-    }
-
-    /// Where a value is that stands somewhere between two places, without the white space around it.
-    #[inline(always)]
-    fn value(&self, from: usize, to: usize) -> (usize, usize) {
-        let part = self.bytes.get(from..to).unwrap_or_default();
-        match part {
-            // One blank before it, none behind it.
-            [b' ', first, .., last] if *first > b' ' && *last > b' ' => (from + 1, to),
-            _ => {
-                let (begin, end) = bounds(part, 0);
-                (from + begin, from + end)
-            }
         }
     }
 
@@ -133,13 +122,12 @@ impl View<'_> {
         }
     }
 
-    /// A header whose name begins and ends at two places, as does its value; whether there was room for it.
+    /// A header, by where its name and its value are; whether there was room for it.
     #[inline(always)]
-    fn add(&mut self, at: usize, name_end: usize, value: (usize, usize), more: &mut usize) -> bool {
-        let name_len = name_end - at;
-        let known = HeaderName::at_start(self.bytes.get(at..).unwrap_or_default(), name_len);
+    fn add(&mut self, bytes: &[u8], name: Range<usize>, value: Range<usize>, more: &mut usize) -> bool {
+        let known = HeaderName::at_start(bytes.get(name.start..).unwrap_or_default(), name.len());
         let is_first = self.first.get(known as usize) == Some(&0);
-        if (known == HeaderName::Other || !is_first) && !self.is_room_for_more(at..name_end, known, more) {
+        if (known == HeaderName::Other || !is_first) && !self.is_room_for_more(name.clone(), known, more) {
             return false;
         }
         let Some(slot) = self.slots.get_mut(usize::from(self.count)) else {
@@ -147,10 +135,10 @@ impl View<'_> {
             return false;
         };
         *slot = Slot {
-            name_at: offset(at),
-            value_at: offset(value.0),
-            value_end: offset(value.1),
-            name_len: u8::try_from(name_len).unwrap_or(u8::MAX),
+            name_at: offset(name.start),
+            value_at: offset(value.start),
+            value_end: offset(value.end),
+            name_len: u8::try_from(name.len()).unwrap_or(u8::MAX),
             name: known,
         };
         self.count += 1;
@@ -174,12 +162,27 @@ impl View<'_> {
     }
 }
 
-/// Of a place in a message, which has at most `MAX_MESSAGE` bytes.
+/// Where a value is that stands somewhere between two places, without the white space around it.
 #[inline(always)]
-fn offset(at: usize) -> u16 {
+fn value(bytes: &[u8], from: usize, to: usize) -> Range<usize> {
+    let part = bytes.get(from..to).unwrap_or_default();
+    match part {
+        // One blank before it, none behind it.
+        [b' ', first, .., last] if *first > b' ' && *last > b' ' => from + 1..to,
+        _ => {
+            let (begin, end) = bounds(part, 0);
+            from + begin..from + end
+        }
+    }
+}
+
+/// Of a place in a message.
+#[inline(always)]
+const fn offset(at: usize) -> u16 {
+    const { assert!(MAX_MESSAGE <= u16::MAX as usize, "all places fit") };
     #[expect(clippy::cast_possible_truncation, reason = "no message is longer")]
     {
-        at.min(u16::MAX as usize) as u16
+        at as u16
     }
 }
 
