@@ -1,5 +1,7 @@
 //! Every check and every test, in the order in which a mistake shows soonest.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -64,7 +66,10 @@ fn lint(steps: &mut Steps) -> Result<()> {
     // The kernel half is not in the workspace.
     let bpf = cargo(["fmt", "--manifest-path", "crates/gate-bpf/Cargo.toml", "--check"]);
     steps.command("format of the kernel half", bpf)?;
+    let fuzz = cargo(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]);
+    steps.command("format of the fuzz targets", fuzz)?;
     steps.command("clippy", cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    steps.command("fuzz targets", fuzz_targets())?;
     let mut doc = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
     doc.env("RUSTDOCFLAGS", "-Dwarnings");
     steps.command("documentation", doc)?;
@@ -73,6 +78,14 @@ fn lint(steps: &mut Steps) -> Result<()> {
     // The advisory database is not asked here: the same commit must not pass today and fail tomorrow.
     let deny = cargo(["deny", "--offline", "check", "bans", "licenses", "sources"]);
     steps.command("dependencies", deny)
+}
+
+/// Whether the fuzz targets fit the crates; running them takes another compiler (`fuzz/Cargo.toml`).
+fn fuzz_targets() -> Command {
+    let mut check = cargo(["check", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]);
+    // The fuzzer itself, which is C++, is not built for it.
+    check.arg(target_dir()).env("CUSTOM_LIBFUZZER_PATH", target_dir().join("libfuzzer.a"));
+    check
 }
 
 /// Runs the tests. As root nothing may be skipped; without root the tests say themselves what they skip.
