@@ -5,6 +5,7 @@
 //! rules comes with connection tracking, which the kernel switches on for a family when one of its rules asks for a state.
 
 mod flow;
+mod plain;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use policy::ruleset::{Family, RejectWith, RuleSet};
 
 pub use self::flow::Flow;
+pub use self::plain::Plain;
 use crate::conntrack::{self, Answer, Conntrack, State, Tracked};
 use crate::defrag::{self, Defrag, Outcome as Gathered, Refusal};
 use crate::packet::{Malformed, Packet};

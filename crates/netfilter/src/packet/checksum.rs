@@ -1,6 +1,6 @@
 //! The Internet checksum (RFC 1071) and the pseudo-headers over it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Packet, Transport, protocol};
 
@@ -13,6 +13,13 @@ pub(crate) fn sum(data: &[u8]) -> u16 {
 pub(super) fn is_right(data: &[u8]) -> bool {
     // The same in any order of bytes.
     fold(native(data)) == 0xffff
+}
+
+/// Whether `datagram`, of UDP over IPv4, carries a right checksum.
+pub(crate) fn udp_v4(source: Ipv4Addr, destination: Ipv4Addr, datagram: &[u8]) -> bool {
+    let addresses = words(&source.octets()) + words(&destination.octets());
+    let len = u64::try_from(datagram.len()).unwrap_or(u64::MAX);
+    fold(addresses.wrapping_add(u64::from(protocol::UDP)).wrapping_add(len).wrapping_add(words(datagram))) == 0xffff
 }
 
 /// `nf_checksum`: `None` where nothing can be said.
