@@ -109,7 +109,12 @@ impl Tuple {
     /// Of UDP over IPv4; `ports` of source and destination.
     pub(crate) fn udp_v4(source: Ipv4Addr, destination: Ipv4Addr, ports: (u16, u16)) -> Self {
         let discriminator = Discriminator::Ports { source: ports.0, destination: ports.1 };
-        Self { source: source.into(), destination: destination.into(), protocol: protocol::UDP, discriminator }
+        Self {
+            source: source.into(),
+            destination: destination.into(),
+            protocol: protocol::UDP,
+            discriminator,
+        }
     }
 
     /// A number that tuples seldom share, unless somebody wants them to: for places that hold one of many.

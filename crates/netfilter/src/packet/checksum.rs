@@ -15,11 +15,18 @@ pub(super) fn is_right(data: &[u8]) -> bool {
     fold(native(data)) == 0xffff
 }
 
+/// Whether an IPv4 header without options carries a right checksum.
+#[inline]
+pub(crate) fn is_right_v4(header: &[u8; 20]) -> bool {
+    fold(native(header)) == 0xffff
+}
+
 /// Whether `datagram`, of UDP over IPv4, carries a right checksum.
 pub(crate) fn udp_v4(source: Ipv4Addr, destination: Ipv4Addr, datagram: &[u8]) -> bool {
     let addresses = words(&source.octets()) + words(&destination.octets());
     let len = u64::try_from(datagram.len()).unwrap_or(u64::MAX);
-    fold(addresses.wrapping_add(u64::from(protocol::UDP)).wrapping_add(len).wrapping_add(words(datagram))) == 0xffff
+    fold(addresses.wrapping_add(u64::from(protocol::UDP)).wrapping_add(len).wrapping_add(words(datagram)))
+        == 0xffff
 }
 
 /// `nf_checksum`: `None` where nothing can be said.
@@ -101,6 +108,7 @@ fn native(data: &[u8]) -> u64 {
     fours.iter().fold(four(last), |sum, &bytes| sum.wrapping_add(four(bytes)))
 }
 
+#[inline]
 fn fold(mut total: u64) -> u16 {
     while total > 0xffff {
         total = (total & 0xffff) + (total >> 16);

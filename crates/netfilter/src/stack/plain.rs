@@ -34,7 +34,7 @@ impl<'a> Plain<'a> {
         let payload = behind.get(..len.checked_sub(header.len())?)?;
         let &[p0, p1, q0, q1, u0, u1, c0, c1] = payload.first_chunk::<8>()?;
         let udp = payload.get(..usize::from(u16::from_be_bytes([u0, u1])))?;
-        if !is_whole || udp.len() < 8 || checksum::sum(header) != 0xffff {
+        if !is_whole || udp.len() < 8 || !checksum::is_right_v4(header) {
             return None;
         }
         Some(Self {

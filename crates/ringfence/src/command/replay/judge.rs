@@ -155,7 +155,7 @@ impl<'a> Judge<'a> {
         self.stack.expire(self.now);
         self.collect(None);
         // Neither bans nor limits are asked for: the flow is between ports that the engine does not guard (`ahead::may_be_sip`).
-        let passes = self.stack.accepts_again(of_flow.flow, self.now);
+        let passes = self.stack.accepts_again(of_flow.flow, of_flow.len, self.now);
         self.accepted += u64::from(passes);
         passes
     }
