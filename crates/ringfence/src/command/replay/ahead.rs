@@ -11,6 +11,7 @@ mod share;
 
 use std::ops::ControlFlow;
 use std::panic;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -86,7 +87,6 @@ pub(super) fn frames(
     asked: Asked<'_>,
     mut take: impl FnMut(Read<'_, '_>) -> Result<ControlFlow<()>, Exit>,
 ) -> Result<(), Exit> {
-    let may_share = thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
     let (mut here, mut there) = (Flows::default(), There::new(reader, asked));
     let mut take_all = |mut ready: Ready<'_>| -> Result<Option<Ready<'static>>, Exit> {
         for at in 0..ready.len() {
@@ -103,13 +103,13 @@ pub(super) fn frames(
     let mut first = there.next(&mut one, Ready::default());
     // Two batches take turns: one is taken while the other is made ready.
     while !first.is_empty() {
-        let (taken, second) = there.meanwhile(may_share, || take_all(first), &mut other, room)?;
+        let (taken, second) = there.meanwhile(|| take_all(first), &mut other, room)?;
         let Some(empty) = taken? else { return Ok(()) };
         if second.is_empty() {
             return Ok(());
         }
         let taken;
-        (taken, first) = there.meanwhile(may_share, || take_all(second), &mut one, empty)?;
+        (taken, first) = there.meanwhile(|| take_all(second), &mut one, empty)?;
         let Some(empty) = taken? else { return Ok(()) };
         room = empty;
     }
@@ -146,7 +146,6 @@ impl<'r, 'f, 'a> There<'r, 'f, 'a> {
     /// As [`There::next`], while `judge` does its work.
     fn meanwhile<'b, T>(
         &mut self,
-        may_share: bool,
         judge: impl FnOnce() -> T,
         batch: &'b mut Batch,
         room: Ready<'b>,
@@ -155,8 +154,8 @@ impl<'r, 'f, 'a> There<'r, 'f, 'a> {
         'a: 'b,
     {
         let ((judged, judging), (ready, reading)) =
-            at_once(may_share, || timed(judge), || timed(|| self.next(batch, room)))?;
-        if may_share {
+            at_once(|| timed(judge), || timed(|| self.next(batch, room)))?;
+        if may_share() {
             self.share.follow(judging, reading);
         }
         Ok((judged, ready))
@@ -170,12 +169,11 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 }
 
 /// Does both, on two processors if there are.
-fn at_once<A, B: Send>(
-    may_share: bool,
+pub(super) fn at_once<A, B: Send>(
     here: impl FnOnce() -> A,
     there: impl FnOnce() -> B + Send,
 ) -> Result<(A, B), Exit> {
-    if !may_share {
+    if !may_share() {
         return Ok((here(), there()));
     }
     thread::scope(|scope| {
@@ -187,4 +185,9 @@ fn at_once<A, B: Send>(
         let other = other.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
         Ok((done, other))
     })
+}
+
+fn may_share() -> bool {
+    static MAY: OnceLock<bool> = OnceLock::new();
+    *MAY.get_or_init(|| thread::available_parallelism().is_ok_and(|processors| processors.get() > 1))
 }
