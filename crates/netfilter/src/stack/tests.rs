@@ -1,3 +1,5 @@
+mod short_way;
+
 use policy::iptables;
 
 use super::*;

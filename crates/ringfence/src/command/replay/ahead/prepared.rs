@@ -87,3 +87,41 @@ pub(in crate::command::replay) fn datagram<'a>(packet: &Packet<'a>) -> Option<&'
     let len = usize::from(udp.len).saturating_sub(8);
     Some(data.get(..len).unwrap_or(data))
 }
+
+#[cfg(test)]
+mod tests {
+    use policy::Policy;
+
+    use super::*;
+    use crate::detection::Detection;
+
+    /// The short way of media asks for no bans and shows the engine nothing: whatever either may be about has to be taken for SIP.
+    #[test]
+    fn what_the_engine_asks_for_may_be_sip() {
+        let policies: [&str; 3] = [
+            "",
+            "[services]\nsip = { udp = [5080, \"6000-6010\"], tcp = [5061], inspect = true }\n",
+            "[services]\nrtp = { udp = [\"10000-20000\"] }\nodd = { udp = [10001], inspect = true }\n",
+        ];
+        for text in policies {
+            let policy = Policy::parse("test.toml", text.as_bytes().to_vec()).expect("a policy");
+            let (detection, ports) = (Detection::new(&policy, 0), &policy.detection().ports);
+            let some =
+                [0, 53, 5059, 5060, 5061, 5080, 5999, 6000, 6010, 6011, 10_000, 10_001, 20_000, 65_535];
+            let mut asked_for = 0;
+            for (source, destination) in some.into_iter().flat_map(|one| some.map(|other| (one, other))) {
+                // The local port is the destination's of what comes in, the source's of what goes out.
+                let is_asked_for =
+                    [(destination, source), (source, destination)].into_iter().any(|(local, remote)| {
+                        detection.guards(false, local) || detection.wants(false, local, remote)
+                    });
+                asked_for += u32::from(is_asked_for);
+                assert!(
+                    !is_asked_for || may_be_sip((source, destination), ports),
+                    "{source} > {destination}"
+                );
+            }
+            assert!(asked_for > 20, "{text}: {asked_for}");
+        }
+    }
+}
