@@ -62,7 +62,7 @@ pub(super) struct OfFlow<'r, 'a> {
     /// Of its datagram, in bytes.
     pub(super) len: usize,
     at: usize,
-    source: Source<'a>,
+    source: &'r Source<'a>,
 }
 
 impl Read<'_, '_> {

@@ -72,13 +72,13 @@ impl<'a> Ready<'a> {
         flows: &mut Flows,
         take: impl FnOnce(Read<'_, 'a>) -> R,
     ) -> Option<R> {
-        let source = self.source?;
-        if at < self.places.len() {
-            return self.read(at, source).map(take);
+        if let Some(place) = self.places.get(at) {
+            return self.read(*place, at).map(take);
         }
+        let source = self.source?;
         let (places, whole, sip) = (self.places.len(), self.whole.len(), self.views.len());
         self.look_at(source, at, flows);
-        let taken = self.read_place(*self.places.last()?, at, source).map(take);
+        let taken = self.places.get(places).and_then(|place| self.read(*place, at)).map(take);
         self.places.truncate(places);
         self.whole.truncate(whole);
         self.views.truncate(sip);
@@ -109,15 +109,12 @@ impl<'a> Ready<'a> {
         self.places.push(Place::Whole { at: self.whole.len() - 1, sip });
     }
 
-    fn read(&self, at: usize, source: Source<'a>) -> Option<Read<'_, 'a>> {
-        self.read_place(*self.places.get(at)?, at, source)
-    }
-
-    fn read_place(&self, place: Place, at: usize, source: Source<'a>) -> Option<Read<'_, 'a>> {
+    fn read(&self, place: Place, at: usize) -> Option<Read<'_, 'a>> {
         let reading =
             |at: usize| Some(Reading { view: self.views.get(at)?, message: self.messages.get(at)? });
         Some(match place {
             Place::Flow { time, flow, len } => {
+                let source = self.source.as_ref()?;
                 Read::Flow(OfFlow { time, flow: self.flows.get(flow)?, len, at, source })
             }
             Place::Whole { at, sip } => Read::Whole(self.whole.get(at)?, sip.and_then(reading)),
