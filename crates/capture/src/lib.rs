@@ -4,6 +4,7 @@
 //! could not is told as a [`Problem`]. Nothing here panics on any input.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod bytes;
 pub mod link;
 mod pcap;
@@ -13,4 +14,5 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+pub use batch::Batch;
 pub use reader::{Direction, Error, Frame, Problem, Reader};

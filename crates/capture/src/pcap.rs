@@ -102,11 +102,21 @@ impl Header {
         Some(self.found(&record, Place::Buffer, 0..buffer.len(), is_last))
     }
 
+    fn time(&self, record: &Record) -> Duration {
+        let (unit, seconds) = (if self.nanoseconds { 1 } else { 1000 }, u64::from(record.seconds));
+        match record.fraction.checked_mul(unit) {
+            Some(nanoseconds) => Duration::new(seconds, nanoseconds),
+            // Four seconds or more in what should be less than one.
+            None => {
+                let since_second = Duration::from_nanos(u64::from(record.fraction) * u64::from(unit));
+                Duration::from_secs(seconds).saturating_add(since_second)
+            }
+        }
+    }
+
     fn found(&self, record: &Record, place: Place, data: Range<usize>, is_last: bool) -> Found {
-        let unit = if self.nanoseconds { 1 } else { 1000 };
-        let since_second = Duration::from_nanos(u64::from(record.fraction) * unit);
         Found {
-            time: Duration::from_secs(u64::from(record.seconds)).saturating_add(since_second),
+            time: self.time(record),
             interface: 0,
             direction: None,
             link: self.link,

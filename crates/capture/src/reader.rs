@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 
+use crate::batch::{Batch, Held};
 use crate::bytes::{Filled, fill};
 use crate::{pcap, pcapng};
 
@@ -200,6 +201,67 @@ impl<'a> Reader<'a> {
             data: place.get(found.data).unwrap_or_default(),
             original_len: found.original_len,
         })
+    }
+
+    /// The next frames in place of those in `batch`: up to `frames`, and no more once they have `bytes`. None at the end, or where
+    /// nothing more can be read, as with [`Reader::next_frame`].
+    pub fn next_batch(&mut self, batch: &mut Batch, bytes: usize, frames: usize) {
+        batch.clear();
+        while batch.bytes.len() < bytes && batch.frames.len() < frames {
+            let before = batch.frames.len();
+            self.take_known(batch, bytes, frames);
+            if batch.frames.len() == before {
+                let Some(frame) = self.next_frame() else { return };
+                let begin = batch.bytes.len();
+                batch.bytes.extend_from_slice(frame.data);
+                let interface = frame.interface.map(|name| batch.place_of(name));
+                let Frame { number, time, direction, link, original_len, .. } = frame;
+                let data = begin..batch.bytes.len();
+                batch.frames.push(Held { number, time, interface, direction, link, data, original_len });
+            }
+        }
+    }
+
+    /// Takes the next frames that were read from the file as a whole already.
+    fn take_known(&mut self, batch: &mut Batch, bytes: usize, frames: usize) {
+        if self.finished {
+            return;
+        }
+        self.source.consume(std::mem::take(&mut self.lent));
+        let known = self.source.buffer();
+        let (begin, mut end) = (batch.bytes.len(), 0);
+        while begin + end < bytes && batch.frames.len() < frames {
+            let rest = known.get(end..).unwrap_or_default();
+            let found = match &mut self.format {
+                Format::Pcap(header) => header.borrowed(rest),
+                Format::Pcapng(section) => section.borrowed(rest),
+            };
+            let Some(found) = found else { break };
+            let Place::Source { len } = found.place else { break };
+            let interface = match &self.format {
+                Format::Pcap(_) => None,
+                Format::Pcapng(section) => {
+                    section.interface_name(found.interface).map(|name| batch.place_of(name))
+                }
+            };
+            self.count += 1;
+            batch.frames.push(Held {
+                number: self.count,
+                time: found.time,
+                interface,
+                direction: found.direction,
+                link: found.link,
+                data: begin + end + found.data.start..begin + end + found.data.end,
+                original_len: found.original_len,
+            });
+            end += len;
+            if found.is_last {
+                self.finished = true;
+                break;
+            }
+        }
+        batch.bytes.extend_from_slice(known.get(..end).unwrap_or_default());
+        self.source.consume(end);
     }
 
     /// What could not be read since the last call; the last one may say how many more there were.

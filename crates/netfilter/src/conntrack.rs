@@ -20,6 +20,7 @@ use crate::packet::{Packet, Transport, protocol, tcp_flags};
 use crate::rules::Known;
 pub use answers::Answer;
 use answers::Answers;
+pub(crate) use stream::Found;
 use table::{Entry, Handle, Progress, Table};
 pub use tuple::Direction;
 pub(crate) use tuple::Tuple;

@@ -10,6 +10,7 @@
 //! | IPv4 header checksum, total length 0, impossible source addresses | `arrival_fault` | the same, `ip_route_input_slow` |
 //! | UDP, TCP, ICMP checksum | `transport_checksum` | `nf_checksum`, by connection tracking only |
 
+pub(crate) mod arrival;
 pub(crate) mod checksum;
 mod extensions;
 mod transport;
@@ -368,42 +369,6 @@ impl<'a> Packet<'a> {
         Some((u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])))
     }
 
-    /// Why the kernel would discard this packet when it arrives, before connection tracking and rules. `loopback`: it came
-    /// through `lo`, where loopback addresses are at home and checksums are never looked at.
-    pub fn arrival_fault(&self, loopback: bool) -> Option<Malformed> {
-        if self.is_ipv4() && self.declared_len == 0 {
-            return Some(Malformed::Length);
-        }
-        if !loopback && !self.is_summed {
-            return Some(Malformed::Checksum);
-        }
-        self.is_martian(loopback).then_some(Malformed::Martian)
-    }
-
-    /// `ip_route_input_slow` and `ip6_rcv_core`. What depends on the host's routes (`rp_filter`, own address as source) is
-    /// not judged.
-    fn is_martian(&self, loopback: bool) -> bool {
-        match (self.source, self.destination) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let nobody =
-                    source.octets()[0] == 0 && !(source.is_unspecified() && is_v4_group(destination));
-                source.is_multicast()
-                    || source.is_broadcast()
-                    || nobody
-                    || destination.octets()[0] == 0
-                    || (!loopback && (source.is_loopback() || destination.is_loopback()))
-            }
-            (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let [first, second, ..] = destination.octets();
-                let scope = if first == 0xff { second & 0x0f } else { 0x0e };
-                source.is_multicast()
-                    || scope == 0
-                    || (!loopback && (source.is_loopback() || destination.is_loopback() || scope == 1))
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => true,
-        }
-    }
-
     /// Whether the upper-layer checksum holds: `None` when it cannot be told (no checksum in this protocol, a zero UDP
     /// checksum, one that was left to the network card, a fragment, a packet that the capture cut).
     pub fn transport_checksum(&self) -> Option<bool> {
@@ -413,10 +378,6 @@ impl<'a> Packet<'a> {
 
 /// IPv6's fixed header.
 pub(crate) const V6_HEADER_LEN: usize = 40;
-
-fn is_v4_group(address: Ipv4Addr) -> bool {
-    address.is_broadcast() || address.is_multicast()
-}
 
 #[cfg(test)]
 mod tests;

@@ -140,6 +140,11 @@ impl Counter {
         self.packets = self.packets.saturating_add(1);
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
+
+    fn add(&mut self, other: Self) {
+        self.packets = self.packets.saturating_add(other.packets);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
 }
 
 /// The filter tables of a host, with what they remember.
@@ -207,20 +212,28 @@ impl Evaluator {
         };
         let via = walk.via.into_iter().map(|(rule, _)| rule).collect();
         let outcome = Outcome { verdict, cause, via, logs: walk.logs, uncertain: walk.subject.uncertain() };
+        let is_searched = walk.subject.was_searched();
         let trace = walk.trace.filter(|_| walk.subject.is_of_flow());
+        let trace = trace.map(|trace| Trace { is_searched, ..trace });
         (outcome, trace)
     }
 
     /// The counters of a chain's rules, in their order; empty for a chain that does not exist.
     pub fn counters(&self, family: Family, chain: ChainId) -> Vec<Counter> {
-        let chain = self.compiled(family).and_then(|compiled| compiled.chains.get(chain.0));
-        chain.map(|chain| chain.rules.iter().map(|rule| rule.counter).collect()).unwrap_or_default()
+        let Some(compiled) = self.compiled(family) else { return Vec::new() };
+        let rules = compiled.chains.get(chain.0).map(|chain| chain.rules.as_slice()).unwrap_or_default();
+        let mut counters: Vec<Counter> = rules.iter().map(|rule| rule.counter).collect();
+        compiled.paths.add_to(&mut counters, chain);
+        counters
     }
 
     /// The counter of a built-in chain's policy.
     pub fn policy_counter(&self, family: Family, hook: Hook) -> Counter {
-        let chain = self.compiled(family).and_then(|compiled| compiled.built_in(hook));
-        chain.map(|(_, chain)| chain.policy_counter).unwrap_or_default()
+        let Some(compiled) = self.compiled(family) else { return Counter::default() };
+        let Some((_, chain)) = compiled.built_in(hook) else { return Counter::default() };
+        let mut counter = chain.policy_counter;
+        compiled.paths.add_to_policy(&mut counter, hook);
+        counter
     }
 
     fn compiled(&self, family: Family) -> Option<&Compiled> {
@@ -289,7 +302,7 @@ impl Walk<'_, '_> {
                 Held::HotDrop => return (Verdict::Drop, Cause::HotDrop(at)),
                 Held::Yes => {
                     rule.counter.count(self.subject.len());
-                    if let Some(Trace { counted }) = &mut self.trace {
+                    if let Some(Trace { counted, .. }) = &mut self.trace {
                         counted.push(at);
                     }
                 }

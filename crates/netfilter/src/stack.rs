@@ -5,6 +5,7 @@
 //! rules comes with connection tracking, which the kernel switches on for a family when one of its rules asks for a state.
 
 mod flow;
+mod plain;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use policy::ruleset::{Family, RejectWith, RuleSet};
 
 pub use self::flow::Flow;
+pub use self::plain::Plain;
 use crate::conntrack::{self, Answer, Conntrack, State, Tracked};
 use crate::defrag::{self, Defrag, Outcome as Gathered, Refusal};
 use crate::packet::{Malformed, Packet};
@@ -88,11 +90,27 @@ impl<T> Stack<T> {
     /// At most one rule set of each family; a family without one is accepted. What grows is bounded by `settings`.
     pub fn new<'a>(rule_sets: impl IntoIterator<Item = &'a RuleSet>, settings: Settings) -> Self {
         let rule_sets: Vec<&RuleSet> = rule_sets.into_iter().collect();
-        let tracks = |family| rule_sets.iter().any(|rules| rules.family == family && rules.needs_conntrack());
+        let rules = Evaluator::new(rule_sets.iter().copied(), settings.rules);
+        Self::with_rules(rules, rule_sets, settings)
+    }
+
+    /// As [`Stack::new`], with the rule sets made ready before, which is most of the work: `rules` are theirs.
+    pub fn with_rules<'a>(
+        rules: Evaluator,
+        rule_sets: impl IntoIterator<Item = &'a RuleSet>,
+        settings: Settings,
+    ) -> Self {
+        let (mut tracks_v4, mut tracks_v6) = (false, false);
+        for rules in rule_sets.into_iter().filter(|rules| rules.needs_conntrack()) {
+            match rules.family {
+                Family::Ipv4 => tracks_v4 = true,
+                Family::Ipv6 => tracks_v6 = true,
+            }
+        }
         Self {
-            tracks_v4: tracks(Family::Ipv4),
-            tracks_v6: tracks(Family::Ipv6),
-            rules: Evaluator::new(rule_sets, settings.rules),
+            tracks_v4,
+            tracks_v6,
+            rules,
             conntrack: Conntrack::new(settings.conntrack),
             defrag: Defrag::new(settings.defrag),
             done: VecDeque::new(),

@@ -106,6 +106,17 @@ impl Tuple {
         }
     }
 
+    /// Of UDP over IPv4; `ports` of source and destination.
+    pub(crate) fn udp_v4(source: Ipv4Addr, destination: Ipv4Addr, ports: (u16, u16)) -> Self {
+        let discriminator = Discriminator::Ports { source: ports.0, destination: ports.1 };
+        Self {
+            source: source.into(),
+            destination: destination.into(),
+            protocol: protocol::UDP,
+            discriminator,
+        }
+    }
+
     /// A number that tuples seldom share, unless somebody wants them to: for places that hold one of many.
     pub(crate) fn near(&self) -> usize {
         const ODD: u64 = 0x9e37_79b9_7f4a_7c15;

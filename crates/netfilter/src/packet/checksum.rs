@@ -1,6 +1,6 @@
 //! The Internet checksum (RFC 1071) and the pseudo-headers over it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Packet, Transport, protocol};
 
@@ -13,6 +13,20 @@ pub(crate) fn sum(data: &[u8]) -> u16 {
 pub(super) fn is_right(data: &[u8]) -> bool {
     // The same in any order of bytes.
     fold(native(data)) == 0xffff
+}
+
+/// Whether an IPv4 header without options carries a right checksum.
+#[inline]
+pub(crate) fn is_right_v4(header: &[u8; 20]) -> bool {
+    fold(native(header)) == 0xffff
+}
+
+/// Whether `datagram`, of UDP over IPv4, carries a right checksum.
+pub(crate) fn udp_v4(source: Ipv4Addr, destination: Ipv4Addr, datagram: &[u8]) -> bool {
+    let addresses = words(&source.octets()) + words(&destination.octets());
+    let len = u64::try_from(datagram.len()).unwrap_or(u64::MAX);
+    fold(addresses.wrapping_add(u64::from(protocol::UDP)).wrapping_add(len).wrapping_add(words(datagram)))
+        == 0xffff
 }
 
 /// `nf_checksum`: `None` where nothing can be said.
@@ -94,6 +108,7 @@ fn native(data: &[u8]) -> u64 {
     fours.iter().fold(four(last), |sum, &bytes| sum.wrapping_add(four(bytes)))
 }
 
+#[inline]
 fn fold(mut total: u64) -> u16 {
     while total > 0xffff {
         total = (total & 0xffff) + (total >> 16);

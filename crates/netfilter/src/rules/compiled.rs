@@ -19,6 +19,8 @@ pub(super) struct Compiled {
     pub(super) chains: Vec<Chain>,
     pub(super) built_in: BuiltIn,
     pub(super) paths: Paths,
+    /// The one search for all signatures on headers.
+    pub(super) any: Option<Arc<Matcher>>,
 }
 
 /// INPUT, FORWARD, OUTPUT.
@@ -120,7 +122,7 @@ impl Compiled {
         }
         let built_in =
             [Hook::Input, Hook::Forward, Hook::Output].map(|hook| rules.chain(hook.name()).map(|(id, _)| id));
-        Self { chains, built_in: BuiltIn(built_in), paths: Paths::default() }
+        Self { chains, built_in: BuiltIn(built_in), paths: Paths::default(), any }
     }
 
     /// The chain of a hook.
@@ -176,7 +178,8 @@ impl Rule {
         recent: &mut RecentLists,
     ) -> Held {
         for condition in &mut self.conditions {
-            if !matches!(condition, Condition::Flow(_)) {
+            // A search for a header tells by itself.
+            if !matches!(condition, Condition::Flow(_) | Condition::Header(_)) {
                 subject.looks_beyond_flow();
             }
             let held = match condition {

@@ -31,7 +31,7 @@ pub(super) struct Subject<'p> {
     jiffies: u64,
     transport: Transport<'p>,
     uncertain: bool,
-    /// No condition asked for more than what all packets of a flow have in common.
+    /// No condition asked for more than what all packets of a flow have in common, and that no signature on a header is in it.
     is_of_flow: bool,
     /// The packet in capitals, for searches that ignore case.
     capitals: Option<Vec<u8>>,
@@ -75,7 +75,12 @@ impl<'p> Subject<'p> {
         self.uncertain
     }
 
-    /// Whether every other packet of the flow would have had the same answers.
+    /// Whether signatures on headers were looked for by the one search for all of them.
+    pub(super) fn was_searched(&self) -> bool {
+        self.any_header.is_some()
+    }
+
+    /// Whether every other packet of the flow would have had the same answers, if no signature on a header is in it.
     pub(super) fn is_of_flow(&self) -> bool {
         self.is_of_flow && !self.uncertain
     }

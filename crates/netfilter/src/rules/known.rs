@@ -2,14 +2,15 @@
 //! what they said of one packet holds for the next ones.
 //!
 //! A connection remembers the path of its last packet. What a rule counts is counted for each packet all the same; where a rule
-//! asks for more (a text, a length, a rate, a list) nothing is remembered.
+//! asks for more (a text, a length, a rate, a list) nothing is remembered. Signatures on headers are the exception: as long as
+//! none at all is in a packet, which one search tells, rules that look for one do not hold.
 
 use std::time::Duration;
 
 use policy::ruleset::ChainId;
 
-use super::compiled::{Chain, Compiled};
-use super::{Cause, Evaluator, Hook, Outcome, RuleRef, Verdict};
+use super::compiled::Compiled;
+use super::{Cause, Counter, Evaluator, Hook, Outcome, RuleRef, Verdict};
 use crate::conntrack::State;
 use crate::packet::Packet;
 use crate::stack::Flow;
@@ -41,18 +42,23 @@ struct InterfaceId(u16);
 pub(super) struct Trace {
     /// The rules that held.
     pub(super) counted: Vec<RuleRef>,
+    /// Signatures on headers were looked for, and none was there.
+    pub(super) is_searched: bool,
 }
 
-/// Paths that were taken, each once.
+/// Paths that were taken, each once, with the packets that took it later.
 #[derive(Debug, Default)]
-pub(super) struct Paths(Vec<Path>);
+pub(super) struct Paths(Vec<(Path, Counter)>);
 
 #[derive(Debug, Eq, PartialEq)]
 struct Path {
+    hook: Hook,
     verdict: Verdict,
     cause: Cause,
     via: Vec<RuleRef>,
     counted: Vec<RuleRef>,
+    /// Rules on it look for signatures on headers; it is that of packets with none at all.
+    is_searched: bool,
 }
 
 /// Paths remembered; a policy has some ten.
@@ -90,12 +96,12 @@ impl Evaluator {
         let asked = Asked { hook, state, interface };
         match known {
             Some(Known { asked: before, path }) if *before == asked => {
-                let again = path.and_then(|path| self.again(hook, packet, path));
+                let again = path.and_then(|path| self.again(packet, path));
                 again.unwrap_or_else(|| self.judge(hook, packet, state, now))
             }
             Some(_) | None => {
                 let (outcome, trace) = self.walk(hook, packet, state, now, Some(Trace::default()));
-                let path = trace.and_then(|trace| self.remember(packet.is_ipv4(), &outcome, trace));
+                let path = trace.and_then(|trace| self.remember(hook, packet.is_ipv4(), &outcome, trace));
                 *known = Some(Known { asked, path });
                 outcome
             }
@@ -104,35 +110,45 @@ impl Evaluator {
 
     /// Whether the rules accept one more packet of `len` bytes of a flow, as they did the one before; if so, it is counted. If not,
     /// or if it takes more to tell, nothing has happened.
-    pub(crate) fn accepts_again(&mut self, flow: &Flow<'_>, state: State, known: Known) -> bool {
+    pub(crate) fn accepts_again(&mut self, flow: &Flow<'_>, len: usize, state: State, known: Known) -> bool {
         let interface = self.interfaces.id(flow.interface.unwrap_or_default());
         let is_same =
             interface.is_some_and(|interface| known.asked == Asked { hook: flow.hook, state, interface });
         let (true, Some(path)) = (is_same, known.path) else { return false };
         let Some(compiled) = self.family_mut(flow.tuple.is_ipv4()) else { return false };
-        let accepted = compiled.paths.of(path).is_some_and(|path| path.verdict == Verdict::Accept);
-        accepted && compiled.go(flow.hook, flow.len, path).is_some()
+        let Some((path, taken)) = compiled.paths.of(path) else { return false };
+        let accepts = path.verdict == Verdict::Accept && !path.is_searched;
+        if accepts {
+            taken.count(len);
+        }
+        accepts
     }
 
     /// Goes a path once more.
-    fn again(&mut self, hook: Hook, packet: &Packet<'_>, path: PathId) -> Option<Outcome> {
-        let compiled = self.family_mut(packet.is_ipv4())?;
-        let Path { verdict, cause, via, .. } = compiled.go(hook, packet.total_len(), path)?;
-        let (verdict, cause) = (*verdict, *cause);
-        Some(Outcome { verdict, cause, via: via.clone(), logs: Vec::new(), uncertain: false })
+    fn again(&mut self, packet: &Packet<'_>, path: PathId) -> Option<Outcome> {
+        let Compiled { paths, any, .. } = self.family_mut(packet.is_ipv4())?;
+        let (path, taken) = paths.of(path)?;
+        let is_clear = || !packet.is_cut() && any.as_ref().is_some_and(|any| !any.is_in(packet.bytes()));
+        if path.is_searched && !is_clear() {
+            return None;
+        }
+        taken.count(packet.total_len());
+        let (verdict, cause) = (path.verdict, path.cause);
+        Some(Outcome { verdict, cause, via: path.via.clone(), logs: Vec::new(), uncertain: false })
     }
 
-    fn remember(&mut self, is_ipv4: bool, outcome: &Outcome, trace: Trace) -> Option<PathId> {
+    fn remember(&mut self, hook: Hook, is_ipv4: bool, outcome: &Outcome, trace: Trace) -> Option<PathId> {
         let is_decided = matches!(outcome.cause, Cause::Policy(_) | Cause::Rule(_));
         if !is_decided || !outcome.logs.is_empty() {
             return None;
         }
         let Outcome { verdict, cause, .. } = *outcome;
-        let path = Path { verdict, cause, via: outcome.via.clone(), counted: trace.counted };
+        let Trace { counted, is_searched } = trace;
+        let path = Path { hook, verdict, cause, via: outcome.via.clone(), counted, is_searched };
         let Paths(paths) = &mut self.family_mut(is_ipv4)?.paths;
-        let at = paths.iter().position(|known| *known == path).or_else(|| {
+        let at = paths.iter().position(|(known, _)| *known == path).or_else(|| {
             (paths.len() < MAX_PATHS).then(|| {
-                paths.push(path);
+                paths.push((path, Counter::default()));
                 paths.len() - 1
             })
         })?;
@@ -144,36 +160,35 @@ impl Evaluator {
     }
 }
 
-impl Compiled {
-    /// Counts a packet of `len` bytes wherever a path leads.
-    fn go(&mut self, hook: Hook, len: usize, path: PathId) -> Option<&Path> {
-        let Self { chains, paths, built_in } = self;
-        let path = paths.of(path)?;
-        for at in &path.counted {
-            if let Some(rule) = chains.get_mut(at.chain.0).and_then(|chain| chain.rules.get_mut(at.index)) {
-                rule.counter.count(len);
+impl Paths {
+    fn of(&mut self, PathId(at): PathId) -> Option<&mut (Path, Counter)> {
+        self.0.get_mut(usize::from(at))
+    }
+
+    /// Adds what the rules of a chain counted on the paths.
+    pub(super) fn add_to(&self, counters: &mut [Counter], chain: ChainId) {
+        for (path, taken) in &self.0 {
+            for at in path.counted.iter().filter(|at| at.chain == chain) {
+                if let Some(counter) = counters.get_mut(at.index) {
+                    counter.add(*taken);
+                }
             }
         }
-        if let Cause::Policy(_) = path.cause
-            && let Some(ChainId(base)) = built_in.of(hook)
-            && let Some(Chain { policy_counter, .. }) = chains.get_mut(base)
-        {
-            policy_counter.count(len);
-        }
-        Some(path)
     }
-}
 
-impl Paths {
-    fn of(&self, PathId(at): PathId) -> Option<&Path> {
-        self.0.get(usize::from(at))
+    /// Adds what the policy of a hook's chain counted at the ends of the paths.
+    pub(super) fn add_to_policy(&self, counter: &mut Counter, hook: Hook) {
+        let ends = |path: &Path| path.hook == hook && matches!(path.cause, Cause::Policy(_));
+        for (_, taken) in self.0.iter().filter(|(path, _)| ends(path)) {
+            counter.add(*taken);
+        }
     }
 }
 
 impl Interfaces {
     fn id(&mut self, name: &str) -> Option<InterfaceId> {
-        if self.names.get(usize::from(self.last)).is_none_or(|last| last != name) {
-            let at = self.names.iter().position(|known| known == name).or_else(|| {
+        if self.names.get(usize::from(self.last)).is_none_or(|last| !is_same(last, name)) {
+            let at = self.names.iter().position(|known| is_same(known, name)).or_else(|| {
                 (self.names.len() < MAX_INTERFACES).then(|| {
                     self.names.push(name.to_owned());
                     self.names.len() - 1
@@ -183,4 +198,10 @@ impl Interfaces {
         }
         Some(InterfaceId(self.last))
     }
+}
+
+/// An empty name, which most captures have, points to no memory; comparing no bytes of none all the same makes a processor with masked
+/// loads stumble for hundreds of cycles.
+fn is_same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && (one.is_empty() || one == other)
 }

@@ -1,21 +1,23 @@
 //! The short way of media: of a UDP packet whose connection is known, only addresses, ports and length are asked for.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::{Settings, Stack, Way};
-use crate::conntrack::{self, Tuple};
+use crate::conntrack::{self, Found, Tuple};
 use crate::packet::{Packet, Transport};
 use crate::rules::Hook;
 
-/// What is asked for, worked out where the packet is read.
-#[derive(Clone, Copy, Debug)]
+/// What the packets of a flow have in common, worked out where one of them is read. One stack is asked about it.
+#[derive(Clone, Debug)]
 pub struct Flow<'a> {
     pub(crate) tuple: Tuple,
     /// A number that flows seldom share.
-    near: usize,
+    pub(crate) near: usize,
     pub(crate) hook: Hook,
     pub(crate) interface: Option<&'a str>,
-    pub(crate) len: usize,
+    /// Its connection, once the stack was asked.
+    pub(crate) found: Cell<Option<Found>>,
 }
 
 impl<'a> Flow<'a> {
@@ -23,9 +25,9 @@ impl<'a> Flow<'a> {
     /// `settings` are the stack's.
     pub fn of(packet: &Packet<'a>, way: Way, settings: &Settings) -> Option<Self> {
         let Transport::Udp(udp) = packet.transport() else { return None };
-        let (hook, seen, interface) = match way {
-            Way::Input => (Hook::Input, conntrack::Hook::Prerouting, packet.in_interface()),
-            Way::Output => (Hook::Output, conntrack::Hook::Output, packet.out_interface()),
+        let (seen, interface) = match way {
+            Way::Input => (conntrack::Hook::Prerouting, packet.in_interface()),
+            Way::Output => (conntrack::Hook::Output, packet.out_interface()),
             Way::Forward | Way::Loopback => return None,
         };
         let is_faulty = way == Way::Input && packet.arrival_fault(false).is_some();
@@ -33,21 +35,30 @@ impl<'a> Flow<'a> {
         {
             return None;
         }
-        let tuple = Tuple::of_udp(packet, &udp);
-        Some(Self { tuple, near: tuple.near(), hook, interface, len: packet.total_len() })
+        Self::new(Tuple::of_udp(packet, &udp), way, interface)
+    }
+
+    pub(super) fn new(tuple: Tuple, way: Way, interface: Option<&'a str>) -> Option<Self> {
+        let hook = match way {
+            Way::Input => Hook::Input,
+            Way::Output => Hook::Output,
+            Way::Forward | Way::Loopback => return None,
+        };
+        Some(Self { tuple, near: tuple.near(), hook, interface, found: Cell::default() })
     }
 }
 
 impl<T> Stack<T> {
-    /// Whether the packet of a flow is accepted as the one before it was; it is followed and counted then. If not, or if it takes
-    /// more to tell, nothing has happened, and [`Stack::alone`] tells. Call [`Stack::expire`] before, as for that.
-    pub fn accepts_again(&mut self, flow: &Flow<'_>, now: Duration) -> bool {
+    /// Whether a packet of `len` bytes ([`Packet::total_len`]) of a flow is accepted as the one before it was; it is followed and
+    /// counted then. If not, or if it takes more to tell, nothing has happened, and [`Stack::alone`] tells. Call
+    /// [`Stack::expire`] before, as for that.
+    pub fn accepts_again(&mut self, flow: &Flow<'_>, len: usize, now: Duration) -> bool {
         let tracks = if flow.tuple.is_ipv4() { self.tracks_v4 } else { self.tracks_v6 };
         if !tracks {
             return false;
         }
-        let Some(stream) = self.conntrack.stream(&flow.tuple, flow.near, now) else { return false };
-        let accepts = self.rules.accepts_again(flow, stream.state, stream.known);
+        let Some(stream) = self.conntrack.stream(flow, now) else { return false };
+        let accepts = self.rules.accepts_again(flow, len, stream.state, stream.known);
         if accepts {
             self.conntrack.renew(&stream, now);
         }

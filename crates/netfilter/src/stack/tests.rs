@@ -1,3 +1,5 @@
+mod short_way;
+
 use policy::iptables;
 
 use super::*;
@@ -65,7 +67,7 @@ fn again(host: &mut Stack<u32>, bytes: &[u8], way: Way, interface: &str, after: 
     let mut packet = Packet::parse(bytes, bytes.len()).unwrap();
     packet.set_interfaces(Some(interface), Some(interface));
     let flow = Flow::of(&packet, way, &Settings::default()).expect("a whole datagram");
-    host.accepts_again(&flow, START + Duration::from_secs(after))
+    host.accepts_again(&flow, packet.total_len(), START + Duration::from_secs(after))
 }
 
 #[test]

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use capture::Reader;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use netfilter::rules::Evaluator;
 use netfilter::{conntrack, stack};
 use policy::Policy;
 use policy::ruleset::{InterfaceName, Match, RuleSet};
@@ -40,25 +41,12 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, Exit> {
     write!(err, "{}", draw(policy.warnings()))?;
     let progress = progress(args)?;
     let named = named_interfaces(policy.sets());
-    let mut survey = Survey::default();
-    let needs_survey = args.local.is_empty()
-        || args.checksums == Checksums::Auto
-        || (args.interface.is_none() && !named.is_empty());
-    let only_checksums = !args.local.is_empty() && (args.interface.is_some() || named.is_empty());
-    if needs_survey {
-        let nobody = Locals::given(&[]);
-        let asked = Asked { ports: None, locals: &nobody, interface: None, flows: None };
-        for path in &args.captures {
-            let mut reader = open(path, &progress)?;
-            ahead::frames(&mut reader, asked, |read| {
-                if let Read::Whole(prepared, _) = read {
-                    survey.see(prepared);
-                }
-                let knows_enough = only_checksums && survey.knows_checksums();
-                Ok(if knows_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-            })?;
-        }
-    }
+    // While one processor finds out whose traffic it is, the other makes the rules ready.
+    let (survey, rules) = ahead::at_once(
+        || look_over(args, &progress, &named),
+        || Evaluator::new(policy.sets(), stack::Settings::default().rules),
+    )?;
+    let survey = survey?;
     let locals = if args.local.is_empty() {
         let locals = survey.locals();
         progress.suspend(|| writeln!(err, "{locals}"))?;
@@ -86,8 +74,33 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, Exit> {
         progress: &progress,
     };
     let out = Writer::new(BufWriter::new(io::stdout().lock()), args.format);
-    replay.judge(args, out, &mut err)?;
+    replay.judge(args, rules, out, &mut err)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The first pass, as far as it is needed.
+fn look_over(args: &ReplayArgs, progress: &ProgressBar, named: &[InterfaceName]) -> Result<Survey, Exit> {
+    let needs_survey = args.local.is_empty()
+        || args.checksums == Checksums::Auto
+        || (args.interface.is_none() && !named.is_empty());
+    let only_checksums = !args.local.is_empty() && (args.interface.is_some() || named.is_empty());
+    let mut survey = if only_checksums { Survey::of_checksums() } else { Survey::default() };
+    if !needs_survey {
+        return Ok(survey);
+    }
+    let nobody = Locals::given(&[]);
+    let asked = Asked { ports: None, locals: &nobody, interface: None, flows: None };
+    for path in &args.captures {
+        let mut reader = open(path, progress)?;
+        ahead::frames(&mut reader, asked, |read| {
+            if let Read::Whole(prepared, _) = read {
+                survey.see(prepared);
+            }
+            let knows_enough = only_checksums && survey.knows_checksums();
+            Ok(if knows_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+    }
+    Ok(survey)
 }
 
 /// What the second pass needs.
@@ -104,11 +117,12 @@ impl Replay<'_> {
     fn judge(
         &self,
         args: &ReplayArgs,
+        rules: Evaluator,
         mut out: Writer<impl Write>,
         err: &mut impl Write,
     ) -> Result<(), Exit> {
         let fresh = || Judge::new(self.policy, self.settings, &self.locals, self.all);
-        let mut judge = fresh();
+        let mut judge = Judge::with_rules(rules, self.policy, self.settings, &self.locals, self.all);
         let mut summary = record::Summary::default();
         // Only of what is tracked is the flow enough, and only where nobody wants to see what was accepted.
         let may_pass = !self.all && self.policy.sets().iter().any(RuleSet::needs_conntrack);

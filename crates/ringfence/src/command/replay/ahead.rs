@@ -1,29 +1,36 @@
 //! What can be known of a frame by itself, found out while another processor judges the frames before it.
 //!
 //! Frames go in batches. The judge takes a batch that is ready, in order, and meanwhile the next one is read from the file and made
-//! ready. So what is printed does not depend on who was faster.
+//! ready. Where that takes longer, the judge is left some frames that nobody looked at, and looks at them itself. So what is printed
+//! does not depend on who was faster.
 
-use std::ops::{ControlFlow, Range};
+mod flows;
+mod prepared;
+mod ready;
+mod share;
+
+use std::ops::ControlFlow;
 use std::panic;
+use std::sync::OnceLock;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use capture::link::{Decoded, Payload, decode};
-use capture::{Direction, Frame, Reader};
+use capture::{Batch, Reader};
 use engine::Reading;
-use netfilter::packet::{Malformed, Packet, Transport};
-use netfilter::stack::{Flow, Settings, Way};
+use netfilter::stack::{Flow, Settings};
 use policy::detection::SipPorts;
-use sip::{Message, View};
 
-use super::course::Course;
 use super::locals::Locals;
 use crate::exit::Exit;
+use flows::Flows;
+pub(super) use prepared::{Prepared, datagram};
+use ready::{Ready, Source};
+use share::Share;
 
 /// Bytes of a batch, at most, the last frame excepted.
 const BATCH_BYTES: usize = 1 << 20;
-/// Frames of a batch, at most: many of media, which are small. Of SIP it ends by its bytes before, with some 2,000 messages. Each batch costs
-/// a thread, and SIP that no longer fits into the near memory costs more.
+/// Frames of a batch, at most: many of media, which are small. Of SIP it ends by its bytes before, with some 2,000 messages. Each
+/// batch costs a thread, and SIP that no longer fits into the near memory costs more.
 const BATCH_FRAMES: usize = 1 << 13;
 
 /// What is to be found out beside the headers.
@@ -52,8 +59,10 @@ pub(super) enum Read<'r, 'a> {
 pub(super) struct OfFlow<'r, 'a> {
     pub(super) time: Duration,
     pub(super) flow: &'r Flow<'a>,
+    /// Of its datagram, in bytes.
+    pub(super) len: usize,
     at: usize,
-    source: Source<'a>,
+    source: &'r Source<'a>,
 }
 
 impl Read<'_, '_> {
@@ -68,9 +77,7 @@ impl Read<'_, '_> {
 impl<'a> OfFlow<'_, 'a> {
     /// All that can be told without any other frame.
     pub(super) fn whole(&self) -> Option<Prepared<'a>> {
-        let Source { batch, asked } = self.source;
-        let frame = batch.frame(batch.frames.get(self.at)?);
-        Some(Prepared::of(frame, asked.locals, asked.interface))
+        self.source.prepared(self.at)
     }
 }
 
@@ -80,261 +87,93 @@ pub(super) fn frames(
     asked: Asked<'_>,
     mut take: impl FnMut(Read<'_, '_>) -> Result<ControlFlow<()>, Exit>,
 ) -> Result<(), Exit> {
-    let mut take_all = |ready: Ready<'_>| -> Result<Option<Ready<'static>>, Exit> {
-        for read in ready.frames() {
-            if take(read)?.is_break() {
+    let (mut here, mut there) = (Flows::default(), There::new(reader, asked));
+    let mut take_all = |mut ready: Ready<'_>| -> Result<Option<Ready<'static>>, Exit> {
+        for at in 0..ready.len() {
+            if let Some(taken) = ready.show(at, &mut here, &mut take)
+                && taken?.is_break()
+            {
                 return Ok(None);
             }
         }
         Ok(Some(ready.emptied()))
     };
-    let may_share = thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
     let (mut one, mut other) = (Batch::default(), Batch::default());
     let mut room = Ready::default();
-    let mut first = one.next(reader, asked, Ready::default());
+    let mut first = there.next(&mut one, Ready::default());
     // Two batches take turns: one is taken while the other is made ready.
     while !first.is_empty() {
-        let (taken, second) = at_once(may_share, || take_all(first), || other.next(reader, asked, room))?;
+        let (taken, second) = there.meanwhile(|| take_all(first), &mut other, room)?;
         let Some(empty) = taken? else { return Ok(()) };
         if second.is_empty() {
             return Ok(());
         }
         let taken;
-        (taken, first) = at_once(may_share, || take_all(second), || one.next(reader, asked, empty))?;
+        (taken, first) = there.meanwhile(|| take_all(second), &mut one, empty)?;
         let Some(empty) = taken? else { return Ok(()) };
         room = empty;
     }
     Ok(())
 }
 
-/// Frames as the file has them.
-#[derive(Debug, Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    frames: Vec<Held>,
-    /// Their names, each once.
-    interfaces: Vec<String>,
-}
-
-/// A frame whose bytes and interface stand elsewhere in its batch.
-#[derive(Debug)]
-struct Held {
-    number: u64,
-    time: Duration,
-    interface: Option<usize>,
-    direction: Option<Direction>,
-    link: u16,
-    data: Range<usize>,
-    original_len: usize,
-}
-
-/// A batch with all that is known about its frames.
-#[derive(Debug, Default)]
-struct Ready<'a> {
-    source: Option<Source<'a>>,
-    /// In the order of the batch.
-    frames: Vec<Place<'a>>,
-    whole: Vec<Prepared<'a>>,
-    /// Of the frames that hold SIP, and what they mean; both are large.
-    views: Vec<View<'a>>,
-    messages: Vec<Message<'a>>,
-}
-
-/// What a batch was made ready from.
-#[derive(Clone, Copy, Debug)]
-struct Source<'a> {
-    batch: &'a Batch,
+/// What the reader works with.
+struct There<'r, 'f, 'a> {
+    reader: &'r mut Reader<'f>,
     asked: Asked<'a>,
+    flows: Flows,
+    share: Share,
+    /// Batches so far.
+    round: u64,
 }
 
-/// Where a frame's parts are.
-#[derive(Debug)]
-enum Place<'a> {
-    Flow(Duration, Flow<'a>),
-    Whole {
-        at: usize,
-        /// Where view and message are, if it holds SIP.
-        sip: Option<usize>,
-    },
-}
-
-/// A frame with what can be told without any other.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Prepared<'a> {
-    pub(super) frame: Frame<'a>,
-    pub(super) decoded: Decoded<'a>,
-    /// Of IP, with the interfaces that its way has.
-    pub(super) packet: Option<Result<Packet<'a>, Malformed>>,
-    /// Of a packet that could be read.
-    pub(super) course: Course,
-}
-
-impl<'a> Prepared<'a> {
-    pub(super) fn of(frame: Frame<'a>, locals: &Locals, interface: Option<&'a str>) -> Self {
-        let decoded = decode(&frame);
-        let mut packet = match decoded.payload {
-            Payload::Ip { data, wire_len } => Some(Packet::parse(data, wire_len)),
-            Payload::Other(_) | Payload::Cut | Payload::Unsupported(_) => None,
-        };
-        let course = match &mut packet {
-            Some(Ok(packet)) => {
-                let course = Course::of(packet, &decoded, locals);
-                let name = if course.is_loopback { Some("lo") } else { frame.interface.or(interface) };
-                match course.way {
-                    Some(Way::Input | Way::Forward) => packet.set_interfaces(name, None),
-                    Some(Way::Output) => packet.set_interfaces(None, name),
-                    Some(Way::Loopback) => packet.set_interfaces(name, name),
-                    None => {}
-                }
-                course
-            }
-            Some(Err(_)) | None => Course::default(),
-        };
-        Self { frame, decoded, packet, course }
+impl<'r, 'f, 'a> There<'r, 'f, 'a> {
+    fn new(reader: &'r mut Reader<'f>, asked: Asked<'a>) -> Self {
+        Self { reader, asked, flows: Flows::default(), share: Share::ALL, round: 0 }
     }
 
-    /// The SIP in a whole datagram between ports that the engine asks for.
-    fn view(&self, ports: &SipPorts) -> Option<View<'a>> {
-        let Some(Ok(packet)) = &self.packet else { return None };
-        let is_asked_for = packet.fragment().is_none() && may_be_sip(packet, ports);
-        is_asked_for.then(|| datagram(packet)).flatten().and_then(|bytes| View::of_datagram(bytes).ok())
-    }
-
-    /// The flow, where it may be enough.
-    fn flow(&self, asked: Asked<'a>) -> Option<Flow<'a>> {
-        let (Some(Ok(packet)), Some(ports), Some(settings)) = (&self.packet, asked.ports, asked.flows) else {
-            return None;
-        };
-        if self.course.is_loopback || may_be_sip(packet, ports) {
-            return None;
-        }
-        Flow::of(packet, self.course.way?, settings)
-    }
-}
-
-/// Whether the engine may ask for a datagram between these ports.
-fn may_be_sip(packet: &Packet<'_>, ports: &SipPorts) -> bool {
-    let is_asked_for = |port: u16| port == crate::detection::SIP || ports.has_udp(port);
-    let Transport::Udp(udp) = packet.transport() else { return false };
-    is_asked_for(udp.source) || is_asked_for(udp.destination)
-}
-
-/// The payload of a whole UDP datagram.
-pub(super) fn datagram<'a>(packet: &Packet<'a>) -> Option<&'a [u8]> {
-    let Transport::Udp(udp) = packet.transport() else { return None };
-    let data = packet.payload().get(8..).unwrap_or_default();
-    // What lies behind the length of UDP is no part of it.
-    let len = usize::from(udp.len).saturating_sub(8);
-    Some(data.get(..len).unwrap_or(data))
-}
-
-impl Batch {
-    /// Takes the next frames of a file; none at its end.
-    fn fill(&mut self, reader: &mut Reader<'_>) {
-        self.bytes.clear();
-        self.frames.clear();
-        self.interfaces.clear();
-        while self.bytes.len() < BATCH_BYTES && self.frames.len() < BATCH_FRAMES {
-            let Some(frame) = reader.next_frame() else { return };
-            let begin = self.bytes.len();
-            self.bytes.extend_from_slice(frame.data);
-            let interfaces = &mut self.interfaces;
-            let interface = frame.interface.map(|name| {
-                interfaces.iter().position(|known| known == name).unwrap_or_else(|| {
-                    interfaces.push(name.to_owned());
-                    interfaces.len() - 1
-                })
-            });
-            self.frames.push(Held {
-                number: frame.number,
-                time: frame.time,
-                interface,
-                direction: frame.direction,
-                link: frame.link,
-                data: begin..self.bytes.len(),
-                original_len: frame.original_len,
-            });
-        }
-    }
-
-    /// The next frames of a file, with what is asked for. They come in `room`, which is empty.
-    fn next<'a>(&'a mut self, reader: &mut Reader<'_>, asked: Asked<'a>, mut room: Ready<'a>) -> Ready<'a> {
-        self.fill(reader);
-        let batch = &*self;
-        let Ready { source, frames, whole, views, messages } = &mut room;
-        *source = Some(Source { batch, asked });
-        frames.extend(batch.frames.iter().map(|held| {
-            let prepared = Prepared::of(batch.frame(held), asked.locals, asked.interface);
-            if let Some(flow) = prepared.flow(asked) {
-                return Place::Flow(held.time, flow);
-            }
-            let sip = asked.ports.and_then(|ports| prepared.view(ports)).map(|view| {
-                messages.push(Message::read(&view));
-                views.push(view);
-                views.len() - 1
-            });
-            whole.push(prepared);
-            Place::Whole { at: whole.len() - 1, sip }
-        }));
+    /// The next frames of the file, in `batch`; what is found out about them comes in `room`, which is empty.
+    fn next<'b>(&mut self, batch: &'b mut Batch, mut room: Ready<'b>) -> Ready<'b>
+    where
+        'a: 'b,
+    {
+        self.reader.next_batch(batch, BATCH_BYTES, BATCH_FRAMES);
+        self.round += 1;
+        room.source = Some(Source { batch, asked: self.asked, round: self.round });
+        room.look(self.share.of(room.len()), &mut self.flows);
         room
     }
 
-    fn frame(&self, held: &Held) -> Frame<'_> {
-        Frame {
-            number: held.number,
-            time: held.time,
-            interface: held.interface.and_then(|at| self.interfaces.get(at)).map(String::as_str),
-            direction: held.direction,
-            link: held.link,
-            data: self.bytes.get(held.data.clone()).unwrap_or_default(),
-            original_len: held.original_len,
+    /// As [`There::next`], while `judge` does its work.
+    fn meanwhile<'b, T>(
+        &mut self,
+        judge: impl FnOnce() -> T,
+        batch: &'b mut Batch,
+        room: Ready<'b>,
+    ) -> Result<(T, Ready<'b>), Exit>
+    where
+        'a: 'b,
+    {
+        let ((judged, judging), (ready, reading)) =
+            at_once(|| timed(judge), || timed(|| self.next(batch, room)))?;
+        if may_share() {
+            self.share.follow(judging, reading);
         }
+        Ok((judged, ready))
     }
 }
 
-impl<'a> Ready<'a> {
-    /// In the order of the file.
-    fn frames(&self) -> impl Iterator<Item = Read<'_, 'a>> {
-        let reading =
-            |at: usize| Some(Reading { view: self.views.get(at)?, message: self.messages.get(at)? });
-        self.frames.iter().enumerate().filter_map(move |(at, place)| {
-            Some(match place {
-                Place::Flow(time, flow) => Read::Flow(OfFlow { time: *time, flow, at, source: self.source? }),
-                Place::Whole { at, sip } => Read::Whole(self.whole.get(*at)?, sip.and_then(reading)),
-            })
-        })
-    }
-
-    /// Its room, for another batch: what is this large costs more to have anew than to fill.
-    fn emptied(self) -> Ready<'static> {
-        Ready {
-            source: None,
-            frames: emptied(self.frames),
-            whole: emptied(self.whole),
-            views: emptied(self.views),
-            messages: emptied(self.messages),
-        }
-    }
-
-    /// The file has no more.
-    fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-    }
-}
-
-/// A list of nothing, in the memory of one whose lifetime ends: `collect` takes over what it consumes.
-fn emptied<A, B>(mut list: Vec<A>) -> Vec<B> {
-    list.clear();
-    list.into_iter().filter_map(|_| None).collect()
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let done = work();
+    (done, start.elapsed())
 }
 
 /// Does both, on two processors if there are.
-fn at_once<A, B: Send>(
-    may_share: bool,
+pub(super) fn at_once<A, B: Send>(
     here: impl FnOnce() -> A,
     there: impl FnOnce() -> B + Send,
 ) -> Result<(A, B), Exit> {
-    if !may_share {
+    if !may_share() {
         return Ok((here(), there()));
     }
     thread::scope(|scope| {
@@ -346,4 +185,9 @@ fn at_once<A, B: Send>(
         let other = other.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
         Ok((done, other))
     })
+}
+
+fn may_share() -> bool {
+    static MAY: OnceLock<bool> = OnceLock::new();
+    *MAY.get_or_init(|| thread::available_parallelism().is_ok_and(|processors| processors.get() > 1))
 }

@@ -20,13 +20,23 @@ pub(super) struct Course {
 
 impl Course {
     pub(super) fn of(packet: &Packet<'_>, decoded: &Decoded<'_>, locals: &Locals) -> Self {
-        let from_us = locals.contains(packet.source());
-        let to_us = locals.contains(packet.destination());
+        Self::between(packet.source(), packet.destination(), decoded, locals)
+    }
+
+    /// Of every packet between these addresses.
+    pub(super) fn between(
+        source: IpAddr,
+        destination: IpAddr,
+        decoded: &Decoded<'_>,
+        locals: &Locals,
+    ) -> Self {
+        let from_us = locals.contains(source);
+        let to_us = locals.contains(destination);
         let both_local = from_us && to_us;
         let is_loopback = decoded.loopback.unwrap_or(both_local && decoded.direction.is_none())
-            || (is_loopback(packet.source()) && is_loopback(packet.destination()));
-        let to_us = to_us || decoded.to_group || is_group(packet.destination());
-        let forward = || forwards(packet, locals).then_some(Way::Forward);
+            || (is_loopback(source) && is_loopback(destination));
+        let to_us = to_us || decoded.to_group || is_group(destination);
+        let forward = || forwards(source, destination, locals).then_some(Way::Forward);
         let way = match decoded.direction {
             _ if decoded.other_host => None,
             _ if is_loopback => Some(Way::Loopback),
@@ -44,12 +54,12 @@ impl Course {
 
 /// Whether a packet between two others passes through this host. Link-local ones pass through nobody (RFC 4291 section
 /// 2.5.6).
-fn forwards(packet: &Packet<'_>, locals: &Locals) -> bool {
+fn forwards(source: IpAddr, destination: IpAddr, locals: &Locals) -> bool {
     let stays = |address: IpAddr| match address {
         IpAddr::V4(_) => false,
         IpAddr::V6(address) => address.is_unicast_link_local(),
     };
-    locals.are_certain() && !stays(packet.source()) && !stays(packet.destination())
+    locals.are_certain() && !stays(source) && !stays(destination)
 }
 
 fn is_group(address: IpAddr) -> bool {

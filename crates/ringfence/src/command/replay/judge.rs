@@ -15,6 +15,7 @@ use capture::{Direction, Frame, Problem};
 use engine::{Enforcer, Reading, Stop};
 use netfilter::defrag::Refusal;
 use netfilter::packet::{Malformed, Packet, protocol};
+use netfilter::rules::Evaluator;
 use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
 use policy::Policy;
 use policy::ruleset::Family;
@@ -86,10 +87,22 @@ impl<'a> Judge<'a> {
         locals: &'a Locals,
         tells_accepted: bool,
     ) -> Self {
+        let rules = Evaluator::new(policy.sets(), settings.rules);
+        Self::with_rules(rules, policy, settings, locals, tells_accepted)
+    }
+
+    /// As [`Judge::new`], with the policy's rules made ready before.
+    pub(super) fn with_rules(
+        rules: Evaluator,
+        policy: &'a Policy,
+        settings: Settings,
+        locals: &'a Locals,
+        tells_accepted: bool,
+    ) -> Self {
         Self {
             reasons: Reasons::new(policy.sets()),
             locals,
-            stack: Stack::new(policy.sets(), settings),
+            stack: Stack::with_rules(rules, policy.sets(), settings),
             detection: Detection::new(policy, SEED),
             enforcer: Enforcer::new(&policy.detection().settings, MAX_BANS),
             follower: OnceCell::new(),
@@ -155,7 +168,7 @@ impl<'a> Judge<'a> {
         self.stack.expire(self.now);
         self.collect(None);
         // Neither bans nor limits are asked for: the flow is between ports that the engine does not guard (`ahead::may_be_sip`).
-        let passes = self.stack.accepts_again(of_flow.flow, self.now);
+        let passes = self.stack.accepts_again(of_flow.flow, of_flow.len, self.now);
         self.accepted += u64::from(passes);
         passes
     }

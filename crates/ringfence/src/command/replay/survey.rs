@@ -24,6 +24,8 @@ const SUMMED_FRAMES: u64 = 20_000;
 /// What is known about a capture.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
+    /// Nothing but checksums is asked for.
+    only_checksums: bool,
     /// Packets with that address at one end; only their greatest number is asked for, so the order shows nowhere.
     packets: HashMap<IpAddr, u64, RandomState>,
     /// SIP requests by who was asked and who asked.
@@ -38,6 +40,11 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// Of captures whose guarded host is known.
+    pub(super) fn of_checksums() -> Self {
+        Self { only_checksums: true, ..Self::default() }
+    }
+
     pub(super) fn see(&mut self, prepared: &Prepared<'_>) {
         let Prepared { frame, decoded, packet, .. } = prepared;
         self.frames += 1;
@@ -47,17 +54,14 @@ impl Survey {
         if is_loopback(source) || is_loopback(destination) {
             return;
         }
+        self.see_checksum(packet);
+        if self.only_checksums {
+            return;
+        }
         match decoded.direction {
             Some(Direction::Outgoing) => note(&mut self.sent, source),
             Some(Direction::Incoming) => note(&mut self.received, source),
             None => {}
-        }
-        // A part of the packets tells enough.
-        if self.frames < SUMMED_FRAMES
-            && let Some(right) = packet.transport_checksum()
-        {
-            let (good, bad) = self.checksums.entry(source).or_default();
-            *(if right { good } else { bad }) += 1;
         }
         for address in [source, destination] {
             if !is_group(address)
@@ -71,6 +75,16 @@ impl Survey {
             if self.requests.len() < MAX_PAIRS || self.requests.contains_key(&pair) {
                 *self.requests.entry(pair).or_default() += 1;
             }
+        }
+    }
+
+    fn see_checksum(&mut self, packet: &Packet<'_>) {
+        // A part of the packets tells enough.
+        if self.frames < SUMMED_FRAMES
+            && let Some(right) = packet.transport_checksum()
+        {
+            let (good, bad) = self.checksums.entry(packet.source()).or_default();
+            *(if right { good } else { bad }) += 1;
         }
     }
 
