@@ -5,7 +5,8 @@ use std::time::Duration;
 use capture::Batch;
 use engine::Reading;
 use netfilter::stack::Flow;
-use sip::{Message, View};
+use sip::payload::{Payload, classify};
+use sip::{Carrier, Message, View};
 
 use super::flows::Flows;
 use super::prepared::Prepared;
@@ -100,13 +101,24 @@ impl<'a> Ready<'a> {
             return;
         }
         let datagram = asked.ports.and_then(|ports| prepared.sip(ports));
-        let sip = datagram.and_then(|bytes| View::of_datagram(bytes).ok()).map(|view| {
-            self.messages.push(Message::read(&view));
-            self.views.push(view);
-            self.views.len() - 1
-        });
+        let sip = datagram.and_then(|bytes| self.read_sip(bytes));
         self.whole.push(prepared);
         self.places.push(Place::Whole { at: self.whole.len() - 1, sip });
+    }
+
+    /// Reads the SIP of a datagram where it is kept, as view and message are large; tells where that is.
+    fn read_sip(&mut self, datagram: &'a [u8]) -> Option<usize> {
+        let Payload::Message(bytes) = classify(datagram) else { return None };
+        let at = self.views.len();
+        self.views.push(View::new());
+        let view = self.views.last_mut()?;
+        if view.read(bytes, Carrier::Datagram).is_err() {
+            self.views.pop();
+            return None;
+        }
+        self.messages.push(Message::new());
+        self.messages.last_mut()?.fill(view);
+        Some(at)
     }
 
     fn read(&self, place: Place, at: usize) -> Option<Read<'_, 'a>> {
