@@ -271,4 +271,18 @@ mod tests {
         assert_eq!(model.into_keys().collect::<BTreeSet<_>>(), peers);
         assert_eq!(privacy.report().in_clear.logins, 60_000, "what those had who made room is kept");
     }
+
+    #[test]
+    fn who_only_speaks_tls_does_not_stay_for_it() {
+        let mut privacy = Privacy::default();
+        let peer = |number: u32| IpAddr::from(number.to_be_bytes());
+        privacy.log_in(peer(0), true);
+        (1..4096).for_each(|number| privacy.log_in(peer(number), false));
+        privacy.speaks_tls(peer(0));
+        privacy.log_in(peer(4096), false);
+        let report = privacy.report();
+        assert_eq!(report.peers.len(), 4096);
+        assert!(report.peers.iter().all(|(address, _)| *address != peer(0)));
+        assert_eq!((report.in_clear.logins, report.encrypted.logins), (4096, 1), "also of who is gone");
+    }
 }

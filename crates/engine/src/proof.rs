@@ -24,6 +24,10 @@ pub(crate) enum Token<'a> {
     CallNonce { nonce: &'a [u8], caller: &'a [u8] },
     /// Ours of a dialog, echoed in ACK, BYE and all that follows.
     Tag(&'a [u8]),
+    /// In the place of ours, what a peer wrote itself: the answer repeats it (RFC 3261 section 8.2.6.2), which proves nothing.
+    Claimed(&'a [u8]),
+    /// The From tag of a request that we only passed on: somebody else made it up, and may know of it without receiving it.
+    Relayed(&'a [u8]),
 }
 
 const LIMIT: usize = 1 << 18;
@@ -60,6 +64,8 @@ fn key(token: Token<'_>, address: IpAddr, salt: Salt) -> Option<u64> {
         Token::Nonce(text) => (b"n", text, b""),
         Token::CallNonce { nonce, caller } => (b"c", nonce, caller),
         Token::Tag(text) => (b"t", text, b""),
+        Token::Claimed(text) => (b"s", text, b""),
+        Token::Relayed(text) => (b"r", text, b""),
     };
     (text.len() >= SHORTEST)
         .then(|| salt.of(&[kind, text, caller, &Source::of(address).number().to_le_bytes()]))

@@ -101,11 +101,13 @@ impl<'a> Message<'a> {
         message
     }
 
-    /// As [`Message::read`], in the place of a message that is new.
+    /// As [`Message::read`], in the place of what was interpreted before.
     pub fn fill(&mut self, view: &View<'a>) {
         let mut anomalies = view.anomalies();
         let note = &mut anomalies;
         self.start = *view.start();
+        (self.uri, self.from, self.to, self.contact, self.via) = (None, None, None, None, None);
+        (self.credentials, self.challenge) = (None, None);
         if let StartLine::Request { uri, .. } = self.start {
             self.uri = view.walk_uri().and_then(plain::uri).or_else(|| request_uri(uri, note));
         }

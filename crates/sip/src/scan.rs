@@ -124,7 +124,10 @@ impl Scan {
 /// Adds where the line feeds of a block are to `ends`, of which there are `count`; tells how many there are then.
 #[inline(always)]
 fn note_ends(ends: &mut [u16; ENDS], count: usize, begin: usize, line_feeds: u64) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "a message has at most 65,535 bytes")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "no byte of a message stands beyond; without one it is not told"
+    )]
     let end = |feeds: u64| (begin + feeds.trailing_zeros() as usize) as u16;
     // Two at most are in nearly every block, and written without asking how many there are.
     let others = line_feeds & line_feeds.wrapping_sub(1);

@@ -39,7 +39,7 @@ pub struct View<'a> {
     first: [u8; HeaderName::COUNT],
     body_at: usize,
     body: &'a [u8],
-    /// Of start line and headers.
+    /// Of start line and headers; what is behind these is of no meaning.
     signs: Signs,
     may_have_percent: bool,
     anomalies: Anomalies,

@@ -7,6 +7,17 @@ use super::packets::Talk;
 use crate::proof::Token;
 use crate::time::Tick;
 
+/// What the tag in To says about who sent a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Dialog {
+    /// Nothing.
+    None,
+    /// We passed on a request with it to this address, but somebody else made it up.
+    Relayed,
+    /// We sent it to this address, and to nobody else.
+    Ours,
+}
+
 impl Engine {
     /// The credentials that the PBX will look at, where those are not the first ones, and whether they hold a nonce that we sent
     /// to their address. There may be several, for several proxies, or to hide the ones that count.
@@ -54,9 +65,17 @@ impl Engine {
         method == Method::Register || credentials.nonce.is_some_and(proves)
     }
 
-    /// Whether a message belongs to a dialog in which we sent our tag to its address.
-    pub(super) fn echoes_tag(&self, message: &Message<'_>, talk: &Talk, now: Tick) -> bool {
-        let tag = message.to.as_ref().and_then(|to| to.tag);
-        tag.is_some_and(|tag| self.tokens.proves(Token::Tag(tag), talk.peer.ip(), now, self.salt))
+    /// How a request belongs to a dialog of which its address knows. A tag that it cannot have from us is remembered as its own.
+    pub(super) fn echoes_tag(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) -> Dialog {
+        let Some(tag) = message.to.as_ref().and_then(|to| to.tag) else { return Dialog::None };
+        let was_sent = |token| self.tokens.proves(token, talk.peer.ip(), now, self.salt);
+        if was_sent(Token::Tag(tag)) {
+            Dialog::Ours
+        } else if was_sent(Token::Relayed(tag)) {
+            Dialog::Relayed
+        } else {
+            self.tokens.send(Token::Claimed(tag), talk.peer.ip(), now, self.salt);
+            Dialog::None
+        }
     }
 }

@@ -3,6 +3,7 @@
 use sip::{Challenge, HeaderName, Message, Method, View};
 
 use super::Engine;
+use super::echoes::Dialog;
 use super::packets::Talk;
 use crate::caller::is_from_network;
 use crate::command::{Class, Command, Source as Address};
@@ -31,8 +32,8 @@ impl Engine {
         } else {
             message
         };
-        let is_in_dialog = self.echoes_tag(message, talk, now);
-        let is_proof = talk.is_established || echoes_nonce || is_in_dialog;
+        let dialog = self.echoes_tag(message, talk, now);
+        let is_proof = talk.is_established || echoes_nonce || dialog == Dialog::Ours;
         let method = message.method();
         let target = target(message, method);
         let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
@@ -103,7 +104,7 @@ impl Engine {
                 is_dropped: talk.fate == Fate::Refused,
                 is_proof,
                 is_initial,
-                is_in_dialog,
+                is_in_dialog: dialog != Dialog::None,
                 accounts_on_connection,
                 transaction: new,
             };
@@ -245,12 +246,20 @@ impl Engine {
     }
 
     /// A request of ours: its branch comes back from the real owner of the address only.
-    pub(super) fn our_request(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) {
+    pub(super) fn our_request(&mut self, view: &View<'_>, message: &Message<'_>, talk: &Talk, now: Tick) {
         if let Some(branch) = message.via.as_ref().and_then(|via| via.branch) {
             self.tokens.send(Token::Branch(branch), talk.peer.ip(), now, self.salt);
         }
         if let Some(tag) = message.from.as_ref().and_then(|from| from.tag) {
-            self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, self.salt);
+            // Who passes a request on adds a Via before those that are there (RFC 3261 section 16.6).
+            let is_relayed = view
+                .all(HeaderName::Via)
+                .take(2)
+                .map(|via| 1 + usize::from(via.contains(&b',')))
+                .sum::<usize>()
+                > 1;
+            let token = if is_relayed { Token::Relayed(tag) } else { Token::Tag(tag) };
+            self.tokens.send(token, talk.peer.ip(), now, self.salt);
         }
     }
 
@@ -285,7 +294,9 @@ impl Engine {
             }
         }
         let tag = message.to.as_ref().and_then(|to| to.tag).filter(|_| may_begin_dialog(message.method()));
-        if let Some(tag) = tag {
+        if let Some(tag) = tag
+            && !self.tokens.proves(Token::Claimed(tag), talk.peer.ip(), now, salt)
+        {
             self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, salt);
         }
         if matches!(status, 401 | 407)
@@ -370,8 +381,9 @@ impl Engine {
     }
 }
 
-/// Whether the tag of an answer to a request of that method may come back: within a dialog, or in the ACK for a refusal. There is none with
-/// these methods, and a table of tokens holds so many only.
+/// Whether the tag of an answer to a request of that method (of CSeq) may come back: within the dialog that it begins, or in the ACK for a
+/// refusal. With these methods there is neither; where they are sent within a dialog, what began it has told the tag. A table of tokens
+/// holds so many only.
 fn may_begin_dialog(method: Method) -> bool {
     !matches!(method, Method::Register | Method::Options | Method::Publish | Method::Message)
 }

@@ -138,7 +138,7 @@ impl Engine {
         match (talk.direction, message.status()) {
             (Direction::In, None) => self.request(view, message, talk, now),
             (Direction::In, Some(_)) => self.response(message, talk, now),
-            (Direction::Out, None) => self.our_request(message, talk, now),
+            (Direction::Out, None) => self.our_request(view, message, talk, now),
             (Direction::Out, Some(status)) => self.our_answer(view, message, status, talk, now),
         }
     }

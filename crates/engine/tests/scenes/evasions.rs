@@ -195,3 +195,42 @@ fn a_success_spares_no_list() {
     }
     assert!(reached < 60, "{reached}");
 }
+
+/// Each thing that a tool writes gives it away by itself, whatever agent it claims to be.
+#[test]
+fn what_tools_write_is_known_one_by_one() {
+    let from = |from: &str| Ask { from: from.to_owned(), ..Ask::new("OPTIONS", "7", "8", "sign") };
+    let to = |to: &str| Ask { to: to.to_owned(), ..Ask::new("OPTIONS", "7", "8", "sign") };
+    let signs = [
+        (from("<sip:100@1.1.1.1>"), "the address 1.1.1.1 that SIPVicious writes"),
+        (to("<sip:123@1.1.1.1>"), "the address 1.1.1.1 that SIPVicious writes"),
+        (from("\"sipvicious\"<sip:7@h.example>"), "a display name that SIPVicious or its kin writes"),
+        (from("sipp <sip:7@h.example>"), "a display name that test tools and dialling programs write"),
+        (from("Caller <sip:7@h.example>"), "a display name that test tools and dialling programs write"),
+        (from("\"Caller\" <sip:7@h.example>"), "a display name that test tools and dialling programs write"),
+        (from("\"MAYET\" <sip:7@h.example>"), "a display name that test tools and dialling programs write"),
+        (
+            from("\"Simple SIP\" <sip:7@h.example>"),
+            "a display name that test tools and dialling programs write",
+        ),
+        (
+            from("\"0123456789\" <sip:7@h.example>"),
+            "a display name that test tools and dialling programs write",
+        ),
+        (from("<sip:voipgw@h.example>"), "a request as scanners write it"),
+        (from("<sip:8888888888@h.example>"), "a request as scanners write it"),
+        (from("<sip:trunk@h.example>"), "a request as scanners write it"),
+    ];
+    for (ask, expected) in signs {
+        let mut world = World::new();
+        world.ask("203.0.113.40:5060", &ask);
+        assert_eq!(world.evidence(Kind::ToolFingerprint), [expected], "{} {}", ask.from, ask.to);
+    }
+    for ask in
+        [from("<sip:100@1.1.1.2>"), to("<sip:124@1.1.1.1>"), from("\"Callers\" <sip:trunks@h.example>")]
+    {
+        let mut world = World::new();
+        world.ask("203.0.113.40:5060", &ask);
+        assert_eq!(world.evidence(Kind::ToolFingerprint), [""; 0], "{} {}", ask.from, ask.to);
+    }
+}

@@ -1,6 +1,8 @@
 //! Addresses that somebody else forges: never banned.
 
-use engine::Kind;
+use std::net::SocketAddr;
+
+use engine::{Direction, Fate, Kind, Transport};
 
 use super::wire::{Ask, World};
 
@@ -65,6 +67,79 @@ fn tags_that_were_never_sent_prove_nothing() {
     assert!(world.limits().iter().all(|(source, _)| source == "192.0.2.7"));
 }
 
+/// Calls abroad in a victim's name, each acknowledged with a tag that the forger knows.
+fn dial_with_a_tag(world: &mut World, tag: &str) {
+    for packet in 0..100 {
+        let mut ask = Ask::new("INVITE", "1", &format!("{packet}46500729221"), &format!("h{packet}"));
+        ask.agent = "friendly-scanner".to_owned();
+        world.ask(VICTIM, &ask);
+        (ask.method, ask.to_tag) = ("ACK", Some(tag.to_owned()));
+        world.arrive(VICTIM, &ask);
+    }
+}
+
+const VICTIM: &str = "192.0.2.7:5060";
+
+/// An answer repeats the tag that the request had (RFC 3261 section 8.2.6.2).
+#[test]
+fn a_tag_that_the_forger_wrote_itself_proves_nothing() {
+    for method in ["BYE", "INVITE", "SUBSCRIBE", "OPTIONS", "MESSAGE"] {
+        let mut world = World::new();
+        let mut ask = Ask::new(method, "1", "2", "claims");
+        ask.to_tag = Some("chosen-by-me".to_owned());
+        world.arrive(VICTIM, &ask);
+        let Ask { branch, from, tag, to, call, cseq, .. } = &ask;
+        let answer = format!(
+            "SIP/2.0 481 Call/Transaction Does Not Exist\r\nVia: SIP/2.0/UDP 192.0.2.7:5060;branch={branch}\r\n\
+             From: {from};tag={tag}\r\nTo: {to};tag=chosen-by-me\r\nCall-ID: {call}\r\nCSeq: {cseq} {method}\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        world.observe(address(VICTIM), Direction::Out, answer.as_bytes(), Transport::Udp, Fate::Passed);
+        dial_with_a_tag(&mut world, "chosen-by-me");
+        world.nobody_is_banned();
+    }
+}
+
+/// A proxy passes on what somebody else wrote: the tag is known to who made it up.
+#[test]
+fn a_tag_that_was_passed_on_proves_nothing() {
+    for via in [
+        "Via: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bKours\r\nVia: SIP/2.0/UDP 203.0.113.9;branch=z9hG4bKa\r\n",
+        "v: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bKours, SIP/2.0/UDP 203.0.113.9;branch=z9hG4bKa\r\n",
+    ] {
+        let mut world = World::new();
+        let passed_on = format!(
+            "MESSAGE sip:2@192.0.2.7 SIP/2.0\r\n{via}Max-Forwards: 69\r\nFrom: <sip:9@203.0.113.9>;tag=chosen-by-me\r\n\
+             To: <sip:2@192.0.2.7>\r\nCall-ID: relayed\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n"
+        );
+        world.observe(address(VICTIM), Direction::Out, passed_on.as_bytes(), Transport::Udp, Fate::Passed);
+        dial_with_a_tag(&mut world, "chosen-by-me");
+        world.nobody_is_banned();
+    }
+}
+
+/// The other way round: who acknowledges with a tag that only we can have told is known to be there.
+#[test]
+fn a_tag_of_ours_proves_and_is_kept_where_it_can_come_back() {
+    for (method, proves) in [("INVITE", true), ("SUBSCRIBE", true), ("OPTIONS", false)] {
+        let mut world = World::new();
+        let ask = Ask::new(method, "1", "2", "first");
+        world.arrive(VICTIM, &ask);
+        let Ask { branch, from, tag, to, call, cseq, .. } = &ask;
+        let answer = format!(
+            "SIP/2.0 486 Busy Here\r\nVia: SIP/2.0/UDP 192.0.2.7:5060;branch={branch}\r\nFrom: {from};tag={tag}\r\n\
+             To: {to};tag=made-up-by-us\r\nCall-ID: {call}\r\nCSeq: {cseq} {method}\r\nContent-Length: 0\r\n\r\n"
+        );
+        world.observe(address(VICTIM), Direction::Out, answer.as_bytes(), Transport::Udp, Fate::Passed);
+        dial_with_a_tag(&mut world, "made-up-by-us");
+        assert_eq!(!world.bans().is_empty(), proves, "{method}");
+    }
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
 #[test]
 fn a_nonce_of_ones_own_proves_nothing_for_another_address() {
     let mut world = World::new();
@@ -82,7 +157,7 @@ fn a_nonce_of_ones_own_proves_nothing_for_another_address() {
 
 #[test]
 fn segments_without_a_handshake_prove_nothing() {
-    use engine::{Direction, Engine, Fate, Limits, Observation, Segment, Settings, Transport};
+    use engine::{Engine, Limits, Observation, Segment, Settings};
     let mut engine = Engine::new(&Settings::default(), Limits::default(), Vec::new(), 1);
     for packet in 0..500_u32 {
         let bytes = Ask::register(&packet.to_string(), &format!("x{packet}")).bytes();

@@ -105,13 +105,39 @@ fn any_number_of_lines_is_told() {
     }
 }
 
+/// `dispatch` takes the widest; these are what other processors have.
 #[test]
-fn each_width_of_vectors_finds_the_same() {
-    // What `dispatch` chooses is tested above; this is what processors without wide vectors take.
-    let text: Vec<u8> = (0..=u8::MAX).cycle().take(640).collect();
-    let block: &[u8; BLOCK] = text[100..].first_chunk().unwrap();
-    let widest = dispatch!(Level::new(), simd => bits(Block::of(simd, block)));
-    assert_eq!(dispatch!(Level::baseline(), simd => bits(Block::of(simd, block))), widest);
+fn each_width_of_vectors_finds_what_the_rules_say() {
+    let levels = [Some(Level::baseline()), Some(Level::new()), narrower(1), narrower(2)];
+    let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(1024).collect();
+    for (at, step) in (0..64).flat_map(|at| [(at, 1), (at, 3), (at, 5)]) {
+        let block: [u8; BLOCK] = std::array::from_fn(|place| bytes[(at * 13 + place * step) % bytes.len()]);
+        let mask = |is: &dyn Fn(u8) -> bool| {
+            block.iter().enumerate().fold(0_u64, |mask, (place, byte)| mask | u64::from(is(*byte)) << place)
+        };
+        let expected = [
+            mask(&|byte| byte <= b' ' || SIGNS.contains(&byte)),
+            mask(&|byte| byte == b'\n'),
+            mask(&|byte| byte == b'\r'),
+            mask(&|byte| byte == b'%'),
+            mask(&|byte| byte == 0 || byte >= 0x80),
+        ];
+        for level in levels.into_iter().flatten() {
+            assert_eq!(dispatch!(level, simd => bits(Block::of(simd, &block))), expected, "{level:?}");
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn narrower(than_widest: usize) -> Option<Level> {
+    let level = Level::new();
+    let all = [level.as_avx2().map(Simd::level), level.as_sse4_2().map(Simd::level)];
+    all.get(than_widest - 1).copied().flatten()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn narrower(_: usize) -> Option<Level> {
+    None
 }
 
 fn bits(block: Block) -> [u64; 5] {

@@ -127,3 +127,102 @@ fn other_protocols_are_no_sip() {
         assert!(View::parse(text.as_bytes(), Carrier::Datagram).is_err(), "{text:?}");
     }
 }
+
+/// More line ends than are told at once, and then the empty line, wherever a block ends: what is behind it is no header.
+#[test]
+fn the_empty_line_is_found_behind_any_number_of_lines() {
+    let lines = "x:y\n".repeat(70);
+    for padding in 0..70 {
+        let padding = "p".repeat(padding);
+        for empty in ["\r\n\r\n", "\n\n", "\r\n\n"] {
+            let text =
+                format!("ACK sip:a SIP/2.0\r\nS: {padding}\r\n{lines}To: a{empty}From: <sip:x@y>\r\n\r\n");
+            let view = view(&text);
+            assert_eq!(view.get(HeaderName::To), Some(b"a".as_slice()), "{padding}");
+            assert_eq!(view.get(HeaderName::From), None, "{padding}");
+            assert_eq!(view.body(), b"From: <sip:x@y>\r\n\r\n");
+            // The first is a Session-Expires.
+            assert_eq!(view.headers().filter(|header| header.value == b"y").count(), 1 + MAX_MORE);
+        }
+    }
+}
+
+#[test]
+fn no_line_is_lost_among_many() {
+    for before in 0..300 {
+        let thin = "a:\r\n".repeat(before);
+        let text = format!("ACK sip:a SIP/2.0\r\n{thin}Via: z\r\nTo: q\r\nFrom: r\r\n\r\n");
+        let view = view(&text);
+        for (name, value) in [(HeaderName::Via, b"z"), (HeaderName::To, b"q"), (HeaderName::From, b"r")] {
+            assert_eq!(view.get(name), Some(value.as_slice()), "{before}");
+        }
+    }
+    let many: String = (0..200).map(|line| format!("To: {line}\r\n")).collect();
+    let text = format!("ACK sip:a SIP/2.0\r\n{many}\r\n");
+    let values: Vec<String> =
+        view(&text).all(HeaderName::To).map(|value| value.escape_ascii().to_string()).collect();
+    assert_eq!(values, (0..=MAX_MORE).map(|line| line.to_string()).collect::<Vec<_>>());
+    assert!(view(&text).anomalies().contains(Anomaly::ToRepeated));
+}
+
+#[test]
+fn odd_bytes_are_not_forgotten_behind_many_lines() {
+    let lines = "x:y\r\n".repeat(200);
+    for odd in ["\0", "%n%n"] {
+        let text = format!("ACK sip:a SIP/2.0\r\nS: {odd}\r\n{lines}To: a\r\n\r\n");
+        let anomalies = crate::Message::read(&view(&text)).anomalies;
+        let expected = if odd == "\0" { Anomaly::NulByte } else { Anomaly::FormatString };
+        assert!(anomalies.contains(expected), "{anomalies}");
+    }
+}
+
+#[test]
+fn a_view_is_read_again_as_if_it_were_new() {
+    let mut again = View::new();
+    let signs = ";".repeat(500);
+    let long = format!(
+        "INVITE sip:a@b SIP/2.0\r\nVia: x\r\nTo: <sip:a;b@c>;tag=1\r\nnonsense\r\nl: 3\r\nS: %s\r\n\r\nabcd{signs}"
+    );
+    let name = "a".repeat(90);
+    let short = format!("ACK sip:a SIP/2.0\r\nFrom: {name}\r\n\r\n");
+    for text in [&long, &short, &long] {
+        again.read(text.as_bytes(), Carrier::Datagram).expect("SIP");
+        let fresh = view(text);
+        assert_eq!(again.anomalies(), fresh.anomalies());
+        assert_eq!(again.headers().collect::<Vec<_>>(), fresh.headers().collect::<Vec<_>>());
+        assert_eq!((again.start(), again.body(), again.head()), (fresh.start(), fresh.body(), fresh.head()));
+        let mut message = crate::Message::read(&view(&long));
+        message.fill(&again);
+        assert_eq!(format!("{message:?}"), format!("{:?}", crate::Message::read(&fresh)));
+    }
+}
+
+#[test]
+fn what_is_behind_the_longest_message_is_not_looked_at() {
+    for len in [65_534, 65_535, 65_536, 65_537, 70_000] {
+        let mut text = "ACK sip:a SIP/2.0\r\nTo: x\r\nS: ".to_owned();
+        text += &"x".repeat(len - text.len() - 6);
+        text += "\r\nz:\r\n";
+        let view = view(&text);
+        assert_eq!((view.bytes().len(), view.head().len()), (len.min(MAX_MESSAGE), len.min(MAX_MESSAGE)));
+        assert!(view.anomalies().contains(Anomaly::HeadersUnterminated));
+    }
+}
+
+#[test]
+fn a_start_line_may_end_without_a_return() {
+    let odd = view("SIP/2.0 200 OK\nTo: a\r\n\r\n");
+    assert_eq!(odd.anomalies().to_string(), "line-end-without-cr");
+    assert_eq!(*odd.start(), StartLine::Status { code: 200, reason: b"OK" });
+}
+
+#[test]
+fn the_last_line_may_have_no_end() {
+    for end in ["", "\r"] {
+        let text = format!("ACK sip:a SIP/2.0\r\nVia: v\r\nTo: t{end}");
+        assert_eq!(view(&text).get(HeaderName::To), Some(b"t".as_slice()));
+    }
+    let folded = view("ACK sip:a SIP/2.0\r\nVia: v\r\n ;x");
+    assert_eq!(folded.get(HeaderName::Via), Some(b"v\r\n ;x".as_slice()));
+    assert_eq!(view("ACK sip:a SIP/2.0\r\nVia: v\r\n\r").anomalies().to_string(), "headers-unterminated");
+}
