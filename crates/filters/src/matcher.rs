@@ -225,22 +225,21 @@ impl Matcher {
             (Some((host, _)), Some(span)) => self.other(text, span, hit.content, host),
             _ => None,
         };
-        let merged = if hit.matched.several {
-            let told: Vec<&str> = told.iter().map(String::as_str).collect();
-            self.connections.merge(&mut fields, host, (&told, now), &mut self.memory)
-        } else {
-            self.connections.merge(&mut fields, host, (&[line], now), &mut self.memory)
-        };
-        match merged {
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        let lines = if hit.matched.several { told.as_slice() } else { &[line] };
+        let mut failures = self.memory.failures();
+        let Some(failure) = failures.first_mut() else { return };
+        let written = Told { failure: &mut *failure, memory: &mut self.memory };
+        match self.connections.merge(&mut fields, host, (lines, now), written) {
             Merged::Quiet => outcome.ignored = true,
             Merged::Nobody => {}
-            Merged::Failure(Told { host, id, user, users, lines }) => {
-                let regex = hit.regex;
-                let time = Duration::ZERO;
-                let failure = Failure { host, time, user, users, id, regex, lines, other };
-                outcome.failures = self.memory.failures(failure);
+            Merged::Failure => {
+                (failure.regex, failure.other) = (hit.regex, other);
+                outcome.failures = failures;
+                return;
             }
         }
+        self.memory.take_back(failures);
     }
 
     /// Where there are few `ignoreregex`es, they are asked before the others.

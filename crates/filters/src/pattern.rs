@@ -29,6 +29,8 @@ mod sets;
 mod shapes;
 /// Which of many can match at all.
 mod sieve;
+/// What became of texts that begin alike.
+mod tree;
 
 use std::sync::OnceLock;
 
@@ -86,11 +88,19 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    #[inline]
     pub(crate) fn span(&self, group: usize) -> Option<(usize, usize)> {
         self.machine.span(group)
     }
 
+    #[inline]
     pub(crate) fn text<'t>(&self, text: &'t str, group: usize) -> Option<&'t str> {
+        self.span(group).and_then(|(start, end)| text.get(start..end))
+    }
+
+    /// The same as bytes, for which nobody looks where letters begin.
+    #[inline]
+    pub(crate) fn bytes<'t>(&self, text: &'t [u8], group: usize) -> Option<&'t [u8]> {
         self.span(group).and_then(|(start, end)| text.get(start..end))
     }
 
