@@ -11,6 +11,8 @@ mod groups;
 mod guards;
 /// Which expression matches first.
 mod hits;
+/// Lines that are like others before them.
+mod known;
 /// The last date.
 mod last;
 /// Several lines for one expression.
@@ -33,6 +35,7 @@ use crate::{Filter, Host, MAX_LINE};
 use connections::{Connections, Merged, Told};
 use groups::{Fields, Groups};
 use guards::Guards;
+use known::Known;
 use last::Last;
 use lines::Lines;
 use memory::Memory;
@@ -85,6 +88,7 @@ pub struct Matcher {
     prefix_choice: Choice,
     detector: Detector,
     screen: Screen,
+    known: Known,
     guards: Guards,
     connections: Connections,
     lines: Lines,
@@ -105,6 +109,7 @@ impl Matcher {
     pub fn new(filter: &Filter) -> Self {
         let groups: Vec<Groups> = filter.failures.iter().map(Groups::of).collect();
         let prefix_groups = filter.prefix.as_ref().map(Groups::of).unwrap_or_default();
+        let screen = Screen::new(filter);
         Self {
             guards: Guards::new(filter.prefix.as_ref().zip(Some(&prefix_groups)), &filter.failures, &groups),
             choices: vec![Choice::default(); groups.len()],
@@ -113,7 +118,8 @@ impl Matcher {
             prefix_shapes: filter.prefix.as_ref().and_then(Shapes::of),
             prefix_choice: Choice::default(),
             detector: Detector::new(&filter.forms),
-            screen: Screen::new(filter),
+            known: Known::new(filter, &screen),
+            screen,
             connections: Connections::default(),
             lines: Lines::new(filter.max_lines()),
             last: Last::default(),
@@ -212,7 +218,7 @@ impl Matcher {
         outcome: &mut Outcome,
     ) {
         let mut fields = Fields::default();
-        let Some(hit) = self.first_hit((text, content), &mut fields, outcome, true) else { return };
+        let Some(hit) = self.first_hit((text, content), &mut fields, outcome) else { return };
         if !self.filter.ignored.is_empty() && self.is_ignored(&self.lines.text(&hit.matched), outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);
@@ -247,7 +253,7 @@ impl Matcher {
         let few =
             !self.filter.ignored.is_empty() && self.filter.ignored.len() + 2 < self.filter.failures.len();
         let prefixed = self.filter.prefix.is_some();
-        few && self.screen.may_begin(text)
+        few && self.screen.may_begin(text).0
             && (prefixed || !self.screen.candidates(text, Care::Full).0.is_none())
             && self.is_ignored(text, outcome)
     }

@@ -5,6 +5,8 @@
 //! is given few steps; where they do not suffice, an expression that does not look round goes to `regex-automata`, which is linear in
 //! the text, and one that does is first asked there in a weaker form.
 
+/// What became of texts that begin alike.
+mod alike;
 /// What stands before a group.
 mod before;
 /// Pieces that a look at a few letters decides.
@@ -29,8 +31,6 @@ mod sets;
 mod shapes;
 /// Which of many can match at all.
 mod sieve;
-/// What became of texts that begin alike.
-mod tree;
 
 use std::sync::OnceLock;
 
@@ -40,13 +40,14 @@ use regex_automata::util::primitives::NonMaxUsize;
 
 use crate::python::{self, Flags, Needed, Tree};
 use crate::{Error, MAX_COMPILED, MAX_STEPS};
+pub(crate) use alike::Alike;
 pub(crate) use before::Before;
 pub(crate) use chain::Layouts;
 pub(crate) use choice::Choice;
 use machine::Machine;
 use paths::{Paths, Told};
 use program::Program;
-pub(crate) use shapes::Shapes;
+pub(crate) use shapes::{Shapes, classes_of_all};
 pub(crate) use sieve::{Bits, Care, MOST, Sieve};
 
 /// Steps after which the linear engine is asked.
@@ -170,6 +171,16 @@ impl Pattern {
     /// Whether it matches at the beginning of a text or nowhere.
     pub(crate) const fn is_at_start(&self) -> bool {
         self.program.at_start
+    }
+
+    /// Whether a text must come again that stood before.
+    pub(crate) const fn refers_back(&self) -> bool {
+        self.program.refers_back
+    }
+
+    /// Whether its `content` goes on to the end of the line, however long that is.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
     }
 
     pub(crate) const fn needed(&self) -> Option<&Needed> {

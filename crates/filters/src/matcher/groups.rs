@@ -98,6 +98,12 @@ impl Groups {
         }
     }
 
+    /// What each group that was found says, later ones in the place of those before; `None` where one alone does not say it.
+    pub(super) fn spans(&self, found: &Found) -> Option<impl Iterator<Item = (Key, (usize, usize))>> {
+        let spans = self.named.iter().filter_map(|(key, group)| Some((*key, found.span(*group)?)));
+        self.is_plain.then_some(spans)
+    }
+
     fn fields<'t>(&self, text: &'t str, found: &Found) -> Fields<'t> {
         let mut fields = Fields::default();
         for (key, group) in &self.named {

@@ -53,11 +53,16 @@ impl Screen {
         }
     }
 
-    /// Whether the prefix may match.
-    pub(super) fn may_begin(&mut self, text: &str) -> bool {
+    /// Letters that nobody here tells apart have the same numbers in all of these.
+    pub(super) fn classes(&self) -> impl Iterator<Item = &[u8; 256]> {
+        self.prefix.iter().chain(&self.failures).map(Sieve::classes)
+    }
+
+    /// Whether the prefix may match, and how much was read to see that.
+    pub(super) fn may_begin(&mut self, text: &str) -> (bool, usize) {
         match self.prefix.as_mut().and_then(|prefix| prefix.which(text, Care::Full)) {
-            Some((which, _)) => which != 0,
-            None => self.texts.may_begin(text),
+            Some((which, read)) => (which != 0, read),
+            None => (self.texts.may_begin(text), usize::MAX),
         }
     }
 

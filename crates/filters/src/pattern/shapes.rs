@@ -3,16 +3,16 @@
 //! Two texts have the same shape as far as an expression looked if it cannot tell their letters apart. What a prefix makes of a line is
 //! known by its shape nearly always.
 
-use super::code::{Code, Op};
+use super::alike::Alike;
+use super::code::Code;
 use super::machine::Places;
 use super::set::is_word;
-use super::tree::Tree;
 use super::{Found, Pattern};
 
 /// What an expression made of texts, by their shape.
 #[derive(Clone, Debug)]
 pub(crate) struct Shapes {
-    tree: Tree<Shape>,
+    tree: Alike<Shape>,
     /// Each text is one line, and perhaps a line end after it.
     in_line: bool,
 }
@@ -26,10 +26,9 @@ struct Shape {
 impl Shapes {
     /// `None` for what may match anywhere, or asks for a text that stood before.
     pub(crate) fn of(pattern: &Pattern) -> Option<Self> {
-        let code = &pattern.program.code;
-        let refers = code.ops.iter().any(|op| matches!(op, Op::Back { .. }));
-        let tree = || Tree::new(Box::new(classes(code)));
-        (pattern.is_at_start() && !refers).then(|| Self { tree: tree(), in_line: pattern.in_line })
+        let tree = || Alike::new(Box::new(classes(&pattern.program.code)));
+        (pattern.is_at_start() && !pattern.refers_back())
+            .then(|| Self { tree: tree(), in_line: pattern.in_line })
     }
 
     /// Whether the expression matches a text, if one of its shape is known; says where, too.
@@ -50,6 +49,27 @@ impl Shapes {
             self.tree.remember(seen, Shape { matched, places: found.machine.places() });
         }
     }
+}
+
+/// Numbers for bytes that no expression tells apart, and that have the same numbers elsewhere.
+pub(crate) fn classes_of_all<'p>(
+    patterns: impl Iterator<Item = &'p Pattern>,
+    others: impl Iterator<Item = &'p [u8; 256]>,
+) -> Box<[u8; 256]> {
+    let mut all: Box<[u8; 256]> = Box::new([0; 256]);
+    let mut divide = |by: &[u8; 256]| {
+        let mut numbers: Vec<(u8, u8)> = Vec::new();
+        for (class, other) in all.iter_mut().zip(by) {
+            let number = numbers.iter().position(|known| *known == (*class, *other)).unwrap_or_else(|| {
+                numbers.push((*class, *other));
+                numbers.len() - 1
+            });
+            *class = u8::try_from(number).unwrap_or(u8::MAX);
+        }
+    };
+    patterns.for_each(|pattern| divide(&classes(&pattern.program.code)));
+    others.for_each(divide);
+    all
 }
 
 /// Numbers for bytes that no step tells apart.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::Pattern;
-use super::tree::Tree;
+use super::alike::Alike;
 use steps::{Step, Steps};
 
 /// So many expressions are told apart.
@@ -48,8 +48,8 @@ pub(crate) struct Sieve {
     todo: Vec<u32>,
     seen: Vec<bool>,
     /// What was told, by each care, and how much was read for it.
-    few: Tree<(Bits, usize)>,
-    full: Tree<(Bits, usize)>,
+    few: Alike<(Bits, usize)>,
+    full: Alike<(Bits, usize)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -95,8 +95,8 @@ impl Sieve {
         let seen = vec![false; steps.steps.len()];
         let mut sieve = Self {
             steps,
-            few: Tree::new(Box::new(classes)),
-            full: Tree::new(Box::new(classes)),
+            few: Alike::new(Box::new(classes)),
+            full: Alike::new(Box::new(classes)),
             classes: Box::new(classes),
             shift: width.trailing_zeros(),
             states: Vec::new(),
@@ -110,6 +110,11 @@ impl Sieve {
         };
         sieve.forget();
         Some(sieve)
+    }
+
+    /// A number for each byte, the same for those that it does not tell apart.
+    pub(crate) const fn classes(&self) -> &[u8; 256] {
+        &self.classes
     }
 
     /// Who may match, and how much of the text was read to see that; `None` if it cannot tell.

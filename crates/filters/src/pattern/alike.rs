@@ -15,7 +15,7 @@ const EIGHT: usize = 8;
 
 /// A tree of texts, of which none begins another.
 #[derive(Clone, Debug)]
-pub(super) struct Tree<T> {
+pub(crate) struct Alike<T> {
     /// For each byte a number, the same for those that are not told apart.
     classes: Box<[u8; 256]>,
     /// The first is the root.
@@ -45,8 +45,8 @@ struct Node {
     told: u32,
 }
 
-impl<T> Tree<T> {
-    pub(super) fn new(classes: Box<[u8; 256]>) -> Self {
+impl<T> Alike<T> {
+    pub(crate) fn new(classes: Box<[u8; 256]>) -> Self {
         Self {
             classes,
             nodes: vec![Node::default()],
@@ -59,7 +59,7 @@ impl<T> Tree<T> {
 
     /// What became of a text that is the same as far as anybody looked.
     #[inline]
-    pub(super) fn recall(&self, text: &[u8]) -> Option<&T> {
+    pub(crate) fn recall(&self, text: &[u8]) -> Option<&T> {
         let mut rest = text;
         let mut at = self.nodes.first()?.follows;
         loop {
@@ -81,7 +81,7 @@ impl<T> Tree<T> {
     }
 
     /// Remembers what came of all texts that begin so: behind it nobody looked.
-    pub(super) fn remember(&mut self, seen: &[u8], told: T) {
+    pub(crate) fn remember(&mut self, seen: &[u8], told: T) {
         if seen.is_empty() || seen.len() > MAX_LEN {
             return;
         }
@@ -100,7 +100,7 @@ impl<T> Tree<T> {
         }
     }
 
-    fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.nodes.truncate(1);
         self.nodes.fill(Node::default());
         self.letters.clear();
@@ -251,9 +251,9 @@ mod tests {
     use super::*;
 
     /// Digits are one class.
-    fn tree() -> Tree<usize> {
+    fn alike() -> Alike<usize> {
         let class = |byte: u8| if byte.is_ascii_digit() { b'0' } else { byte };
-        Tree::new(Box::new(std::array::from_fn(|byte| class(byte as u8))))
+        Alike::new(Box::new(std::array::from_fn(|byte| class(byte as u8))))
     }
 
     #[test]
