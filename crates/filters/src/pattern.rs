@@ -47,7 +47,7 @@ pub(crate) use choice::Choice;
 use machine::Machine;
 use paths::{Paths, Told};
 use program::Program;
-pub(crate) use shapes::{Shapes, classes_of_all};
+pub(crate) use shapes::{Shapes, divide, divide_by};
 pub(crate) use sieve::{Bits, Care, MOST, Sieve};
 
 /// Steps after which the linear engine is asked.

@@ -74,7 +74,7 @@ impl Matcher {
             let left = self.filter.prefix.as_ref().and_then(|prefix| prefix.content(text, &self.found));
             let left = left.filter(|(from, to)| from < to);
             // What is left of another line may be all of it, or not up to its end.
-            self.known.looked_up_to(left.filter(|_| is_open).map_or(usize::MAX, |(from, _)| from + 1));
+            self.known.prefix_looked(left.filter(|_| is_open).map_or(usize::MAX, |(from, _)| from + 1));
             if let Some((from, to)) = left {
                 start = from;
                 let is_rest = to + 1 == text.len();
@@ -93,7 +93,7 @@ impl Matcher {
             }
         }
         let (candidates, read) = self.screen.candidates(searched, if keep { Care::Few } else { Care::Full });
-        self.known.looked_up_to(start.saturating_add(read));
+        self.known.screen_looked(start, start.saturating_add(read));
         if read == usize::MAX {
             self.known.is_unsure();
         }
@@ -121,7 +121,7 @@ impl Matcher {
             next = regex + 1;
             let (pattern, choice) = (self.filter.failures.get(regex)?, self.choices.get_mut(regex)?);
             let matched = counted(choice.search(pattern, text, &mut self.found), outcome);
-            self.known.asked(pattern, start, &self.found);
+            self.known.asked((regex, pattern), start, &self.found);
             if matched {
                 return Some(regex);
             }
@@ -135,7 +135,7 @@ impl Matcher {
         let known = self.prefix_shapes.as_ref().and_then(|shapes| shapes.recall(text, &mut self.found));
         if known.is_none() && !(expected && self.prefixed) {
             let (may_begin, read) = self.screen.may_begin(text);
-            self.known.looked_up_to(read);
+            self.known.prefix_looked(read);
             if !may_begin {
                 if read == usize::MAX {
                     self.known.is_unsure();
@@ -154,7 +154,7 @@ impl Matcher {
             }
             matched
         });
-        self.known.looked_up_to(self.found.reach());
+        self.known.prefix_looked(self.found.reach());
         if expected {
             self.prefixed = matched;
         }

@@ -1,15 +1,15 @@
 //! Lines that are like others before them.
 //!
 //! A program writes the same lines again and again, in which only numbers differ. What prefix and expressions made of a line is
-//! remembered by its shape: letters that none of them tells apart, as far as anybody looked. A line of the same shape has the same
-//! in the same places, and nobody is asked. Where lines are seldom alike, nothing is remembered for a while.
+//! remembered by its shape: letters that nobody tells apart who looked at them. A line of the same shape has the same in the same
+//! places, and nobody is asked. Where lines are seldom alike, nothing is remembered for a while.
 
 use super::groups::{Fields, Groups, Key};
 use super::hits::{Content, Hit};
 use super::lines::Lines;
 use super::screen::Screen;
 use crate::Filter;
-use crate::pattern::{Alike, Found, Pattern, classes_of_all};
+use crate::pattern::{Alike, Found, Pattern, divide, divide_by};
 
 /// Of so many lines one in so many must be known, or so many that follow are not looked at.
 const LINES: u32 = 1024;
@@ -33,10 +33,22 @@ pub(super) struct Known {
 /// How far was looked at a line.
 #[derive(Clone, Copy, Debug, Default)]
 struct Looked {
-    upto: usize,
-    /// What was found in it can be found in another.
-    is_sure: bool,
+    /// By the prefix, by who finds out which expressions can match, and by any of these.
+    prefix: usize,
+    start: usize,
+    screen: usize,
+    expressions: usize,
+    /// The only expression that was asked, if there is but one.
+    only: Option<usize>,
+    count: usize,
+    /// What was found in it may be something else in a line that is like it.
+    is_unsure: bool,
 }
+
+/// Numbers of classes: those of the prefix, those of all who look at all, and from there on of the prefix and each expression.
+const PREFIX: u32 = 0;
+const ALL: u32 = 1;
+const EXPRESSIONS: u32 = 2;
 
 /// What became of a line.
 #[derive(Clone, Debug)]
@@ -55,8 +67,21 @@ struct KnownHit {
 
 impl Known {
     pub(super) fn new(filter: &Filter, screen: &Screen) -> Self {
-        let tree =
-            || Alike::new(classes_of_all(filter.prefix.iter().chain(&filter.failures), screen.classes()));
+        let tree = || {
+            let mut prefix = [0; 256];
+            filter.prefix.iter().for_each(|pattern| divide(pattern, &mut prefix));
+            screen.prefix_classes().into_iter().for_each(|by| divide_by(by, &mut prefix));
+            let mut all = prefix;
+            screen.classes().into_iter().for_each(|by| divide_by(by, &mut all));
+            filter.failures.iter().for_each(|pattern| divide(pattern, &mut all));
+            let of_expression = |pattern: &Pattern| {
+                let mut classes = prefix;
+                divide(pattern, &mut classes);
+                classes
+            };
+            let of_each = filter.failures.iter().map(of_expression);
+            Alike::new([prefix, all].into_iter().chain(of_each).collect())
+        };
         Self { tree: (filter.max_lines() == 1).then(tree), ..Self::default() }
     }
 
@@ -76,7 +101,7 @@ impl Known {
             (self.asked, self.known) = (0, 0);
         }
         self.asked += 1;
-        self.looked = Looked { upto: 0, is_sure: true };
+        self.looked = Looked::default();
         self.fields.clear();
         let line = tree.recall(text.as_bytes())?;
         self.known += 1;
@@ -89,23 +114,32 @@ impl Known {
         self.tree.is_some() && self.pause == 0
     }
 
-    /// Somebody looked at all before a place.
+    /// The prefix looked at all before a place.
     #[inline]
-    pub(super) fn looked_up_to(&mut self, place: usize) {
-        self.looked.upto = self.looked.upto.max(place);
+    pub(super) fn prefix_looked(&mut self, upto: usize) {
+        self.looked.prefix = self.looked.prefix.max(upto);
+    }
+
+    /// From one place up to another it was looked who can match.
+    #[inline]
+    pub(super) const fn screen_looked(&mut self, from: usize, upto: usize) {
+        (self.looked.start, self.looked.screen) = (from, upto);
     }
 
     /// What was found may be something else in a line that is like this one.
     #[inline]
     pub(super) const fn is_unsure(&mut self) {
-        self.looked.is_sure = false;
+        self.looked.is_unsure = true;
     }
 
     /// An expression looked at what is behind a place.
     #[inline]
-    pub(super) fn asked(&mut self, pattern: &Pattern, from: usize, found: &Found) {
-        self.looked_up_to(from.saturating_add(found.reach()));
-        self.looked.is_sure &= !pattern.refers_back();
+    pub(super) fn asked(&mut self, pattern: (usize, &Pattern), from: usize, found: &Found) {
+        let looked = &mut self.looked;
+        looked.expressions = looked.expressions.max(from.saturating_add(found.reach()));
+        looked.count += 1;
+        looked.only = Some(pattern.0).filter(|_| looked.count == 1);
+        looked.is_unsure |= pattern.1.refers_back();
     }
 
     /// What an expression found is somebody's.
@@ -114,23 +148,32 @@ impl Known {
             Some(spans) => {
                 self.fields.extend(spans.map(|(key, (start, end))| (key, (from + start, from + end))));
             }
-            None => self.looked.is_sure = false,
+            None => self.looked.is_unsure = true,
         }
     }
 
     /// Remembers what became of a line.
     pub(super) fn remember(&mut self, text: &str, prefixed: bool, hit: Option<&Hit>) {
-        let Looked { upto, is_sure } = self.looked;
+        let Looked { prefix, start, screen, expressions, only, is_unsure, .. } = self.looked;
         // Behind the line end nothing follows: who has seen that the line ends has seen all of it.
-        let seen = text.as_bytes().get(..upto).unwrap_or(text.as_bytes());
-        let Some(tree) = self.tree.as_mut().filter(|_| is_sure) else { return };
+        let upto = prefix.max(screen).max(expressions).min(text.len());
+        let Some(tree) = self.tree.as_mut().filter(|_| !is_unsure) else { return };
+        let Some(seen) = text.as_bytes().get(..upto) else { return };
+        // Before what the prefix leaves nobody else looks, and behind what tells who can match only who is asked.
+        let rest = match only.map(u32::try_from) {
+            Some(Ok(only)) => EXPRESSIONS.saturating_add(only),
+            Some(Err(_)) => ALL,
+            None if expressions == 0 => PREFIX,
+            None => ALL,
+        };
+        let looked = [(start, PREFIX), (screen, ALL), (usize::MAX, rest)];
         let hit = hit.map(|hit| KnownHit {
             regex: hit.regex,
             host: hit.host,
             content: hit.content,
             fields: self.fields.as_slice().into(),
         });
-        tree.remember(seen, Line { prefixed, hit });
+        tree.remember(seen, &looked, Line { prefixed, hit });
     }
 }
 

@@ -53,9 +53,14 @@ impl Screen {
         }
     }
 
-    /// Letters that nobody here tells apart have the same numbers in all of these.
-    pub(super) fn classes(&self) -> impl Iterator<Item = &[u8; 256]> {
-        self.prefix.iter().chain(&self.failures).map(Sieve::classes)
+    /// Letters that are not told apart where the prefix is looked for have the same numbers in this.
+    pub(super) fn prefix_classes(&self) -> Option<&[u8; 256]> {
+        self.prefix.as_ref().map(Sieve::classes)
+    }
+
+    /// The same of expressions.
+    pub(super) fn classes(&self) -> Option<&[u8; 256]> {
+        self.failures.as_ref().map(Sieve::classes)
     }
 
     /// Whether the prefix may match, and how much was read to see that.

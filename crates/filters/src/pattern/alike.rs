@@ -16,8 +16,8 @@ const EIGHT: usize = 8;
 /// A tree of texts, of which none begins another.
 #[derive(Clone, Debug)]
 pub(crate) struct Alike<T> {
-    /// For each byte a number, the same for those that are not told apart.
-    classes: Box<[u8; 256]>,
+    /// By who looks: for each byte a number, the same for those that are not told apart.
+    classes: Vec<[u8; 256]>,
     /// The first is the root.
     nodes: Vec<Node>,
     /// Classes of letters, of which each node has some, and such letters.
@@ -38,6 +38,8 @@ struct Node {
     /// Where its letters are.
     from: u32,
     len: u32,
+    /// Whose classes they are.
+    whose: u32,
     /// The first of those that may follow it, and the next that may stand here instead.
     follows: u32,
     instead: u32,
@@ -46,7 +48,8 @@ struct Node {
 }
 
 impl<T> Alike<T> {
-    pub(crate) fn new(classes: Box<[u8; 256]>) -> Self {
+    /// Whoever looks at letters is told by the number of the classes that it tells apart.
+    pub(crate) fn new(classes: Vec<[u8; 256]>) -> Self {
         Self {
             classes,
             nodes: vec![Node::default()],
@@ -63,11 +66,11 @@ impl<T> Alike<T> {
         let mut rest = text;
         let mut at = self.nodes.first()?.follows;
         loop {
-            let class = self.class(*rest.first()?);
+            let first = *rest.first()?;
             let node = loop {
                 // The root stands nowhere instead of another.
                 let node = self.nodes.get(at as usize).filter(|_| at > 0)?;
-                if node.first() == class {
+                if node.first() == self.class(node.whose, first) {
                     break node;
                 }
                 at = node.instead;
@@ -80,8 +83,9 @@ impl<T> Alike<T> {
         }
     }
 
-    /// Remembers what came of all texts that begin so: behind it nobody looked.
-    pub(crate) fn remember(&mut self, seen: &[u8], told: T) {
+    /// Remembers what came of all texts that begin so: behind it nobody looked. `looked` says up to where who looked, from the
+    /// beginning on.
+    pub(crate) fn remember(&mut self, seen: &[u8], looked: &[(usize, u32)], told: T) {
         if seen.is_empty() || seen.len() > MAX_LEN {
             return;
         }
@@ -92,8 +96,16 @@ impl<T> Alike<T> {
             }
             return;
         }
-        let classes: Vec<u8> = seen.iter().map(|byte| self.class(*byte)).collect();
-        let end = self.grow(&classes, seen);
+        let (mut end, mut from) = (0, 0);
+        for (upto, whose) in looked {
+            let samples = seen.get(from..*upto.min(&seen.len())).unwrap_or_default();
+            let classes: Vec<u8> = samples.iter().map(|byte| self.class(*whose, *byte)).collect();
+            end = self.grow(end, &classes, samples, *whose);
+            from += samples.len();
+        }
+        if from < seen.len() {
+            return;
+        }
         self.told.push(told);
         if let Some(node) = self.nodes.get_mut(end) {
             node.told = number(self.told.len());
@@ -110,21 +122,23 @@ impl<T> Alike<T> {
     }
 
     #[inline]
-    fn class(&self, byte: u8) -> u8 {
-        self.classes.get(usize::from(byte)).copied().unwrap_or(byte)
+    fn class(&self, whose: u32, byte: u8) -> u8 {
+        let of = |classes: &[u8; 256]| classes.get(usize::from(byte)).copied();
+        self.classes.get(whose as usize).and_then(of).unwrap_or(byte)
     }
 
     /// What follows the letters of a node, if they stand there: most are the same as last time, and of the others the class is.
     #[inline]
     fn behind<'t>(&self, node: &Node, text: &'t [u8]) -> Option<&'t [u8]> {
         let len = node.len as usize;
+        let classes_of = self.classes.get(node.whose as usize)?;
         let Some(head) = text.first_chunk() else {
             let letters = self.letters.get(node.from as usize..)?;
             let (there, behind) = text.split_at_checked(len)?;
-            let is_like = |(byte, class): (&u8, &u8)| self.class(*byte) == *class;
+            let is_like = |(byte, class): (&u8, &u8)| self.class(node.whose, *byte) == *class;
             return there.iter().zip(letters).all(is_like).then_some(behind);
         };
-        if !self.is_like(head, node.sample, node.classes, node.mask) {
+        if !is_like(classes_of, head, (node.sample, node.classes), node.mask) {
             return None;
         }
         if len > EIGHT {
@@ -133,7 +147,8 @@ impl<T> Alike<T> {
                 (self.letters.get(node.from as usize..to)?, self.samples.get(node.from as usize..to)?);
             let there = text.get(..len)?;
             let is_like = |there: &[u8; EIGHT], sample: &[u8; EIGHT], classes: &[u8; EIGHT]| {
-                self.is_like(there, u64::from_le_bytes(*sample), u64::from_le_bytes(*classes), u64::MAX)
+                let known = (u64::from_le_bytes(*sample), u64::from_le_bytes(*classes));
+                is_like(classes_of, there, known, u64::MAX)
             };
             let [eights, known, of] = [there, samples, classes].map(|letters| letters.as_chunks::<EIGHT>().0);
             let more = eights.get(1..)?.iter().zip(known.get(1..)?).zip(of.get(1..)?);
@@ -150,21 +165,11 @@ impl<T> Alike<T> {
         text.get(len..)
     }
 
-    /// Whether eight letters are those that stood there before, or have their classes.
-    #[inline]
-    fn is_like(&self, there: &[u8; EIGHT], sample: u64, classes: u64, mask: u64) -> bool {
-        if (u64::from_le_bytes(*there) ^ sample) & mask == 0 {
-            return true;
-        }
-        let there = u64::from_le_bytes(there.map(|byte| self.class(byte)));
-        (there ^ classes) & mask == 0
-    }
-
-    fn child(&self, at: usize, class: u8) -> Option<usize> {
+    fn child(&self, at: usize, class: u8, whose: u32) -> Option<usize> {
         let mut at = self.nodes.get(at)?.follows as usize;
         while at != 0 {
             let node = self.nodes.get(at)?;
-            if node.first() == class {
+            if node.whose == whose && node.first() == class {
                 return Some(at);
             }
             at = node.instead as usize;
@@ -172,11 +177,13 @@ impl<T> Alike<T> {
         None
     }
 
-    /// The node where letters end, which is made if it is not there.
-    fn grow(&mut self, letters: &[u8], mut samples: &[u8]) -> usize {
-        let (mut at, mut left) = (0, letters);
+    /// The node where letters behind a node end, which is made if it is not there.
+    fn grow(&mut self, mut at: usize, letters: &[u8], mut samples: &[u8], whose: u32) -> usize {
+        let mut left = letters;
         while let Some(class) = left.first() {
-            let Some(child) = self.child(at, *class) else { return self.add(at, left, samples) };
+            let Some(child) = self.child(at, *class, whose) else {
+                return self.add(at, left, samples, whose);
+            };
             let Some(below) = self.nodes.get(child).copied() else { return 0 };
             let label = self.letters.get(below.from as usize..).unwrap_or_default();
             let label = label.get(..below.len as usize).unwrap_or_default();
@@ -191,7 +198,7 @@ impl<T> Alike<T> {
         at
     }
 
-    fn add(&mut self, at: usize, letters: &[u8], samples: &[u8]) -> usize {
+    fn add(&mut self, at: usize, letters: &[u8], samples: &[u8], whose: u32) -> usize {
         let new = self.nodes.len();
         let Some(node) = self.nodes.get_mut(at) else { return 0 };
         let instead = std::mem::replace(&mut node.follows, number(new));
@@ -199,7 +206,7 @@ impl<T> Alike<T> {
         self.letters.extend_from_slice(letters);
         self.samples.extend_from_slice(samples);
         let node = self.node(from, len);
-        self.nodes.push(Node { instead, ..node });
+        self.nodes.push(Node { instead, whose, ..node });
         new
     }
 
@@ -208,10 +215,10 @@ impl<T> Alike<T> {
         let upto = number(upto);
         let rest = self.node(node.from + upto, node.len - upto);
         let new = number(self.nodes.len());
-        self.nodes.push(Node { follows: node.follows, told: node.told, ..rest });
+        self.nodes.push(Node { follows: node.follows, told: node.told, whose: node.whose, ..rest });
         let first = self.node(node.from, upto);
         if let Some(place) = self.nodes.get_mut(at) {
-            *place = Node { follows: new, instead: node.instead, ..first };
+            *place = Node { follows: new, instead: node.instead, whose: node.whose, ..first };
         }
     }
 
@@ -242,6 +249,16 @@ impl Node {
     }
 }
 
+/// Whether eight letters are those that stood there before, or have their classes.
+#[inline]
+fn is_like(of: &[u8; 256], there: &[u8; EIGHT], (sample, classes): (u64, u64), mask: u64) -> bool {
+    if (u64::from_le_bytes(*there) ^ sample) & mask == 0 {
+        return true;
+    }
+    let class = |byte: u8| of.get(usize::from(byte)).copied().unwrap_or(byte);
+    (u64::from_le_bytes(there.map(class)) ^ classes) & mask == 0
+}
+
 fn number(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }
@@ -253,12 +270,15 @@ mod tests {
     /// Digits are one class.
     fn alike() -> Alike<usize> {
         let class = |byte: u8| if byte.is_ascii_digit() { b'0' } else { byte };
-        Alike::new(Box::new(std::array::from_fn(|byte| class(byte as u8))))
+        Alike::new(vec![
+            std::array::from_fn(|byte| class(byte as u8)),
+            std::array::from_fn(|byte| byte as u8),
+        ])
     }
 
     #[test]
     fn a_text_is_known_by_what_is_the_same_in_another() {
-        let mut tree = tree();
+        let mut tree = alike();
         let texts = [
             "a[1]: ",
             "a[12]: ",
@@ -271,7 +291,7 @@ mod tests {
         ];
         for (number, text) in texts.iter().enumerate() {
             assert_eq!(tree.recall(text.as_bytes()), None, "{text}");
-            tree.remember(text.as_bytes(), number);
+            tree.remember(text.as_bytes(), &[(text.len(), 0)], number);
         }
         for (number, text) in texts.iter().enumerate() {
             for more in ["", "1", "more than eight letters"] {
@@ -291,23 +311,41 @@ mod tests {
     }
 
     #[test]
+    fn each_letter_is_told_apart_by_who_looks_at_it() {
+        let mut tree = alike();
+        tree.remember(b"a 123 456 rest", &[(4, 0), (7, 1), (usize::MAX, 0)], 1);
+        tree.remember(b"a 123 4", &[(4, 1), (6, 0)], 2);
+        for (text, told) in [
+            ("a 123 456 rest", Some(&1)),
+            ("a 993 499 rest, and more", Some(&1)),
+            ("a 124 456 rest", None),
+            ("a 123 556 rest", None),
+            ("a 123 45", None),
+        ] {
+            assert_eq!(tree.recall(text.as_bytes()), told, "{text}");
+        }
+        // Somebody looked behind what is said.
+        assert_eq!(tree.told, [1]);
+    }
+
+    #[test]
     fn so_many_texts_are_remembered() {
-        let mut tree = tree();
+        let mut tree = alike();
         let letters = |number: usize| -> String {
             (0..3).map(|at| char::from(b'a' + (number / 26_usize.pow(at) % 26) as u8)).collect()
         };
         for number in 0..MAX_TEXTS + 500 {
-            tree.remember(letters(number).as_bytes(), number);
+            tree.remember(letters(number).as_bytes(), &[(3, 0)], number);
         }
         assert_eq!((tree.told.len(), tree.missed), (MAX_TEXTS, 500));
         assert_eq!(tree.recall(letters(MAX_TEXTS - 1).as_bytes()), Some(&(MAX_TEXTS - 1)));
-        tree.remember(&[b'z'; MAX_LEN + 1], 0);
+        tree.remember(&[b'z'; MAX_LEN + 1], &[(MAX_LEN + 1, 0)], 0);
         assert_eq!(tree.missed, 500);
         for _ in 500..=MAX_TEXTS * MISSES_PER_TEXT {
-            tree.remember(b"~", 0);
+            tree.remember(b"~", &[(1, 0)], 0);
         }
         assert_eq!((tree.told.len(), tree.nodes.len(), tree.letters.len()), (0, 1, 0));
-        tree.remember(b"~", 1);
+        tree.remember(b"~", &[(1, 0)], 1);
         assert_eq!(tree.recall(b"~"), Some(&1));
     }
 }

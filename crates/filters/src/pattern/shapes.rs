@@ -26,7 +26,7 @@ struct Shape {
 impl Shapes {
     /// `None` for what may match anywhere, or asks for a text that stood before.
     pub(crate) fn of(pattern: &Pattern) -> Option<Self> {
-        let tree = || Alike::new(Box::new(classes(&pattern.program.code)));
+        let tree = || Alike::new(vec![classes(&pattern.program.code)]);
         (pattern.is_at_start() && !pattern.refers_back())
             .then(|| Self { tree: tree(), in_line: pattern.in_line })
     }
@@ -46,30 +46,26 @@ impl Shapes {
         };
         let seen = text.as_bytes().get(..found.reach()).or_else(|| is_line().then_some(text.as_bytes()));
         if let Some(seen) = seen {
-            self.tree.remember(seen, Shape { matched, places: found.machine.places() });
+            self.tree.remember(seen, &[(seen.len(), 0)], Shape { matched, places: found.machine.places() });
         }
     }
 }
 
-/// Numbers for bytes that no expression tells apart, and that have the same numbers elsewhere.
-pub(crate) fn classes_of_all<'p>(
-    patterns: impl Iterator<Item = &'p Pattern>,
-    others: impl Iterator<Item = &'p [u8; 256]>,
-) -> Box<[u8; 256]> {
-    let mut all: Box<[u8; 256]> = Box::new([0; 256]);
-    let mut divide = |by: &[u8; 256]| {
-        let mut numbers: Vec<(u8, u8)> = Vec::new();
-        for (class, other) in all.iter_mut().zip(by) {
-            let number = numbers.iter().position(|known| *known == (*class, *other)).unwrap_or_else(|| {
-                numbers.push((*class, *other));
-                numbers.len() - 1
-            });
-            *class = u8::try_from(number).unwrap_or(u8::MAX);
-        }
-    };
-    patterns.for_each(|pattern| divide(&classes(&pattern.program.code)));
-    others.for_each(divide);
-    all
+/// Numbers for bytes that an expression does not tell apart, and that had the same numbers before.
+pub(crate) fn divide(by: &Pattern, classes: &mut [u8; 256]) {
+    divide_by(&self::classes(&by.program.code), classes);
+}
+
+/// The same for classes.
+pub(crate) fn divide_by(by: &[u8; 256], classes: &mut [u8; 256]) {
+    let mut numbers: Vec<(u8, u8)> = Vec::new();
+    for (class, other) in classes.iter_mut().zip(by) {
+        let number = numbers.iter().position(|known| *known == (*class, *other)).unwrap_or_else(|| {
+            numbers.push((*class, *other));
+            numbers.len() - 1
+        });
+        *class = u8::try_from(number).unwrap_or(u8::MAX);
+    }
 }
 
 /// Numbers for bytes that no step tells apart.

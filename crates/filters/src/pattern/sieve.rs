@@ -95,8 +95,8 @@ impl Sieve {
         let seen = vec![false; steps.steps.len()];
         let mut sieve = Self {
             steps,
-            few: Alike::new(Box::new(classes)),
-            full: Alike::new(Box::new(classes)),
+            few: Alike::new(vec![classes]),
+            full: Alike::new(vec![classes]),
             classes: Box::new(classes),
             shift: width.trailing_zeros(),
             states: Vec::new(),
@@ -127,7 +127,7 @@ impl Sieve {
             Read::Settled(which, read) => {
                 let known = if care == Care::Few { &mut self.few } else { &mut self.full };
                 if let Some(seen) = text.as_bytes().get(..read) {
-                    known.remember(seen, (which, read));
+                    known.remember(seen, &[(read, 0)], (which, read));
                 }
                 Some((which, read))
             }
