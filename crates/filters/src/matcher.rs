@@ -218,7 +218,7 @@ impl Matcher {
         outcome: &mut Outcome,
     ) {
         let mut fields = Fields::default();
-        let Some(hit) = self.first_hit((text, content), &mut fields, outcome) else { return };
+        let Some(hit) = self.first_hit((text, content), &mut fields, outcome, true) else { return };
         if !self.filter.ignored.is_empty() && self.is_ignored(&self.lines.text(&hit.matched), outcome) {
             outcome.ignored = true;
             self.lines.keep_unmatched(&hit.matched);

@@ -98,10 +98,20 @@ impl Groups {
         }
     }
 
-    /// What each group that was found says, later ones in the place of those before; `None` where one alone does not say it.
+    /// Where each field is that [`Groups::fill`] adds; `None` where one is in no place as a whole.
     pub(super) fn spans(&self, found: &Found) -> Option<impl Iterator<Item = (Key, (usize, usize))>> {
-        let spans = self.named.iter().filter_map(|(key, group)| Some((*key, found.span(*group)?)));
-        self.is_plain.then_some(spans)
+        let mut spans = [None; KEYS.len()];
+        for (key, group) in &self.named {
+            *spans.get_mut(*key as usize)? = found.span(*group);
+        }
+        for (key, group) in &self.instead {
+            let place = spans.get_mut(*key as usize)?;
+            if place.is_none_or(|(start, end)| start == end) {
+                *place = found.span(*group).filter(|(start, end)| start < end);
+            }
+        }
+        let found = KEYS.into_iter().zip(spans).filter_map(|(key, span)| Some((key, span?)));
+        self.parts.is_empty().then_some(found)
     }
 
     fn fields<'t>(&self, text: &'t str, found: &Found) -> Fields<'t> {

@@ -26,28 +26,29 @@ pub(super) struct Content {
 }
 
 impl Matcher {
-    /// The first expression that matches, after the prefix, and all that was found.
+    /// The first expression that matches, after the prefix, and all that was found; `keep` says whether it is a line of the log.
     pub(super) fn first_hit<'t>(
         &mut self,
         (text, content): (&'t str, &'t mut String),
         fields: &mut Fields<'t>,
         outcome: &mut Outcome,
+        keep: bool,
     ) -> Option<Hit> {
         if let Some(line) = self.known.recall(text) {
-            self.prefixed = line.prefixed;
+            self.prefixed = if keep { line.prefixed } else { self.prefixed };
             let of = (&self.lines, self.groups.as_slice(), &self.found);
             return line.hit(text, fields, of, !self.filter.ignored.is_empty());
         }
         let gave_up = outcome.gave_up;
-        let hit = self.look_for_hit((text, content), fields, outcome, true);
+        let hit = self.look_for_hit((text, content), fields, outcome, keep);
         if self.known.is_wanted() && outcome.gave_up == gave_up {
             self.known.remember(text, self.prefixed, hit.as_ref());
         }
         hit
     }
 
-    /// The same, of a line that is not known; it is the matcher's line, or is not to be `kept` as one.
-    pub(super) fn look_for_hit<'t>(
+    /// The same, of a line that is not known.
+    fn look_for_hit<'t>(
         &mut self,
         (text, content): (&'t str, &'t mut String),
         fields: &mut Fields<'t>,
@@ -68,7 +69,7 @@ impl Matcher {
             self.prefix_groups.fill(fields, text, &self.found);
             host_before = self.prefix_groups.host(&self.found);
             reach = self.found.reach();
-            if keep && self.known.is_wanted() {
+            if self.known.is_wanted() {
                 self.known.found(&self.prefix_groups, 0, &self.found);
             }
             let left = self.filter.prefix.as_ref().and_then(|prefix| prefix.content(text, &self.found));
@@ -100,7 +101,7 @@ impl Matcher {
         let regex = self.first_match((searched, start), candidates, outcome)?;
         let groups = self.groups.get(regex)?;
         groups.fill(fields, searched, &self.found);
-        if keep && self.known.is_wanted() {
+        if self.known.is_wanted() {
             self.known.found(groups, start, &self.found);
         }
         let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);

@@ -74,7 +74,7 @@ impl Matcher {
             let mut searched = String::new();
             let mut fields = Fields::default();
             let mut outcome = Outcome::default();
-            let hit = self.look_for_hit((masked, &mut searched), &mut fields, &mut outcome, false)?;
+            let hit = self.first_hit((masked, &mut searched), &mut fields, &mut outcome, false)?;
             let (other, _) = fields.host()?;
             let next = hit.host;
             if other != *found && is_somebody(&other, named) {

@@ -7,9 +7,12 @@
 /// Texts that are remembered, letters of all together, and letters of each.
 const MAX_TEXTS: usize = 1024;
 const MAX_LETTERS: usize = 32_768;
-const MAX_LEN: usize = 384;
+const MAX_LEN: usize = 512;
 /// So many unknown texts for each that is known, and all are forgotten.
 const MISSES_PER_TEXT: usize = 64;
+/// Places where another way is open that are remembered, and such ways that are tried.
+const MAX_OTHERS: usize = 4;
+const MAX_TRIED: usize = 8;
 /// Letters that are compared as one number.
 const EIGHT: usize = 8;
 
@@ -43,6 +46,8 @@ struct Node {
     /// The first of those that may follow it, and the next that may stand here instead.
     follows: u32,
     instead: u32,
+    /// Of those some have other classes.
+    is_mixed: bool,
     /// What is told of a text that ends here, from 1.
     told: u32,
 }
@@ -63,23 +68,47 @@ impl<T> Alike<T> {
     /// What became of a text that is the same as far as anybody looked.
     #[inline]
     pub(crate) fn recall(&self, text: &[u8]) -> Option<&T> {
-        let mut rest = text;
-        let mut at = self.nodes.first()?.follows;
+        // Where others of other classes stand instead, the way that was taken may be the wrong one.
+        let mut others = [(0, text); MAX_OTHERS];
+        let (mut open, mut tried) = (0_usize, 0);
+        let (mut at, mut rest) = (self.nodes.first()?.follows, text);
         loop {
-            let first = *rest.first()?;
-            let node = loop {
-                // The root stands nowhere instead of another.
-                let node = self.nodes.get(at as usize).filter(|_| at > 0)?;
-                if node.first() == self.class(node.whose, first) {
-                    break node;
+            match self.below(at, rest) {
+                Some((node, behind)) => {
+                    if node.told > 0 {
+                        return self.told.get(node.told as usize - 1);
+                    }
+                    if node.is_mixed
+                        && let Some(other) = others.get_mut(open)
+                    {
+                        *other = (node.instead, rest);
+                        open += 1;
+                    }
+                    (at, rest) = (node.follows, behind);
                 }
-                at = node.instead;
-            };
-            rest = self.behind(node, rest)?;
-            if node.told > 0 {
-                return self.told.get(node.told as usize - 1);
+                None => {
+                    open = open.checked_sub(1)?;
+                    tried += 1;
+                    (at, rest) = *others.get(open).filter(|_| tried <= MAX_TRIED)?;
+                }
             }
-            at = node.follows;
+        }
+    }
+
+    /// The first of the nodes that may stand at a place with which a text begins, and what is behind it.
+    #[inline]
+    fn below<'t>(&self, mut at: u32, text: &'t [u8]) -> Option<(&Node, &'t [u8])> {
+        let first = *text.first()?;
+        loop {
+            // The root stands nowhere instead of another.
+            let node = self.nodes.get(at as usize).filter(|_| at > 0)?;
+            if node.first() == self.class(node.whose, first) {
+                let behind = self.behind(node, text);
+                if behind.is_some() || !node.is_mixed {
+                    return Some((node, behind?));
+                }
+            }
+            at = node.instead;
         }
     }
 
@@ -103,12 +132,11 @@ impl<T> Alike<T> {
             end = self.grow(end, &classes, samples, *whose);
             from += samples.len();
         }
-        if from < seen.len() {
-            return;
-        }
-        self.told.push(told);
-        if let Some(node) = self.nodes.get_mut(end) {
-            node.told = number(self.told.len());
+        let next = number(self.told.len() + 1);
+        // One that is not found again is not told twice.
+        if let Some(node) = self.nodes.get_mut(end).filter(|node| node.told == 0 && from == seen.len()) {
+            node.told = next;
+            self.told.push(told);
         }
     }
 
@@ -206,7 +234,11 @@ impl<T> Alike<T> {
         self.letters.extend_from_slice(letters);
         self.samples.extend_from_slice(samples);
         let node = self.node(from, len);
-        self.nodes.push(Node { instead, whose, ..node });
+        let is_mixed = self
+            .nodes
+            .get(instead as usize)
+            .is_some_and(|other| instead > 0 && (other.whose != whose || other.is_mixed));
+        self.nodes.push(Node { instead, whose, is_mixed, ..node });
         new
     }
 
@@ -218,7 +250,13 @@ impl<T> Alike<T> {
         self.nodes.push(Node { follows: node.follows, told: node.told, whose: node.whose, ..rest });
         let first = self.node(node.from, upto);
         if let Some(place) = self.nodes.get_mut(at) {
-            *place = Node { follows: new, instead: node.instead, whose: node.whose, ..first };
+            *place = Node {
+                follows: new,
+                instead: node.instead,
+                whose: node.whose,
+                is_mixed: node.is_mixed,
+                ..first
+            };
         }
     }
 
@@ -326,6 +364,14 @@ mod tests {
         }
         // Somebody looked behind what is said.
         assert_eq!(tree.told, [1]);
+        // Another way begins in the same way.
+        tree.remember(b"a 12 x", &[(6, 1)], 3);
+        tree.remember(b"a 12 y", &[(6, 1)], 4);
+        for (text, told) in [("a 123 456 rest", 1), ("a 12 x", 3), ("a 12 y", 4)] {
+            assert_eq!(tree.recall(text.as_bytes()), Some(&told), "{text}");
+        }
+        tree.remember(b"a 12 y", &[(6, 1)], 5);
+        assert_eq!(tree.told, [1, 3, 4]);
     }
 
     #[test]
