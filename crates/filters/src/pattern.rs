@@ -47,7 +47,7 @@ pub(crate) use choice::Choice;
 use machine::Machine;
 use paths::{Paths, Told};
 use program::Program;
-pub(crate) use shapes::{Shapes, divide, divide_by};
+pub(crate) use shapes::{Shapes, divide};
 pub(crate) use sieve::{Bits, Care, MOST, Sieve};
 
 /// Steps after which the linear engine is asked.
@@ -176,6 +176,11 @@ impl Pattern {
     /// Whether a text must come again that stood before.
     pub(crate) const fn refers_back(&self) -> bool {
         self.program.refers_back
+    }
+
+    /// A number for each byte, the same for those that it does not tell apart.
+    pub(crate) fn classes(&self) -> [u8; 256] {
+        shapes::classes(&self.program.code)
     }
 
     /// Whether its `content` goes on to the end of the line, however long that is.

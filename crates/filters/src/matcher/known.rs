@@ -9,7 +9,7 @@ use super::hits::{Content, Hit};
 use super::lines::Lines;
 use super::screen::Screen;
 use crate::Filter;
-use crate::pattern::{Alike, Found, Pattern, divide, divide_by};
+use crate::pattern::{Alike, Found, Pattern, divide};
 
 /// Of so many lines one in so many must be known, or so many that follow are not looked at.
 const LINES: u32 = 1024;
@@ -25,7 +25,8 @@ pub(super) struct Known {
     asked: u32,
     known: u32,
     pause: u32,
-    /// How far was looked at a line that is not known.
+    /// Whether what becomes of this line is to be remembered, and how far was looked at it.
+    is_wanted: bool,
     looked: Looked,
     fields: Vec<(Key, (usize, usize))>,
 }
@@ -68,18 +69,17 @@ struct KnownHit {
 impl Known {
     pub(super) fn new(filter: &Filter, screen: &Screen) -> Self {
         let tree = || {
-            let mut prefix = [0; 256];
-            filter.prefix.iter().for_each(|pattern| divide(pattern, &mut prefix));
-            screen.prefix_classes().into_iter().for_each(|by| divide_by(by, &mut prefix));
+            let mut prefix = filter.prefix.as_ref().map_or([0; 256], Pattern::classes);
+            screen.prefix_classes().into_iter().for_each(|by| divide(by, &mut prefix));
             let mut all = prefix;
-            screen.classes().into_iter().for_each(|by| divide_by(by, &mut all));
-            filter.failures.iter().for_each(|pattern| divide(pattern, &mut all));
+            screen.classes().into_iter().for_each(|by| divide(by, &mut all));
             let of_expression = |pattern: &Pattern| {
-                let mut classes = prefix;
-                divide(pattern, &mut classes);
+                let (alone, mut classes) = (pattern.classes(), prefix);
+                divide(&alone, &mut all);
+                divide(&alone, &mut classes);
                 classes
             };
-            let of_each = filter.failures.iter().map(of_expression);
+            let of_each: Vec<[u8; 256]> = filter.failures.iter().map(of_expression).collect();
             Alike::new([prefix, all].into_iter().chain(of_each).collect())
         };
         Self { tree: (filter.max_lines() == 1).then(tree), ..Self::default() }
@@ -89,19 +89,22 @@ impl Known {
     #[inline]
     pub(super) fn recall(&mut self, text: &str) -> Option<&Line> {
         let tree = self.tree.as_mut()?;
+        self.is_wanted = false;
         if self.pause > 0 {
             self.pause -= 1;
             return None;
         }
         if self.asked >= LINES {
-            if self.known < LINES / ONE_IN {
+            let few = self.known < LINES / ONE_IN;
+            (self.asked, self.known) = (0, 0);
+            if few {
                 tree.forget();
                 self.pause = PAUSE;
+                return None;
             }
-            (self.asked, self.known) = (0, 0);
         }
         self.asked += 1;
-        self.looked = Looked::default();
+        (self.is_wanted, self.looked) = (true, Looked::default());
         self.fields.clear();
         let line = tree.recall(text.as_bytes())?;
         self.known += 1;
@@ -111,7 +114,7 @@ impl Known {
     /// Whether what becomes of a line is to be remembered.
     #[inline]
     pub(super) const fn is_wanted(&self) -> bool {
-        self.tree.is_some() && self.pause == 0
+        self.is_wanted
     }
 
     /// The prefix looked at all before a place.

@@ -51,13 +51,8 @@ impl Shapes {
     }
 }
 
-/// Numbers for bytes that an expression does not tell apart, and that had the same numbers before.
-pub(crate) fn divide(by: &Pattern, classes: &mut [u8; 256]) {
-    divide_by(&self::classes(&by.program.code), classes);
-}
-
-/// The same for classes.
-pub(crate) fn divide_by(by: &[u8; 256], classes: &mut [u8; 256]) {
+/// Divides classes, so that bytes have one only where they also have the same in others.
+pub(crate) fn divide(by: &[u8; 256], classes: &mut [u8; 256]) {
     let mut numbers: Vec<(u8, u8)> = Vec::new();
     for (class, other) in classes.iter_mut().zip(by) {
         let number = numbers.iter().position(|known| *known == (*class, *other)).unwrap_or_else(|| {
@@ -69,7 +64,7 @@ pub(crate) fn divide_by(by: &[u8; 256], classes: &mut [u8; 256]) {
 }
 
 /// Numbers for bytes that no step tells apart.
-fn classes(code: &Code) -> [u8; 256] {
+pub(super) fn classes(code: &Code) -> [u8; 256] {
     let mut alone = [false; 256];
     let mut see = |byte: u8| {
         for byte in [byte, byte.to_ascii_lowercase(), byte.to_ascii_uppercase()] {
