@@ -1,5 +1,4 @@
 //! What is remembered of lines says of others what would be found in them.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod memory;
 
@@ -124,5 +123,23 @@ fn lines_that_are_seldom_alike_are_found_as_well() {
         };
         assert_eq!((failure.user.as_ref(), failure.host.to_string()), (Some(&user), host), "{text}");
         matcher.take_back(found);
+    }
+}
+
+#[test]
+fn what_is_remembered_after_a_while_is_of_that_line_alone() {
+    let expressions = ["^bad <F-USER>\\S+</F-USER> <HOST>$", "^worse <HOST>$"];
+    let filter = filter("", &expressions.map(str::to_owned)).unwrap();
+    for pause in 1024..1027_u64 {
+        let mut matcher = Matcher::new(&filter);
+        // Each of another length; then none is looked at, and the next after that says less than the last that was.
+        for number in 0..pause + 16 * 1024 {
+            let name = if number < pause { "x".repeat(1 + number as usize % 700) } else { "y".to_owned() };
+            line(&mut matcher, &format!("bad {name}{number} 192.0.2.1"));
+        }
+        for _ in 0..3 {
+            let found = line(&mut matcher, "worse 192.0.2.2");
+            assert_eq!(found.failures[0].user, None, "after {pause}");
+        }
     }
 }
