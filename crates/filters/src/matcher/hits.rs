@@ -48,6 +48,7 @@ impl Matcher {
     }
 
     /// The same, of a line that is not known.
+    #[inline]
     fn look_for_hit<'t>(
         &mut self,
         (text, content): (&'t str, &'t mut String),

@@ -156,7 +156,7 @@ impl Known {
     }
 
     /// Remembers what became of a line.
-    pub(super) fn remember(&mut self, text: &str, prefixed: bool, hit: Option<&Hit>) {
+    pub(super) fn remember(&mut self, text: &str, prefixed: bool, found: Option<&Hit>) {
         let Looked { prefix, start, screen, expressions, only, is_unsure, .. } = self.looked;
         // Behind the line end nothing follows: who has seen that the line ends has seen all of it.
         let upto = prefix.max(screen).max(expressions).min(text.len());
@@ -170,13 +170,14 @@ impl Known {
             None => ALL,
         };
         let looked = [(start, PREFIX), (screen, ALL), (usize::MAX, rest)];
-        let hit = hit.map(|hit| KnownHit {
+        let fields = self.fields.as_slice();
+        let known = |hit: &Hit| KnownHit {
             regex: hit.regex,
             host: hit.host,
             content: hit.content,
-            fields: self.fields.as_slice().into(),
-        });
-        tree.remember(seen, &looked, Line { prefixed, hit });
+            fields: fields.into(),
+        };
+        tree.remember(seen, &looked, || Line { prefixed, hit: found.map(known) });
     }
 }
 

@@ -114,7 +114,7 @@ impl<T> Alike<T> {
 
     /// Remembers what came of all texts that begin so: behind it nobody looked. `looked` says up to where who looked, from the
     /// beginning on.
-    pub(crate) fn remember(&mut self, seen: &[u8], looked: &[(usize, u32)], told: T) {
+    pub(crate) fn remember(&mut self, seen: &[u8], looked: &[(usize, u32)], told: impl FnOnce() -> T) {
         if seen.is_empty() || seen.len() > MAX_LEN {
             return;
         }
@@ -136,7 +136,7 @@ impl<T> Alike<T> {
         // One that is not found again is not told twice.
         if let Some(node) = self.nodes.get_mut(end).filter(|node| node.told == 0 && from == seen.len()) {
             node.told = next;
-            self.told.push(told);
+            self.told.push(told());
         }
     }
 
@@ -329,7 +329,7 @@ mod tests {
         ];
         for (number, text) in texts.iter().enumerate() {
             assert_eq!(tree.recall(text.as_bytes()), None, "{text}");
-            tree.remember(text.as_bytes(), &[(text.len(), 0)], number);
+            tree.remember(text.as_bytes(), &[(text.len(), 0)], || number);
         }
         for (number, text) in texts.iter().enumerate() {
             for more in ["", "1", "more than eight letters"] {
@@ -351,8 +351,8 @@ mod tests {
     #[test]
     fn each_letter_is_told_apart_by_who_looks_at_it() {
         let mut tree = alike();
-        tree.remember(b"a 123 456 rest", &[(4, 0), (7, 1), (usize::MAX, 0)], 1);
-        tree.remember(b"a 123 4", &[(4, 1), (6, 0)], 2);
+        tree.remember(b"a 123 456 rest", &[(4, 0), (7, 1), (usize::MAX, 0)], || 1);
+        tree.remember(b"a 123 4", &[(4, 1), (6, 0)], || 2);
         for (text, told) in [
             ("a 123 456 rest", Some(&1)),
             ("a 993 499 rest, and more", Some(&1)),
@@ -365,12 +365,12 @@ mod tests {
         // Somebody looked behind what is said.
         assert_eq!(tree.told, [1]);
         // Another way begins in the same way.
-        tree.remember(b"a 12 x", &[(6, 1)], 3);
-        tree.remember(b"a 12 y", &[(6, 1)], 4);
+        tree.remember(b"a 12 x", &[(6, 1)], || 3);
+        tree.remember(b"a 12 y", &[(6, 1)], || 4);
         for (text, told) in [("a 123 456 rest", 1), ("a 12 x", 3), ("a 12 y", 4)] {
             assert_eq!(tree.recall(text.as_bytes()), Some(&told), "{text}");
         }
-        tree.remember(b"a 12 y", &[(6, 1)], 5);
+        tree.remember(b"a 12 y", &[(6, 1)], || 5);
         assert_eq!(tree.told, [1, 3, 4]);
     }
 
@@ -381,17 +381,17 @@ mod tests {
             (0..3).map(|at| char::from(b'a' + (number / 26_usize.pow(at) % 26) as u8)).collect()
         };
         for number in 0..MAX_TEXTS + 500 {
-            tree.remember(letters(number).as_bytes(), &[(3, 0)], number);
+            tree.remember(letters(number).as_bytes(), &[(3, 0)], || number);
         }
         assert_eq!((tree.told.len(), tree.missed), (MAX_TEXTS, 500));
         assert_eq!(tree.recall(letters(MAX_TEXTS - 1).as_bytes()), Some(&(MAX_TEXTS - 1)));
-        tree.remember(&[b'z'; MAX_LEN + 1], &[(MAX_LEN + 1, 0)], 0);
+        tree.remember(&[b'z'; MAX_LEN + 1], &[(MAX_LEN + 1, 0)], || 0);
         assert_eq!(tree.missed, 500);
         for _ in 500..=MAX_TEXTS * MISSES_PER_TEXT {
-            tree.remember(b"~", &[(1, 0)], 0);
+            tree.remember(b"~", &[(1, 0)], || 0);
         }
         assert_eq!((tree.told.len(), tree.nodes.len(), tree.letters.len()), (0, 1, 0));
-        tree.remember(b"~", &[(1, 0)], 1);
+        tree.remember(b"~", &[(1, 0)], || 1);
         assert_eq!(tree.recall(b"~"), Some(&1));
     }
 }

@@ -46,7 +46,8 @@ impl Shapes {
         };
         let seen = text.as_bytes().get(..found.reach()).or_else(|| is_line().then_some(text.as_bytes()));
         if let Some(seen) = seen {
-            self.tree.remember(seen, &[(seen.len(), 0)], Shape { matched, places: found.machine.places() });
+            let shape = || Shape { matched, places: found.machine.places() };
+            self.tree.remember(seen, &[(seen.len(), 0)], shape);
         }
     }
 }

@@ -127,7 +127,7 @@ impl Sieve {
             Read::Settled(which, read) => {
                 let known = if care == Care::Few { &mut self.few } else { &mut self.full };
                 if let Some(seen) = text.as_bytes().get(..read) {
-                    known.remember(seen, &[(read, 0)], (which, read));
+                    known.remember(seen, &[(read, 0)], || (which, read));
                 }
                 Some((which, read))
             }
