@@ -13,7 +13,7 @@ use crate::pattern::{Alike, Found, Pattern, divide};
 
 /// Of so many lines one in so many must be known, or so many that follow are not looked at.
 const LINES: u32 = 1024;
-const ONE_IN: u32 = 4;
+const ONE_IN: u32 = 2;
 const PAUSE: u32 = 16 * LINES;
 
 /// What became of lines, by their shape.
