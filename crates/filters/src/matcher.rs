@@ -11,6 +11,8 @@ mod groups;
 mod guards;
 /// Which expression matches first.
 mod hits;
+/// Lines that are like others before them.
+mod known;
 /// The last date.
 mod last;
 /// Several lines for one expression.
@@ -33,6 +35,7 @@ use crate::{Filter, Host, MAX_LINE};
 use connections::{Connections, Merged, Told};
 use groups::{Fields, Groups};
 use guards::Guards;
+use known::Known;
 use last::Last;
 use lines::Lines;
 use memory::Memory;
@@ -85,6 +88,7 @@ pub struct Matcher {
     prefix_choice: Choice,
     detector: Detector,
     screen: Screen,
+    known: Known,
     guards: Guards,
     connections: Connections,
     lines: Lines,
@@ -105,6 +109,7 @@ impl Matcher {
     pub fn new(filter: &Filter) -> Self {
         let groups: Vec<Groups> = filter.failures.iter().map(Groups::of).collect();
         let prefix_groups = filter.prefix.as_ref().map(Groups::of).unwrap_or_default();
+        let screen = Screen::new(filter);
         Self {
             guards: Guards::new(filter.prefix.as_ref().zip(Some(&prefix_groups)), &filter.failures, &groups),
             choices: vec![Choice::default(); groups.len()],
@@ -113,7 +118,8 @@ impl Matcher {
             prefix_shapes: filter.prefix.as_ref().and_then(Shapes::of),
             prefix_choice: Choice::default(),
             detector: Detector::new(&filter.forms),
-            screen: Screen::new(filter),
+            known: Known::new(filter, &screen),
+            screen,
             connections: Connections::default(),
             lines: Lines::new(filter.max_lines()),
             last: Last::default(),
@@ -225,22 +231,21 @@ impl Matcher {
             (Some((host, _)), Some(span)) => self.other(text, span, hit.content, host),
             _ => None,
         };
-        let merged = if hit.matched.several {
-            let told: Vec<&str> = told.iter().map(String::as_str).collect();
-            self.connections.merge(&mut fields, host, (&told, now), &mut self.memory)
-        } else {
-            self.connections.merge(&mut fields, host, (&[line], now), &mut self.memory)
-        };
-        match merged {
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        let lines = if hit.matched.several { told.as_slice() } else { &[line] };
+        let mut failures = self.memory.failures();
+        let Some(failure) = failures.first_mut() else { return };
+        let written = Told { failure: &mut *failure, memory: &mut self.memory };
+        match self.connections.merge(&mut fields, host, (lines, now), written) {
             Merged::Quiet => outcome.ignored = true,
             Merged::Nobody => {}
-            Merged::Failure(Told { host, id, user, users, lines }) => {
-                let regex = hit.regex;
-                let time = Duration::ZERO;
-                let failure = Failure { host, time, user, users, id, regex, lines, other };
-                outcome.failures = self.memory.failures(failure);
+            Merged::Failure => {
+                (failure.regex, failure.other) = (hit.regex, other);
+                outcome.failures = failures;
+                return;
             }
         }
+        self.memory.take_back(failures);
     }
 
     /// Where there are few `ignoreregex`es, they are asked before the others.
@@ -248,7 +253,7 @@ impl Matcher {
         let few =
             !self.filter.ignored.is_empty() && self.filter.ignored.len() + 2 < self.filter.failures.len();
         let prefixed = self.filter.prefix.is_some();
-        few && self.screen.may_begin(text)
+        few && self.screen.may_begin(text).0
             && (prefixed || !self.screen.candidates(text, Care::Full).0.is_none())
             && self.is_ignored(text, outcome)
     }

@@ -5,6 +5,8 @@
 //! is given few steps; where they do not suffice, an expression that does not look round goes to `regex-automata`, which is linear in
 //! the text, and one that does is first asked there in a weaker form.
 
+/// What became of texts that begin alike.
+mod alike;
 /// What stands before a group.
 mod before;
 /// Pieces that a look at a few letters decides.
@@ -38,13 +40,14 @@ use regex_automata::util::primitives::NonMaxUsize;
 
 use crate::python::{self, Flags, Needed, Tree};
 use crate::{Error, MAX_COMPILED, MAX_STEPS};
+pub(crate) use alike::Alike;
 pub(crate) use before::Before;
 pub(crate) use chain::Layouts;
 pub(crate) use choice::Choice;
 use machine::Machine;
 use paths::{Paths, Told};
 use program::Program;
-pub(crate) use shapes::Shapes;
+pub(crate) use shapes::{Shapes, divide};
 pub(crate) use sieve::{Bits, Care, MOST, Sieve};
 
 /// Steps after which the linear engine is asked.
@@ -86,11 +89,19 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    #[inline]
     pub(crate) fn span(&self, group: usize) -> Option<(usize, usize)> {
         self.machine.span(group)
     }
 
+    #[inline]
     pub(crate) fn text<'t>(&self, text: &'t str, group: usize) -> Option<&'t str> {
+        self.span(group).and_then(|(start, end)| text.get(start..end))
+    }
+
+    /// The same as bytes, for which nobody looks where letters begin.
+    #[inline]
+    pub(crate) fn bytes<'t>(&self, text: &'t [u8], group: usize) -> Option<&'t [u8]> {
         self.span(group).and_then(|(start, end)| text.get(start..end))
     }
 
@@ -160,6 +171,21 @@ impl Pattern {
     /// Whether it matches at the beginning of a text or nowhere.
     pub(crate) const fn is_at_start(&self) -> bool {
         self.program.at_start
+    }
+
+    /// Whether a text must come again that stood before.
+    pub(crate) const fn refers_back(&self) -> bool {
+        self.program.refers_back
+    }
+
+    /// A number for each byte, the same for those that it does not tell apart.
+    pub(crate) fn classes(&self) -> [u8; 256] {
+        shapes::classes(&self.program.code)
+    }
+
+    /// Whether its `content` goes on to the end of the line, however long that is.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
     }
 
     pub(crate) const fn needed(&self) -> Option<&Needed> {

@@ -79,6 +79,89 @@ impl Part {
     }
 }
 
+/// The groups of what nearly every date says, each of which is asked for in its place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Clock {
+    year: Option<usize>,
+    month: Option<usize>,
+    month_name: Option<usize>,
+    day: Option<usize>,
+    hour: Option<usize>,
+    minute: Option<usize>,
+    second: Option<usize>,
+}
+
+impl Clock {
+    /// Takes its groups out of all that a form has; what says the same as another part stays with the rest, in its order.
+    pub(super) fn of(parts: Vec<(Part, usize)>) -> (Self, Vec<(Part, usize)>) {
+        let mut clock = Self::default();
+        let says_year = |part: Part| matches!(part, Part::Year | Part::ShortYear);
+        let says_month = |part: Part| matches!(part, Part::Month | Part::MonthName);
+        let says_hour = |part: Part| matches!(part, Part::Hour | Part::HourOfTwelve);
+        let rest = parts.iter().filter(|(part, group)| {
+            let is_only =
+                |says: &dyn Fn(Part) -> bool| parts.iter().filter(|(part, _)| says(*part)).count() == 1;
+            let place = match part {
+                Part::Year if is_only(&says_year) => &mut clock.year,
+                Part::Month if is_only(&says_month) => &mut clock.month,
+                Part::MonthName if is_only(&says_month) => &mut clock.month_name,
+                Part::Day if is_only(&|part| part == Part::Day) => &mut clock.day,
+                Part::Hour if is_only(&says_hour) => &mut clock.hour,
+                Part::Minute if is_only(&|part| part == Part::Minute) => &mut clock.minute,
+                Part::Second if is_only(&|part| part == Part::Second) => &mut clock.second,
+                Part::Year
+                | Part::ShortYear
+                | Part::Month
+                | Part::MonthName
+                | Part::Day
+                | Part::Hour
+                | Part::HourOfTwelve
+                | Part::HalfOfDay
+                | Part::Minute
+                | Part::Second
+                | Part::DayName
+                | Part::Weekday
+                | Part::DayOfYear
+                | Part::WeekFromSunday
+                | Part::WeekFromMonday
+                | Part::Zone => return true,
+            };
+            *place = Some(*group);
+            false
+        });
+        let rest = rest.copied().collect();
+        (clock, rest)
+    }
+
+    /// What its groups say; `None` if it cannot be.
+    #[inline]
+    pub(super) fn read<'t>(&self, text: impl Fn(usize) -> Option<&'t [u8]>) -> Option<Parts> {
+        let mut parts = Parts::default();
+        if let Some(text) = self.year.and_then(&text) {
+            parts.year = Some(number(text)?);
+        }
+        if let Some(text) = self.month.and_then(&text) {
+            parts.month = Some(number(text)?);
+        }
+        if let Some(text) = self.month_name.and_then(&text) {
+            parts.month = Some(word(&MONTHS, text)? + 1);
+        }
+        if let Some(text) = self.day.and_then(&text) {
+            parts.day = Some(number(text)?);
+        }
+        if let Some(text) = self.hour.and_then(&text) {
+            parts.hour = number(text)?;
+        }
+        if let Some(text) = self.minute.and_then(&text) {
+            parts.minute = number(text)?;
+        }
+        if let Some(text) = self.second.and_then(&text) {
+            parts.second = number(text)?;
+        }
+        Some(parts)
+    }
+}
+
 /// What was found out for the last date, and often holds for the next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calendar {
@@ -103,7 +186,7 @@ impl Calendar {
 
 impl Parts {
     /// Takes what a group found; `None` if it cannot be.
-    pub(super) fn set(&mut self, part: Part, text: &str) -> Option<()> {
+    pub(super) fn set(&mut self, part: Part, text: &[u8]) -> Option<()> {
         match part {
             // All of this century.
             Part::ShortYear => {
@@ -115,7 +198,7 @@ impl Parts {
             Part::Day => self.day = Some(number(text)?),
             Part::Hour => self.hour = number(text)?,
             Part::HourOfTwelve => (self.hour, self.of_twelve) = (number(text)?, true),
-            Part::HalfOfDay => self.afternoon = Some(text.eq_ignore_ascii_case("pm")),
+            Part::HalfOfDay => self.afternoon = Some(text.eq_ignore_ascii_case(b"pm")),
             Part::Minute => self.minute = number(text)?,
             Part::Second => self.second = number(text)?,
             Part::DayName => self.weekday = Some(i32::from(word(&DAYS, text)?)),
@@ -123,7 +206,7 @@ impl Parts {
             Part::DayOfYear => self.day_of_year = Some(number(text)?),
             Part::WeekFromSunday => self.week = Some((number(text)?, false)),
             Part::WeekFromMonday => self.week = Some((number(text)?, true)),
-            Part::Zone => self.offset = Some(zones::minutes(text)?),
+            Part::Zone => self.offset = Some(zones::minutes(std::str::from_utf8(text).ok()?)?),
         }
         Some(())
     }
@@ -224,26 +307,27 @@ fn local(now: Duration, zone: &TimeZone) -> Option<DateTime> {
     Some(zone.to_datetime(now))
 }
 
-fn number<T: std::str::FromStr + TryFrom<i32>>(text: &str) -> Option<T> {
-    let digit = |byte: &u8| Some(i32::from(byte.wrapping_sub(b'0'))).filter(|digit| *digit < 10);
-    let number = match text.as_bytes() {
-        [one] => digit(one),
-        [ten, one] => digit(ten).zip(digit(one)).map(|(ten, one)| ten * 10 + one),
-        digits @ [_, _, _] | digits @ [_, _, _, _] => {
-            digits.iter().try_fold(0, |number, byte| digit(byte).map(|digit| number * 10 + digit))
-        }
-        _ => None,
-    };
-    match number {
-        Some(number) => T::try_from(number).ok(),
-        None => text.trim().parse().ok(),
+#[inline]
+fn number<T: std::str::FromStr + From<i8> + TryFrom<i32>>(text: &[u8]) -> Option<T> {
+    let digit = |byte: u8| (byte & 0x0f) as i8;
+    match *text {
+        [ten @ b'0'..=b'9', one @ b'0'..=b'9'] => Some((digit(ten) * 10 + digit(one)).into()),
+        [one @ b'0'..=b'9'] => Some(digit(one).into()),
+        _ => long_number(text),
     }
 }
 
+fn long_number<T: std::str::FromStr + TryFrom<i32>>(text: &[u8]) -> Option<T> {
+    if matches!(text.len(), 3 | 4) && text.iter().all(u8::is_ascii_digit) {
+        return T::try_from(text.iter().fold(0, |number, digit| number * 10 + i32::from(digit - b'0'))).ok();
+    }
+    std::str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
 /// The place of a word of which the first three letters count.
-fn word(words: &[&str], text: &str) -> Option<i8> {
+fn word(words: &[&str], text: &[u8]) -> Option<i8> {
     let small = |start: &[u8; 3]| start.map(|byte| byte.to_ascii_lowercase());
-    let start = small(text.as_bytes().first_chunk()?);
+    let start = small(text.first_chunk()?);
     let place = words.iter().position(|word| word.as_bytes().first_chunk() == Some(&start))?;
     i8::try_from(place).ok()
 }

@@ -95,3 +95,34 @@ fn number(year: i16, month: i8, day: i8) -> Option<u32> {
 fn place(number: u32) -> usize {
     number as usize % PLACES
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_of_any_length_are_those_of_the_zone() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let mut days = Days::default();
+        // The second of each three is shorter or longer; the last two lie in one place.
+        let dates = [(3, 28), (3, 29), (3, 30), (10, 24), (10, 25), (10, 26), (1, 26), (3, 26)];
+        for round in 0..3 {
+            for (month, day) in dates {
+                let date = Date::new(2026, month, day).unwrap();
+                for (hour, minute, second) in
+                    [(0, 0, 0), (1, 59, 59), (2, 0, 0), (2, 30, 0), (3, 0, 0), (23, 59, 59)]
+                {
+                    let when = date.to_datetime(Time::new(hour, minute, second, 0).unwrap());
+                    let expected = instant(when, &zone);
+                    let known = days.known((2026, month, day), of_day(hour, minute, second));
+                    assert!(known.is_none() || known == expected, "{when} in round {round}");
+                    assert_eq!(days.seconds(when, &zone), expected, "{when} in round {round}");
+                }
+                let is_even = !matches!((month, day), (3, 29) | (10, 25));
+                assert_eq!(days.known((2026, month, day), 0).is_some(), is_even, "{date} in round {round}");
+            }
+        }
+        assert_eq!(days.places.len(), PLACES);
+        assert_eq!(days.known((2026, 13, 1), 0), None);
+    }
+}

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::civil::{Calendar, Part, Parts};
+use super::civil::{Calendar, Clock, Part};
 use super::fields;
 use crate::Error;
 use crate::pattern::{Found, Haystack, Pattern};
@@ -19,8 +19,9 @@ pub(super) struct Template {
     /// How much it is preferred.
     pub(super) weight: f64,
     kind: Kind,
-    /// What groups say, by their number.
-    parts: Vec<(Part, usize)>,
+    /// What groups say, by their number: what nearly every date says, and the rest.
+    clock: Clock,
+    rest: Vec<(Part, usize)>,
     /// All groups that are asked for.
     pub(super) groups: Vec<usize>,
 }
@@ -142,7 +143,8 @@ impl Template {
         let of_kind = if let Kind::Epoch { group, .. } = kind { Some(group) } else { None };
         let groups = parts.iter().map(|(_, group)| *group).chain(of_kind).chain([1]).collect();
         let weight = 1.0;
-        Ok(Self { name: name.to_owned(), pattern, anchored, weight, kind, parts, groups })
+        let (clock, rest) = Clock::of(parts);
+        Ok(Self { name: name.to_owned(), pattern, anchored, weight, kind, clock, rest, groups })
     }
 
     /// The time that a match says; `None` if there is no such time.
@@ -155,9 +157,10 @@ impl Template {
     ) -> Option<Duration> {
         match self.kind {
             Kind::Parts => {
-                let mut parts = Parts::default();
-                for (part, group) in &self.parts {
-                    if let Some(text) = found.text(text, *group) {
+                let of_group = |group: usize| found.bytes(text.as_bytes(), group);
+                let mut parts = self.clock.read(of_group)?;
+                for (part, group) in &self.rest {
+                    if let Some(text) = of_group(*group) {
                         parts.set(*part, text)?;
                     }
                 }

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 
 use super::groups::{Fields, Key};
 use super::memory::Memory;
-use crate::{Host, MAX_CONNECTION_AGE, MAX_CONNECTIONS};
+use crate::{Failure, Host, MAX_CONNECTION_AGE, MAX_CONNECTIONS};
 use connection::Connection;
 
 /// Bytes of a name, of a user or of a line that are remembered.
@@ -29,23 +29,36 @@ pub(super) struct Connections {
 pub(super) type Who = (Host, Option<String>);
 
 /// What a line leads to.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Merged {
     /// No failure, or not yet.
     Quiet,
     /// A failure of which nobody is known.
     Nobody,
-    Failure(Told),
+    /// Who failed, and all that is known of it, was written.
+    Failure,
 }
 
-/// All that is known of a failure.
-#[derive(Debug)]
-pub(super) struct Told {
-    pub(super) host: Host,
-    pub(super) id: Option<String>,
-    pub(super) user: Option<String>,
-    pub(super) users: Vec<String>,
-    pub(super) lines: Vec<String>,
+/// Where a failure is written: all but its time, its expression, and who else it could be.
+pub(super) struct Told<'m> {
+    pub(super) failure: &'m mut Failure,
+    pub(super) memory: &'m mut Memory,
+}
+
+impl Told<'_> {
+    fn write<'t>(
+        &mut self,
+        (host, id): Who,
+        user: Option<&str>,
+        users: Vec<String>,
+        lines: impl Iterator<Item = &'t str>,
+    ) -> Merged {
+        let Self { failure, memory } = self;
+        (failure.host, failure.id, failure.users) = (host, id, users);
+        memory.write_user(&mut failure.user, user);
+        memory.write_lines(&mut failure.lines, lines);
+        Merged::Failure
+    }
 }
 
 impl Connections {
@@ -54,25 +67,21 @@ impl Connections {
         &mut self,
         fields: &mut Fields<'_>,
         host: Option<Who>,
-        (told, now): (&[&str], Duration),
-        memory: &mut Memory,
+        (lines, now): (&[&str], Duration),
+        mut told: Told<'_>,
     ) -> Merged {
         let Some(id) = fields.take(Key::Connection) else {
             return match host {
                 _ if fields.has(Key::NoFail) => Merged::Quiet,
                 None => Merged::Nobody,
-                Some((host, id)) => {
-                    let user = fields.get(Key::User).map(|user| memory.text(user));
-                    let lines = memory.lines(told.iter().copied());
-                    Merged::Failure(Told { host, id, user, users: Vec::new(), lines })
-                }
+                Some(who) => told.write(who, fields.get(Key::User), Vec::new(), lines.iter().copied()),
             };
         };
         let id = shortened(&id);
         let forget = fields.take(Key::Forget).is_some_and(|text| !text.is_empty());
         if let Some(connection) = self.known.get_mut(id) {
             if connection.until > now {
-                let merged = connection.add(fields, host, told, (true, forget), memory);
+                let merged = connection.add(fields, host, lines, (true, forget), told);
                 if forget {
                     self.remove(id);
                 }
@@ -84,14 +93,14 @@ impl Connections {
         if forget {
             let (name, mut connection) = self.spare.pop().unwrap_or_default();
             connection.begin(until);
-            let merged = connection.add(fields, host, told, (false, forget), memory);
+            let merged = connection.add(fields, host, lines, (false, forget), told);
             self.spare.push((name, connection));
             return merged;
         }
         self.make_room(id);
         let (mut name, mut connection) = self.spare.pop().unwrap_or_default();
         connection.begin(until);
-        let merged = connection.add(fields, host, told, (false, forget), memory);
+        let merged = connection.add(fields, host, lines, (false, forget), told);
         name.clear();
         name.push_str(id);
         self.known.insert(name, connection);

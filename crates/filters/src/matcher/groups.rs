@@ -98,6 +98,22 @@ impl Groups {
         }
     }
 
+    /// Where each field is that [`Groups::fill`] adds; `None` where one is in no place as a whole.
+    pub(super) fn spans(&self, found: &Found) -> Option<impl Iterator<Item = (Key, (usize, usize))>> {
+        let mut spans = [None; KEYS.len()];
+        for (key, group) in &self.named {
+            *spans.get_mut(*key as usize)? = found.span(*group);
+        }
+        for (key, group) in &self.instead {
+            let place = spans.get_mut(*key as usize)?;
+            if place.is_none_or(|(start, end)| start == end) {
+                *place = found.span(*group).filter(|(start, end)| start < end);
+            }
+        }
+        let found = KEYS.into_iter().zip(spans).filter_map(|(key, span)| Some((key, span?)));
+        self.parts.is_empty().then_some(found)
+    }
+
     fn fields<'t>(&self, text: &'t str, found: &Found) -> Fields<'t> {
         let mut fields = Fields::default();
         for (key, group) in &self.named {

@@ -26,8 +26,30 @@ pub(super) struct Content {
 }
 
 impl Matcher {
-    /// The first expression that matches, after the prefix, and all that was found.
+    /// The first expression that matches, after the prefix, and all that was found; `keep` says whether it is a line of the log.
     pub(super) fn first_hit<'t>(
+        &mut self,
+        (text, content): (&'t str, &'t mut String),
+        fields: &mut Fields<'t>,
+        outcome: &mut Outcome,
+        keep: bool,
+    ) -> Option<Hit> {
+        if let Some(line) = self.known.recall(text) {
+            self.prefixed = if keep { line.prefixed } else { self.prefixed };
+            let of = (&self.lines, self.groups.as_slice(), &self.found);
+            return line.hit(text, fields, of, !self.filter.ignored.is_empty());
+        }
+        let gave_up = outcome.gave_up;
+        let hit = self.look_for_hit((text, content), fields, outcome, keep);
+        if self.known.is_wanted() && outcome.gave_up == gave_up {
+            self.known.remember(text, self.prefixed, hit.as_ref());
+        }
+        hit
+    }
+
+    /// The same, of a line that is not known.
+    #[inline]
+    fn look_for_hit<'t>(
         &mut self,
         (text, content): (&'t str, &'t mut String),
         fields: &mut Fields<'t>,
@@ -37,20 +59,31 @@ impl Matcher {
         let mut host_before = None;
         let (mut start, mut reach) = (0, 0);
         let mut searched = text;
-        if self.filter.prefix.is_some() {
+        if let Some(prefix) = &self.filter.prefix {
+            let (is_open, refers_back) = (prefix.is_open(), prefix.refers_back());
+            if refers_back {
+                self.known.is_unsure();
+            }
             if !self.has_prefix(text, outcome, keep) {
                 return None;
             }
             self.prefix_groups.fill(fields, text, &self.found);
             host_before = self.prefix_groups.host(&self.found);
             reach = self.found.reach();
+            if self.known.is_wanted() {
+                self.known.found(&self.prefix_groups, 0, &self.found);
+            }
             let left = self.filter.prefix.as_ref().and_then(|prefix| prefix.content(text, &self.found));
-            if let Some((from, to)) = left.filter(|(from, to)| from < to) {
+            let left = left.filter(|(from, to)| from < to);
+            // What is left of another line may be all of it, or not up to its end.
+            self.known.prefix_looked(left.filter(|_| is_open).map_or(usize::MAX, |(from, _)| from + 1));
+            if let Some((from, to)) = left {
                 start = from;
                 let is_rest = to + 1 == text.len();
                 searched = if is_rest {
                     text.get(from..)?
                 } else {
+                    self.known.is_unsure();
                     content.clear();
                     content.push_str(text.get(from..to)?);
                     content.push('\n');
@@ -62,22 +95,36 @@ impl Matcher {
             }
         }
         let (candidates, read) = self.screen.candidates(searched, if keep { Care::Few } else { Care::Full });
-        let regex = self.first_match(searched, candidates, outcome)?;
+        self.known.screen_looked(start, start.saturating_add(read));
+        if read == usize::MAX {
+            self.known.is_unsure();
+        }
+        let regex = self.first_match((searched, start), candidates, outcome)?;
         let groups = self.groups.get(regex)?;
         groups.fill(fields, searched, &self.found);
+        if self.known.is_wanted() {
+            self.known.found(groups, start, &self.found);
+        }
         let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
         let matched = self.lines.matched(searched, &self.found, groups, !self.filter.ignored.is_empty());
         let content = Content { start, reach, candidates, read };
         Some(Hit { regex, host, content, matched })
     }
 
-    /// The first of the candidates that matches.
-    fn first_match(&mut self, text: &str, candidates: Candidates, outcome: &mut Outcome) -> Option<usize> {
+    /// The first of the candidates that matches a text, which begins at a place of the line.
+    fn first_match(
+        &mut self,
+        (text, start): (&str, usize),
+        candidates: Candidates,
+        outcome: &mut Outcome,
+    ) -> Option<usize> {
         let (mut next, count) = (0, self.filter.failures.len());
         while let Some(regex) = candidates.from(next, count) {
             next = regex + 1;
             let (pattern, choice) = (self.filter.failures.get(regex)?, self.choices.get_mut(regex)?);
-            if counted(choice.search(pattern, text, &mut self.found), outcome) {
+            let matched = counted(choice.search(pattern, text, &mut self.found), outcome);
+            self.known.asked((regex, pattern), start, &self.found);
+            if matched {
                 return Some(regex);
             }
         }
@@ -88,11 +135,18 @@ impl Matcher {
     fn has_prefix(&mut self, text: &str, outcome: &mut Outcome, expected: bool) -> bool {
         let Some(prefix) = &self.filter.prefix else { return true };
         let known = self.prefix_shapes.as_ref().and_then(|shapes| shapes.recall(text, &mut self.found));
-        let matched = known.unwrap_or_else(|| {
-            let asked = expected && self.prefixed;
-            if !asked && !self.screen.may_begin(text) {
+        if known.is_none() && !(expected && self.prefixed) {
+            let (may_begin, read) = self.screen.may_begin(text);
+            self.known.prefix_looked(read);
+            if !may_begin {
+                if read == usize::MAX {
+                    self.known.is_unsure();
+                }
+                self.prefixed &= !expected;
                 return false;
             }
+        }
+        let matched = known.unwrap_or_else(|| {
             let gave_up = outcome.gave_up;
             let matched = counted(self.prefix_choice.search(prefix, text, &mut self.found), outcome);
             if let Some(shapes) = &mut self.prefix_shapes
@@ -102,6 +156,7 @@ impl Matcher {
             }
             matched
         });
+        self.known.prefix_looked(self.found.reach());
         if expected {
             self.prefixed = matched;
         }

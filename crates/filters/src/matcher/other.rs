@@ -73,7 +73,8 @@ impl Matcher {
             }
             let mut searched = String::new();
             let mut fields = Fields::default();
-            let hit = self.first_hit((masked, &mut searched), &mut fields, &mut Outcome::default(), false)?;
+            let mut outcome = Outcome::default();
+            let hit = self.first_hit((masked, &mut searched), &mut fields, &mut outcome, false)?;
             let (other, _) = fields.host()?;
             let next = hit.host;
             if other != *found && is_somebody(&other, named) {

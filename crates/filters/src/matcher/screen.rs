@@ -53,11 +53,21 @@ impl Screen {
         }
     }
 
-    /// Whether the prefix may match.
-    pub(super) fn may_begin(&mut self, text: &str) -> bool {
+    /// Letters that are not told apart where the prefix is looked for have the same numbers in this.
+    pub(super) fn prefix_classes(&self) -> Option<&[u8; 256]> {
+        self.prefix.as_ref().map(Sieve::classes)
+    }
+
+    /// The same of expressions.
+    pub(super) fn classes(&self) -> Option<&[u8; 256]> {
+        self.failures.as_ref().map(Sieve::classes)
+    }
+
+    /// Whether the prefix may match, and how much was read to see that.
+    pub(super) fn may_begin(&mut self, text: &str) -> (bool, usize) {
         match self.prefix.as_mut().and_then(|prefix| prefix.which(text, Care::Full)) {
-            Some((which, _)) => which != 0,
-            None => self.texts.may_begin(text),
+            Some((which, read)) => (which != 0, read),
+            None => (self.texts.may_begin(text), usize::MAX),
         }
     }
 

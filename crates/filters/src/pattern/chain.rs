@@ -1,8 +1,7 @@
 //! An expression that is a chain of pieces, each of which a look at a few letters decides. Dates are such.
 //!
 //! Of the ways of a piece the first is taken that its letters and the one behind them allow. Those that Python tries before it cannot
-//! match, so where the whole chain matches, it is as Python would have it. Where it does not, and a piece before had yet another way, or
-//! where a letter is not ASCII, it cannot tell.
+//! match, so where the whole chain matches, it is as Python would have it. Where it does not, another way might, and it cannot tell.
 
 /// Where the same letters stood in other texts.
 mod layout;
@@ -116,13 +115,13 @@ impl Chain {
         Some(Self { classes: Box::new(classes), table, links, names, slots: (tree.groups + 1) * 2 })
     }
 
-    /// Whether it matches a text, and where; `None` if it cannot tell.
+    /// Where it matches a text; `None` if that cannot be told.
     fn search(&self, text: &str, slots: &mut [usize], trace: &mut Trace) -> Option<Told> {
         let bytes = text.as_bytes();
-        // Up to where it was looked, and whether no piece had yet another way.
-        let (mut at, mut reach, mut is_sure) = (0_usize, 1, true);
-        // What may be left out, where it began, and whether all before it was sure.
-        let (mut maybe, mut began, mut was_sure) = (NONE, 0, true);
+        // Up to where it was looked.
+        let (mut at, mut reach) = (0_usize, 1);
+        // What may be left out, where it began, and whether no piece in it had yet another way.
+        let (mut maybe, mut began, mut is_sure) = (NONE, 0, true);
         let mut next = 0_usize;
         while let Some(link) = self.links.get(next) {
             let goes_on = match link {
@@ -168,13 +167,11 @@ impl Chain {
                     is_again
                 }
                 Link::Maybe { .. } => {
-                    (maybe, began, was_sure) = (next, at, is_sure);
-                    is_sure = true;
+                    (maybe, began, is_sure) = (next, at, true);
                     true
                 }
                 Link::Taken => {
-                    // It could be left out, too.
-                    (is_sure, maybe) = (false, NONE);
+                    maybe = NONE;
                     true
                 }
                 Link::Bound => {
@@ -188,16 +185,13 @@ impl Chain {
             if goes_on {
                 continue;
             }
-            if !is_sure {
+            let Some(Link::Maybe { end, groups }) = self.links.get(maybe).filter(|_| is_sure) else {
                 return None;
-            }
-            let Some(Link::Maybe { end, groups }) = self.links.get(maybe) else {
-                return Some(Told { matched: false, reach, cost: 0 });
             };
             for slot in groups.iter().flat_map(|group| [group * 2, group * 2 + 1]) {
                 *slots.get_mut(slot)? = usize::MAX;
             }
-            (at, next, is_sure, maybe) = (began, *end, was_sure, NONE);
+            (at, next, maybe) = (began, *end, NONE);
         }
         let [start, end, ..] = slots else { return None };
         (*start, *end) = (0, at);

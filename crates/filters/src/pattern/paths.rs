@@ -20,6 +20,8 @@ mod ways;
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::{Pattern, sets};
 use jumps::{FIRST_LESSON, Jump, Trace};
 use registers::{HERE, IDLE, MAX_REGISTERS, Move, Registers};
@@ -58,7 +60,7 @@ pub(super) struct Paths {
     turns: Vec<Turn>,
     /// Of all turns.
     moves: Vec<Move>,
-    known: HashMap<Name, u32>,
+    known: HashMap<Name, u32, RandomState>,
     start: u32,
     kept: usize,
     read: usize,
@@ -165,7 +167,7 @@ impl Paths {
             table: Vec::new(),
             turns: Vec::new(),
             moves: Vec::new(),
-            known: HashMap::new(),
+            known: HashMap::default(),
             start: 0,
             kept: 0,
             read: 0,

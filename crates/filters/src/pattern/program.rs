@@ -22,6 +22,8 @@ pub(super) struct Program {
     pub(super) first: Next,
     /// It matches at the beginning of the text or nowhere.
     pub(super) at_start: bool,
+    /// It asks for a text again that stood before.
+    pub(super) refers_back: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -93,7 +95,9 @@ impl Program {
         next::foresee(&mut steps, &sets);
         let first = next::of(&steps, &sets, 0);
         let at_start = begins_at_start(&tree.root);
-        Ok(Self { code: Code::new(&steps, sets), slots, first, at_start })
+        let mut refers_back = false;
+        tree.root.each(&mut |node| refers_back |= matches!(node, Node::Back { .. }));
+        Ok(Self { code: Code::new(&steps, sets), slots, first, at_start, refers_back })
     }
 }
 

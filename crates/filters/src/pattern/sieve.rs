@@ -3,15 +3,15 @@
 //! What looks round, refers back or depends on something is left out, so that all of them together are one automaton, of which the
 //! states are made when they are first met. It knows ASCII only; behind other letters it says nothing.
 
-/// How texts began that were told apart.
-mod begun;
 /// The automaton before its states are known.
 mod steps;
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::Pattern;
-use begun::Begun;
+use super::alike::Alike;
 use steps::{Step, Steps};
 
 /// So many expressions are told apart.
@@ -40,16 +40,16 @@ pub(crate) struct Sieve {
     /// Where each state goes with each class of letters: the place of that state's own, and whether it is notable.
     table: Vec<u32>,
     start: u32,
-    known: HashMap<Box<[u32]>, u32>,
+    known: HashMap<Box<[u32]>, u32, RandomState>,
     /// Steps in all states.
     kept: usize,
     /// Bytes read since all was forgotten.
     read: usize,
     todo: Vec<u32>,
     seen: Vec<bool>,
-    /// What was told, by each care.
-    few: Begun,
-    full: Begun,
+    /// What was told, by each care, and how much was read for it.
+    few: Alike<(Bits, usize)>,
+    full: Alike<(Bits, usize)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -95,33 +95,40 @@ impl Sieve {
         let seen = vec![false; steps.steps.len()];
         let mut sieve = Self {
             steps,
+            few: Alike::new(vec![classes]),
+            full: Alike::new(vec![classes]),
             classes: Box::new(classes),
             shift: width.trailing_zeros(),
             states: Vec::new(),
             table: Vec::new(),
             start: DEAD,
-            known: HashMap::new(),
+            known: HashMap::default(),
             kept: 0,
             read: 0,
             todo: Vec::new(),
             seen,
-            few: Begun::default(),
-            full: Begun::default(),
         };
         sieve.forget();
         Some(sieve)
     }
 
+    /// A number for each byte, the same for those that it does not tell apart.
+    pub(crate) const fn classes(&self) -> &[u8; 256] {
+        &self.classes
+    }
+
     /// Who may match, and how much of the text was read to see that; `None` if it cannot tell.
     pub(crate) fn which(&mut self, text: &str, care: Care) -> Option<(Bits, usize)> {
-        let begun = if care == Care::Few { &self.few } else { &self.full };
-        if let Some(known) = begun.recall(text.as_bytes()) {
-            return Some(known);
+        let known = if care == Care::Few { &self.few } else { &self.full };
+        if let Some(known) = known.recall(text.as_bytes()) {
+            return Some(*known);
         }
         match self.read(text, Some(care))? {
             Read::Settled(which, read) => {
-                let begun = if care == Care::Few { &mut self.few } else { &mut self.full };
-                begun.remember(text.as_bytes(), (which, read));
+                let known = if care == Care::Few { &mut self.few } else { &mut self.full };
+                if let Some(seen) = text.as_bytes().get(..read) {
+                    known.remember(seen, &[(read, 0)], || (which, read));
+                }
                 Some((which, read))
             }
             // That it ends there was read, too.

@@ -3,7 +3,6 @@ use std::time::Duration;
 use super::{Merged, Told, Who, shortened};
 use crate::MAX_TOLD;
 use crate::matcher::groups::{self, Fields, KEYS, Key};
-use crate::matcher::memory::Memory;
 
 /// Bytes of text, beyond which what no longer counts is looked for and thrown away.
 const MUCH_TEXT: usize = 16 << 10;
@@ -52,9 +51,9 @@ impl Connection {
         &mut self,
         fields: &mut Fields<'_>,
         host: Option<Who>,
-        told: &[&str],
+        lines: &[&str],
         (is_known, forget): (bool, bool),
-        memory: &mut Memory,
+        told: Told<'_>,
     ) -> Merged {
         let mut gained = fields.has(Key::Gained);
         if gained && !fields.has(Key::NoFail) {
@@ -89,14 +88,14 @@ impl Connection {
             self.quiet.append(&mut self.lines);
             std::mem::swap(&mut self.quiet, &mut self.lines);
             if !gained {
-                self.tell(told, false);
+                self.tell(lines, false);
             }
             self.lines.truncate(MAX_TOLD);
         } else if !forget {
-            self.tell(told, true);
+            self.tell(lines, true);
         }
         // Nobody but this line said who it was.
-        let merged = self.merged(if is_known { None } else { host }, memory);
+        let merged = self.merged(if is_known { None } else { host }, told);
         self.throw_away();
         merged
     }
@@ -112,19 +111,17 @@ impl Connection {
         }
     }
 
-    fn merged(&mut self, host: Option<Who>, memory: &mut Memory) -> Merged {
+    fn merged(&mut self, host: Option<Who>, mut told: Told<'_>) -> Merged {
         if self.field(Key::NoFail).is_some_and(|text| !text.is_empty()) {
             return Merged::Quiet;
         }
-        let Some((host, id)) = host.or_else(|| groups::host(|key| self.field(key))) else {
+        let Some(who) = host.or_else(|| groups::host(|key| self.field(key))) else {
             self.pending = true;
             return Merged::Quiet;
         };
-        let user = self.field(Key::User).map(|user| memory.text(user));
         let mut users: Vec<String> = self.users.iter().map(|span| self.at(*span).to_owned()).collect();
         users.sort_unstable();
-        let lines = memory.lines(self.lines.iter().map(|span| self.at(*span)));
-        Merged::Failure(Told { host, id, user, users, lines })
+        told.write(who, self.field(Key::User), users, self.lines.iter().map(|span| self.at(*span)))
     }
 
     /// Takes over what a line says.
@@ -183,22 +180,25 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matcher::memory::Memory;
 
     #[test]
     fn text_that_no_longer_counts_is_thrown_away() {
         let mut connection = Connection::default();
         connection.begin(Duration::from_secs(300));
+        let mut memory = Memory::default();
+        let mut failure = memory.failures().remove(0);
         for number in 0..1000 {
             let (line, user) = (format!("{number} {}", "x".repeat(400)), format!("user{}", number % 40));
             let mut fields = Fields::default();
             fields.put(Key::Ip4, Some("192.0.2.1"));
             fields.put(Key::User, Some(&user));
-            let merged =
-                connection.add(&mut fields, None, &[&line], (number > 0, false), &mut Memory::default());
-            let Merged::Failure(told) = merged else { panic!("a failure, not {merged:?}") };
-            assert_eq!((told.user.as_deref(), told.lines), (Some(user.as_str()), vec![line]));
-            assert_eq!(told.users.len(), MAX_TOLD.min(number + 1));
-            assert!(told.users.is_sorted());
+            let told = Told { failure: &mut failure, memory: &mut memory };
+            let merged = connection.add(&mut fields, None, &[&line], (number > 0, false), told);
+            assert_eq!(merged, Merged::Failure);
+            assert_eq!((failure.user.as_deref(), &failure.lines), (Some(user.as_str()), &vec![line]));
+            assert_eq!(failure.users.len(), MAX_TOLD.min(number + 1));
+            assert!(failure.users.is_sorted());
             assert!(connection.text.len() < 3 * MUCH_TEXT);
         }
     }

@@ -18,6 +18,7 @@ pub(super) struct Layout {
     eights: Box<[Eight]>,
     pairs: Box<[Pair]>,
     names: Box<[Name]>,
+    sign: Option<Sign>,
     places: Places,
 }
 
@@ -43,6 +44,13 @@ pub(super) struct Name {
     pub(super) allowed: Vec<[u8; 3]>,
 }
 
+/// A letter, and which may stand there: a bit each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sign {
+    at: usize,
+    allowed: u128,
+}
+
 impl Layout {
     /// How a text is laid out that a chain read up to a place.
     pub(super) fn new(chain: &Chain, text: &str, trace: &Trace, places: Places) -> Option<Self> {
@@ -57,8 +65,10 @@ impl Layout {
                 names.extend(learner.name(*from));
             }
         }
+        // The last letter only says that something does not go on.
+        let sign = text.len().checked_sub(1).and_then(|last| learner.sign(last));
         let eights = learner.letters.chunks(EIGHT).map(Eight::new).collect();
-        Some(Self { eights, pairs: pairs.into(), names: names.into(), places })
+        Some(Self { eights, pairs: pairs.into(), names: names.into(), sign, places })
     }
 
     pub(super) const fn places(&self) -> &Places {
@@ -71,6 +81,7 @@ impl Layout {
         let (eights, _) = text.as_chunks::<EIGHT>();
         eights.len() >= self.eights.len()
             && self.eights.iter().zip(eights).all(|(eight, there)| eight.fits(u64::from_le_bytes(*there)))
+            && self.sign.is_none_or(|sign| sign.fits(text))
             && self.pairs.iter().all(|pair| pair.fits(text))
             && self.names.iter().all(|name| {
                 let there = text.get(name.at..).and_then(<[u8]>::first_chunk);
@@ -123,6 +134,17 @@ impl Pair {
         let Some([one, other]) = text.get(self.at..).and_then(<[u8]>::first_chunk) else { return false };
         let place = place(*one, *other);
         self.allowed.get(place >> 6).is_some_and(|allowed| allowed >> (place & 63) & 1 == 1)
+    }
+}
+
+impl Sign {
+    pub(super) fn new(at: usize, allowed: &[u8]) -> Self {
+        Self { at, allowed: allowed.iter().fold(0, |all, byte| all | 1 << byte) }
+    }
+
+    #[inline]
+    fn fits(self, text: &[u8]) -> bool {
+        text.get(self.at).is_some_and(|byte| byte.is_ascii() && self.allowed >> byte & 1 == 1)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::layout::{Name, Pair, is_pair};
+use super::layout::{Name, Pair, Sign, is_pair};
 use super::{Chain, Read, Trace};
 
 /// Finds out what else may stand in a text, so that each read of it tells the same and ends in the same place.
@@ -22,7 +22,7 @@ pub(super) struct Learner<'t> {
 pub(super) enum Letter {
     Fixed(u8),
     Digit,
-    /// Of a name.
+    /// Of a name, or one of some letters.
     Other,
 }
 
@@ -63,6 +63,29 @@ impl<'t> Learner<'t> {
         let names = self.chain.names.iter().filter(|name| self.is_same(*name, at));
         let allowed: Vec<[u8; 3]> = names.copied().collect();
         self.own(at..at + 3, &allowed, Letter::Other).then_some(Name { at, allowed })
+    }
+
+    /// Which letters may stand at a place, if others may, where all reads end that looked at it: behind a date, the first letter of
+    /// what a program or a host is called.
+    pub(super) fn sign(&mut self, at: usize) -> Option<Sign> {
+        let is_fixed = |letter: &Letter| matches!(letter, Letter::Fixed(_));
+        let byte = *self.text.get(at).filter(|byte| byte.is_ascii() && !byte.is_ascii_digit())?;
+        if !self.letters.get(at).is_some_and(is_fixed) || self.trace.compared.contains(&at) {
+            return None;
+        }
+        let mut allowed: Vec<u8> = (0..128).collect();
+        for (_, read) in self.reads(at..at + 1) {
+            if read.end != at + 1 || !self.letters.get(read.at..at)?.iter().all(is_fixed) {
+                return None;
+            }
+            let row = self.text.get(read.at..at)?.iter().try_fold(read.row, |row, byte| {
+                self.chain.next(row, Some(*byte)).and_then(|next| usize::try_from(next).ok())
+            })?;
+            let told = self.chain.next(row, Some(byte)).filter(|told| *told == read.told)?;
+            allowed.retain(|other| self.chain.next(row, Some(*other)) == Some(told));
+        }
+        *self.letters.get_mut(at)? = Letter::Other;
+        Some(Sign::new(at, &allowed))
     }
 
     /// The reads that looked at some letters.

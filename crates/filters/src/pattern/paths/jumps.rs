@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::registers::{HERE, MAX_REGISTERS, Move, NOWHERE, in_order};
 use super::{DEAD, LEAP, LOST, Leap, MAX_SPENT, NONE, Paths, TURN, UNKNOWN};
 
@@ -160,11 +162,11 @@ impl Paths {
                 jumps.retain(|jump| jump.is_forced);
             }
         }
-        let mut visits: HashMap<u32, usize> = HashMap::new();
+        let mut visits: HashMap<u32, usize, RandomState> = HashMap::default();
         for row in traces.iter().flat_map(|trace| &trace.rows) {
             *visits.entry(*row).or_default() += 1;
         }
-        let mut made: HashMap<u32, Vec<(usize, Jump)>> = HashMap::new();
+        let mut made: HashMap<u32, Vec<(usize, Jump)>, RandomState> = HashMap::default();
         let mut left: Vec<(&Trace, usize)> = traces.iter().map(|trace| (trace, 0)).collect();
         let (mut compared, mut count) = (0, 0);
         while compared < MAX_COMPARED && count < MAX_MADE {

@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::ways::Origin;
 
 /// Registers, so few that a byte names each, and different things that are held in them.
@@ -36,7 +38,7 @@ pub(super) struct Registers {
     count: usize,
     /// Lists of registers, one for each slot.
     held: Vec<Box<[u8]>>,
-    numbers: HashMap<Box<[u8]>, u32>,
+    numbers: HashMap<Box<[u8]>, u32, RandomState>,
 }
 
 impl Registers {
@@ -46,7 +48,7 @@ impl Registers {
             of_slots: vec![Vec::new(); slots],
             count: usize::from(FIRST),
             held: Vec::new(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 use super::steps::{Step, Steps};
 use crate::pattern::set::is_word;
 use crate::python::Look;
@@ -55,10 +57,10 @@ struct Kept {
 pub(super) struct Ways {
     pub(super) steps: Steps,
     kept: Vec<Kept>,
-    kept_numbers: HashMap<Kept, u32>,
+    kept_numbers: HashMap<Kept, u32, RandomState>,
     saves: Vec<Box<[u16]>>,
-    saves_numbers: HashMap<Box<[u16]>, u16>,
-    seen: HashSet<Way>,
+    saves_numbers: HashMap<Box<[u16]>, u16, RandomState>,
+    seen: HashSet<Way, RandomState>,
     /// A way, the last slot that it passed and the one before, by its number in the second.
     todo: Vec<(Way, usize)>,
     passed: Vec<(u16, usize)>,
@@ -69,10 +71,10 @@ impl Ways {
         let mut ways = Self {
             steps,
             kept: Vec::new(),
-            kept_numbers: HashMap::new(),
+            kept_numbers: HashMap::default(),
             saves: Vec::new(),
-            saves_numbers: HashMap::new(),
-            seen: HashSet::new(),
+            saves_numbers: HashMap::default(),
+            seen: HashSet::default(),
             todo: Vec::new(),
             passed: Vec::new(),
         };
@@ -82,9 +84,9 @@ impl Ways {
 
     pub(super) fn forget(&mut self) {
         self.kept = vec![Kept::default()];
-        self.kept_numbers = HashMap::from([(Kept::default(), 0)]);
+        self.kept_numbers = std::iter::once((Kept::default(), 0)).collect();
         self.saves = vec![Box::default()];
-        self.saves_numbers = HashMap::from([(Box::default(), 0)]);
+        self.saves_numbers = std::iter::once((Box::default(), 0)).collect();
     }
 
     pub(super) const fn start(&self) -> (Way, Before) {
@@ -111,7 +113,7 @@ impl Ways {
         self.seen.clear();
         self.passed.clear();
         let mut visited = 0;
-        let mut reached = HashSet::new();
+        let mut reached: HashSet<Way, RandomState> = HashSet::default();
         'ways: for (number, way) in ways.iter().enumerate() {
             let number = u16::try_from(number).ok()?;
             self.todo.clear();
