@@ -57,9 +57,16 @@ fn expression() -> impl Strategy<Value = String> {
         "<F-ALT_USER>[ab]+</F-ALT_USER>",
         "é?",
         "(?i:A)",
+        "[x-z]",
+        "([xyz])\\1",
+        "(?:(?!abcde1).)+?",
+        "(?:(?!abcde1).){1,3}",
+        "(?=ab1ab1)",
+        "[^1]+",
+        "<F-TUPLE_USER>[a-z]</F-TUPLE_USER>",
     ];
     let pieces = prop::collection::vec(prop::sample::select(pieces), 0..5);
-    let host = prop::sample::select(vec!["<HOST>", "<ADDR>", "<F-ID>\\w+</F-ID>"]);
+    let host = prop::sample::select(vec!["<HOST>", "<ADDR>", "<F-ID>\\w+</F-ID>", "<F-ID>[^ ]+</F-ID>"]);
     let end = prop::sample::select(vec!["$", "", ":", " a"]);
     (prop::bool::ANY, pieces.clone(), host, pieces, end).prop_map(|(bound, before, host, behind, end)| {
         format!("{}{} {host}{}{end}", if bound { "^" } else { "" }, before.concat(), behind.concat())
@@ -77,10 +84,12 @@ proptest! {
             "prefregex = ^\\S* ?<F-CONTENT>.*</F-CONTENT>$\n",
             "prefregex = ^[^:]*:<F-CONTENT>[^1]+</F-CONTENT>\n",
             "prefregex = ^(?:a+ )*<F-CONTENT>.+</F-CONTENT>$\n",
+            "prefregex = ^([xyz])?(?(1)\\1|)<F-CONTENT>.+</F-CONTENT>$\n",
+            "ignoreregex = b1\n",
         ]),
         expressions in prop::collection::vec(expression(), 1..4),
-        lines in prop::collection::vec("[ab1: é]{0,6} (192\\.0\\.2\\.[1-9]{1,2}|a\\.b|::1)[ab1: ]{0,4}", 1..8),
-        others in prop::collection::vec(("[12ab]", "[789cé]"), 1..4),
+        lines in prop::collection::vec("[ab1xyz~+: é]{0,6} (192\\.0\\.2\\.[1-9]{1,2}|a\\.b|::1|[xyz]{3})( abcde[1xz])?[ab1x~: \\x01]{0,4}", 1..8),
+        others in prop::collection::vec(("[12abx~z]", "[789céyx+]"), 1..4),
     ) {
         // A connection is more than a line.
         let prefix = prefix.replace("MLFID", "USER");
@@ -142,4 +151,85 @@ fn what_is_remembered_after_a_while_is_of_that_line_alone() {
             assert_eq!(found.failures[0].user, None, "after {pause}");
         }
     }
+}
+
+/// Each line, and others that look like it to those who did not look at all of it.
+#[test]
+fn what_was_compared_was_looked_at() {
+    let found = |text: &str, expression: &str| {
+        let Some(filter) = filter(text, &[expression.to_owned()]) else { panic!("{text} {expression}") };
+        filter
+    };
+    for (prefix, expression, lines) in [
+        // What a run must not go beyond, within its least number of letters.
+        ("", "^<HOST> (?:(?!abcdefghij).)+?", ["1.2.3.4 abcdefghiX", "1.2.3.4 abcdefghij"].as_slice()),
+        ("", "^<HOST> (?:(?!abcdefghij).){1,2}?", &["1.2.3.4 abcdefghiX", "1.2.3.4 abcdefghij"]),
+        (
+            "prefregex = ^srv\\[\\d+\\]: <F-CONTENT>.+</F-CONTENT>$\n",
+            "^<ADDR> (?:(?! for admin).)+?",
+            &["srv[1]: 10.0.0.1  for admi!", "srv[2]: 10.0.0.2  for admin"],
+        ),
+        // The line end is nobody's name, and what is masked away is not the end of a line.
+        (
+            "",
+            "^who <F-ID>[^ ]+</F-ID>(?: ok)?$",
+            &["who abc", "who ++++abcd", "who ++++ is no failure", "who ++++ ok", "who abc ok"],
+        ),
+        (
+            "prefregex = ^p: <F-CONTENT>[^\"]+</F-CONTENT>\n",
+            "^user <F-ID>[^ ]+</F-ID>$",
+            &["p: user abcd", "p: user abc"],
+        ),
+        (
+            "prefregex = ^p: <F-CONTENT>[^é]+</F-CONTENT>\n",
+            "^<F-ID>[^ ]*</F-ID>$",
+            &["p: abcdé tail", "p: é", "p: abcé"],
+        ),
+        // A letter that must come again, in the expression and in the prefix.
+        ("", "^([xyz])\\1 <HOST>$", &["xx 1.2.3.4", "xy 1.2.3.4", "yy 1.2.3.4"]),
+        (
+            "prefregex = ^([xyz])\\1 <F-CONTENT>.+</F-CONTENT>$\n",
+            "^<HOST>$",
+            &["xx 1.2.3.4", "xy 1.2.3.4", "yy 1.2.3.4"],
+        ),
+        // Fields that are in no place as a whole.
+        (
+            "",
+            "^<F-USER>\\w+</F-USER>@<F-TUPLE_USER>\\w+</F-TUPLE_USER> <HOST>$",
+            &["x@y 1.2.3.4", "z@y 1.2.3.4", "x@z 1.2.3.5"],
+        ),
+        // What the ignored lines say is behind what the prefix leaves.
+        (
+            "ignoreregex = tail x\nprefregex = ^p: <F-CONTENT>[^\"]+</F-CONTENT>\n",
+            "^bad <HOST> $",
+            &["p: bad 1.2.3.4 \"tail x", "p: bad 1.2.3.4 \"tail y", "p: bad 1.2.3.5 \"tail x"],
+        ),
+    ] {
+        let filter = found(prefix, expression);
+        let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        find_the_same(&filter, &lines);
+        find_the_same(&filter, &lines.iter().rev().cloned().collect::<Vec<_>>());
+    }
+}
+
+/// Several expressions of which the first ones say no behind what tells who can match.
+#[test]
+fn each_expression_that_was_asked_tells_letters_apart() {
+    // All of them may match, as far as can be told without looking round.
+    let expressions = ["^bad <HOST> (?=.[12]).", "^bad <HOST> (?!.[78]).", "^bad <HOST> ."];
+    let filter = filter("", &expressions.map(str::to_owned)).unwrap();
+    let lines: Vec<String> = (0..10).chain(0..10).map(|digit| format!("bad 1.2.3.4 x{digit}")).collect();
+    find_the_same(&filter, &lines);
+    let found: Vec<usize> =
+        lines.iter().map(|text| line(&mut Matcher::new(&filter), text).failures[0].regex).collect();
+    assert_eq!(found[..10], [1, 0, 0, 1, 1, 1, 1, 2, 2, 1]);
+}
+
+/// That an expression gives up is told of each line on which it does.
+#[test]
+fn what_gave_up_is_not_remembered() {
+    let filter = filter("", &["^(?:(?=a)a+)+(?!x)(?<!a)y*<HOST>".to_owned()]).unwrap();
+    let mut matcher = Matcher::new(&filter);
+    let text = format!("{}! 192.0.2.1", "a".repeat(500));
+    assert_eq!([1, 1, 1].map(|_| line(&mut matcher, &text).gave_up), [1, 1, 1]);
 }

@@ -42,7 +42,7 @@ impl Matcher {
         let gave_up = outcome.gave_up;
         let hit = self.look_for_hit((text, content), fields, outcome, keep);
         if self.known.is_wanted() && outcome.gave_up == gave_up {
-            self.known.remember(text, self.prefixed, hit.as_ref());
+            self.known.remember(text, hit.as_ref());
         }
         hit
     }
@@ -67,6 +67,7 @@ impl Matcher {
             if !self.has_prefix(text, outcome, keep) {
                 return None;
             }
+            self.known.has_prefix();
             self.prefix_groups.fill(fields, text, &self.found);
             host_before = self.prefix_groups.host(&self.found);
             reach = self.found.reach();
@@ -105,7 +106,10 @@ impl Matcher {
         if self.known.is_wanted() {
             self.known.found(groups, start, &self.found);
         }
-        let host = groups.host(&self.found).map(|(from, to)| (start + from, start + to)).or(host_before);
+        // The line end is nobody's host, and that of the content is not where that of the line is.
+        let end = searched.len().saturating_sub(1);
+        let host = groups.host(&self.found);
+        let host = host.map(|(from, to)| (start + from.min(end), start + to.min(end))).or(host_before);
         let matched = self.lines.matched(searched, &self.found, groups, !self.filter.ignored.is_empty());
         let content = Content { start, reach, candidates, read };
         Some(Hit { regex, host, content, matched })

@@ -31,12 +31,15 @@ pub(super) struct Known {
     fields: Vec<(Key, (usize, usize))>,
 }
 
-/// How far was looked at a line.
+/// What was looked at in a line, and by whom.
 #[derive(Clone, Copy, Debug, Default)]
 struct Looked {
-    /// By the prefix, by who finds out which expressions can match, and by any of these.
+    /// The line has the prefix.
+    prefixed: bool,
+    /// Up to where the prefix looked, and where what it leaves begins.
     prefix: usize,
     start: usize,
+    /// Up to where it was looked which expressions can match, and up to where any of these looked.
     screen: usize,
     expressions: usize,
     /// The only expression that was asked, if there is but one.
@@ -117,6 +120,12 @@ impl Known {
         self.is_wanted
     }
 
+    /// The line has the prefix.
+    #[inline]
+    pub(super) const fn has_prefix(&mut self) {
+        self.looked.prefixed = true;
+    }
+
     /// The prefix looked at all before a place.
     #[inline]
     pub(super) fn prefix_looked(&mut self, upto: usize) {
@@ -156,10 +165,13 @@ impl Known {
     }
 
     /// Remembers what became of a line.
-    pub(super) fn remember(&mut self, text: &str, prefixed: bool, found: Option<&Hit>) {
-        let Looked { prefix, start, screen, expressions, only, is_unsure, .. } = self.looked;
-        // Behind the line end nothing follows: who has seen that the line ends has seen all of it.
+    pub(super) fn remember(&mut self, text: &str, found: Option<&Hit>) {
+        let Looked { prefixed, prefix, start, screen, expressions, only, is_unsure, .. } = self.looked;
         let upto = prefix.max(screen).max(expressions).min(text.len());
+        // Behind the line end nothing follows: who has seen that the line ends has seen all of it. Others may go on.
+        if upto == text.len() && !text.ends_with('\n') {
+            return;
+        }
         let Some(tree) = self.tree.as_mut().filter(|_| !is_unsure) else { return };
         let Some(seen) = text.as_bytes().get(..upto) else { return };
         // Before what the prefix leaves nobody else looks, and behind what tells who can match only who is asked.

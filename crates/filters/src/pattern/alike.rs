@@ -13,10 +13,12 @@ const MISSES_PER_TEXT: usize = 64;
 /// Places where another way is open that are remembered, and such ways that are tried.
 const MAX_OTHERS: usize = 4;
 const MAX_TRIED: usize = 8;
+/// Nodes that are passed in search of a text: a stranger may choose letters so that many stand in one place.
+const MAX_PASSED: usize = 256;
 /// Letters that are compared as one number.
 const EIGHT: usize = 8;
 
-/// A tree of texts, of which none begins another.
+/// A tree of texts. Of two of which one begins the other the shorter one is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Alike<T> {
     /// By who looks: for each byte a number, the same for those that are not told apart.
@@ -70,10 +72,10 @@ impl<T> Alike<T> {
     pub(crate) fn recall(&self, text: &[u8]) -> Option<&T> {
         // Where others of other classes stand instead, the way that was taken may be the wrong one.
         let mut others = [(0, text); MAX_OTHERS];
-        let (mut open, mut tried) = (0_usize, 0);
+        let (mut open, mut tried, mut left) = (0_usize, 0, MAX_PASSED);
         let (mut at, mut rest) = (self.nodes.first()?.follows, text);
         loop {
-            match self.below(at, rest) {
+            match self.below(at, rest, &mut left) {
                 Some((node, behind)) => {
                     if node.told > 0 {
                         return self.told.get(node.told as usize - 1);
@@ -95,11 +97,13 @@ impl<T> Alike<T> {
         }
     }
 
-    /// The first of the nodes that may stand at a place with which a text begins, and what is behind it.
+    /// The first of the nodes that may stand at a place with which a text begins, and what is behind it; `left` are those that may still
+    /// be passed.
     #[inline]
-    fn below<'t>(&self, mut at: u32, text: &'t [u8]) -> Option<(&Node, &'t [u8])> {
+    fn below<'t>(&self, mut at: u32, text: &'t [u8], left: &mut usize) -> Option<(&Node, &'t [u8])> {
         let first = *text.first()?;
         loop {
+            *left = left.checked_sub(1)?;
             // The root stands nowhere instead of another.
             let node = self.nodes.get(at as usize).filter(|_| at > 0)?;
             if node.first() == self.class(node.whose, first) {

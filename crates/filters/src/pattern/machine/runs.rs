@@ -14,7 +14,13 @@ impl Reader<'_> {
         let mut low = at;
         for _ in 0..run.min {
             match self.letter(set, until, low) {
-                Some(len) => low += len,
+                Some(len) => {
+                    if until.is_some() {
+                        // All that the run must not go beyond was compared with what stands here.
+                        machine.looked_up_to(self.behind_letter(until, low));
+                    }
+                    low += len;
+                }
                 None => {
                     machine.looked_up_to(self.behind_letter(until, low));
                     return None;
