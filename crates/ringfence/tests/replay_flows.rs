@@ -1,6 +1,6 @@
 //! `ringfence replay` of many flows through many interfaces: the short way of media says what the long one says.
 
-#![expect(clippy::expect_used, reason = "helpers of tests")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use std::path::Path;
 use std::process::Command;
