@@ -50,7 +50,7 @@ impl Batch {
         })
     }
 
-    /// A number that the frames of the same interface share; `None` where the capture names none.
+    /// A number that the frames of the same interface share, in this batch only; `None` where the capture names none.
     pub fn interface(&self, at: usize) -> Option<usize> {
         self.frames.get(at)?.interface
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::bytes::{ByteOrder, Filled, fill};
-use crate::reader::{Error, Found, MAX_FRAME, Place, Problems};
+use crate::reader::{Error, Found, MAX_FRAME, Problems};
 
 /// What the file header says about all frames.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Header {
     }
 
     /// The next frame, if all of it lies in what was `read` from the file already.
-    pub(crate) fn borrowed(&self, read: &[u8]) -> Option<Found> {
+    pub(crate) fn borrowed(&self, read: &[u8]) -> Option<(Found, usize)> {
         let record = Record::read(read.get(..self.record_len)?, self.order)?;
         if record.captured > MAX_FRAME {
             return None;
@@ -49,7 +49,7 @@ impl Header {
         if end > read.len() {
             return None;
         }
-        Some(self.found(&record, Place::Source { len: end }, self.record_len..end, false))
+        Some((self.found(&record, self.record_len..end, false), end))
     }
 
     /// The next frame, left in `buffer`.
@@ -99,7 +99,7 @@ impl Header {
                 return None;
             }
         };
-        Some(self.found(&record, Place::Buffer, 0..buffer.len(), is_last))
+        Some(self.found(&record, 0..buffer.len(), is_last))
     }
 
     fn time(&self, record: &Record) -> Duration {
@@ -114,13 +114,12 @@ impl Header {
         }
     }
 
-    fn found(&self, record: &Record, place: Place, data: Range<usize>, is_last: bool) -> Found {
+    fn found(&self, record: &Record, data: Range<usize>, is_last: bool) -> Found {
         Found {
             time: self.time(record),
             interface: 0,
             direction: None,
             link: self.link,
-            place,
             data,
             original_len: record.original.max(record.captured),
             is_last,

@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use crate::bytes::{ByteOrder, Filled, fill, skip};
-use crate::reader::{Direction, Error, Found, MAX_FRAME, Place, Problems};
+use crate::reader::{Direction, Error, Found, MAX_FRAME, Problems};
 
 /// The type of a section header block; the same in both byte orders.
 pub(crate) const SECTION_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -112,7 +112,7 @@ impl Section {
 
     /// The next frame, if its block is the next one, lies as a whole in what was `read` from the file already, and has nothing
     /// wrong.
-    pub(crate) fn borrowed(&self, read: &[u8]) -> Option<Found> {
+    pub(crate) fn borrowed(&self, read: &[u8]) -> Option<(Found, usize)> {
         let field = |at| self.order.u32(read, at);
         if self.broken || field(0)? != block::ENHANCED_PACKET {
             return None;
@@ -126,7 +126,7 @@ impl Section {
         let body = read.get(HEAD_LEN..HEAD_LEN + body)?;
         let found = self.packet(block::ENHANCED_PACKET, body, 0, &mut problems)?;
         let data = HEAD_LEN + found.data.start..HEAD_LEN + found.data.end;
-        problems.is_empty().then_some(Found { place: Place::Source { len: total }, data, ..found })
+        problems.is_empty().then_some((Found { data, ..found }, total))
     }
 
     /// The next frame, left in `buffer`.
@@ -311,7 +311,6 @@ impl Section {
             interface: fields.interface,
             direction: direction(self.order, rest),
             link: interface.link,
-            place: Place::Buffer,
             data: fields.data_at..end,
             original_len: fields.original.max(captured),
             is_last: self.broken,

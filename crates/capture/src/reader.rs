@@ -84,6 +84,24 @@ enum Format {
     Pcapng(pcapng::Section),
 }
 
+impl Format {
+    /// The next frame, where all of it stands in `read`, and how many bytes from the start on are its own. It is never the last one
+    /// of a file that breaks off.
+    fn borrowed(&self, read: &[u8]) -> Option<(Found, usize)> {
+        match self {
+            Self::Pcap(header) => header.borrowed(read),
+            Self::Pcapng(section) => section.borrowed(read),
+        }
+    }
+
+    fn interface_name(&self, found: &Found) -> Option<&str> {
+        match self {
+            Self::Pcap(_) => None,
+            Self::Pcapng(section) => section.interface_name(found.interface),
+        }
+    }
+}
+
 /// The first [`MAX_PROBLEMS`], and how many there were.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
@@ -166,14 +184,20 @@ impl<'a> Reader<'a> {
         }
         let number = self.count + 1;
         self.source.consume(std::mem::take(&mut self.lent));
-        let found = match &mut self.format {
-            // Nearly always all of it was read from the file already.
-            Format::Pcap(header) => header
-                .borrowed(self.source.buffer())
-                .or_else(|| header.next(&mut self.source, &mut self.buffer, number, &mut self.problems)),
-            Format::Pcapng(section) => section
-                .borrowed(self.source.buffer())
-                .or_else(|| section.next(&mut self.source, &mut self.buffer, number, &mut self.problems)),
+        // Nearly always all of it was read from the file already.
+        let borrowed = self.format.borrowed(self.source.buffer());
+        let is_borrowed = borrowed.is_some();
+        let found = match (borrowed, &mut self.format) {
+            (Some((found, len)), _) => {
+                self.lent = len;
+                Some(found)
+            }
+            (None, Format::Pcap(header)) => {
+                header.next(&mut self.source, &mut self.buffer, number, &mut self.problems)
+            }
+            (None, Format::Pcapng(section)) => {
+                section.next(&mut self.source, &mut self.buffer, number, &mut self.problems)
+            }
         };
         let Some(found) = found else {
             self.finished = true;
@@ -181,21 +205,11 @@ impl<'a> Reader<'a> {
         };
         self.count = number;
         self.finished = found.is_last;
-        let interface = match &self.format {
-            Format::Pcap(_) => None,
-            Format::Pcapng(section) => section.interface_name(found.interface),
-        };
-        let place = match found.place {
-            Place::Buffer => self.buffer.as_slice(),
-            Place::Source { len } => {
-                self.lent = len;
-                self.source.buffer()
-            }
-        };
+        let place = if is_borrowed { self.source.buffer() } else { self.buffer.as_slice() };
         Some(Frame {
             number,
             time: found.time,
-            interface,
+            interface: self.format.interface_name(&found),
             direction: found.direction,
             link: found.link,
             data: place.get(found.data).unwrap_or_default(),
@@ -232,18 +246,8 @@ impl<'a> Reader<'a> {
         let (begin, mut end) = (batch.bytes.len(), 0);
         while begin + end < bytes && batch.frames.len() < frames {
             let rest = known.get(end..).unwrap_or_default();
-            let found = match &mut self.format {
-                Format::Pcap(header) => header.borrowed(rest),
-                Format::Pcapng(section) => section.borrowed(rest),
-            };
-            let Some(found) = found else { break };
-            let Place::Source { len } = found.place else { break };
-            let interface = match &self.format {
-                Format::Pcap(_) => None,
-                Format::Pcapng(section) => {
-                    section.interface_name(found.interface).map(|name| batch.place_of(name))
-                }
-            };
+            let Some((found, len)) = self.format.borrowed(rest) else { break };
+            let interface = self.format.interface_name(&found).map(|name| batch.place_of(name));
             self.count += 1;
             batch.frames.push(Held {
                 number: self.count,
@@ -255,10 +259,6 @@ impl<'a> Reader<'a> {
                 original_len: found.original_len,
             });
             end += len;
-            if found.is_last {
-                self.finished = true;
-                break;
-            }
         }
         batch.bytes.extend_from_slice(known.get(..end).unwrap_or_default());
         self.source.consume(end);
@@ -284,21 +284,11 @@ pub(crate) struct Found {
     pub(crate) interface: usize,
     pub(crate) direction: Option<Direction>,
     pub(crate) link: u16,
-    pub(crate) place: Place,
-    /// Where in that place.
+    /// Where in the buffer, or in what was read from the file if it was borrowed from there.
     pub(crate) data: std::ops::Range<usize>,
     pub(crate) original_len: usize,
     /// The file broke off within it.
     pub(crate) is_last: bool,
-}
-
-/// What holds the bytes of a frame.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
-    /// The buffer, where they were put together.
-    Buffer,
-    /// What was read from the file and not yet passed over, whose first `len` bytes are the frame and all that belongs to it.
-    Source { len: usize },
 }
 
 /// What people hand to a capture reader by mistake.

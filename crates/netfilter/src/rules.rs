@@ -213,8 +213,8 @@ impl Evaluator {
         let via = walk.via.into_iter().map(|(rule, _)| rule).collect();
         let outcome = Outcome { verdict, cause, via, logs: walk.logs, uncertain: walk.subject.uncertain() };
         let is_searched = walk.subject.was_searched();
-        let trace = walk.trace.filter(|_| walk.subject.is_of_flow());
-        let trace = trace.map(|trace| Trace { is_searched, ..trace });
+        let (is_of_flow, is_odd) = (walk.subject.is_of_flow(), walk.subject.is_odd());
+        let trace = walk.trace.map(|trace| Trace { is_searched, is_of_flow, is_odd, ..trace });
         (outcome, trace)
     }
 

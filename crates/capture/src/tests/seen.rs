@@ -49,6 +49,9 @@ pub(super) fn seen_at_once(file: &[u8], bytes: usize, frames: usize) -> (Vec<See
             break;
         }
         at_once.extend((0..batch.len()).map(|at| Seen::from(batch.frame(at).expect("a frame"))));
+        let (_, before) = at_once[at_once.len() - batch.len()..].split_last().expect("a frame");
+        let held: usize = before.iter().map(|seen| seen.data.len()).sum();
+        assert!(held < bytes, "{held} bytes before the last frame");
     }
     assert_eq!(at_once, seen);
     assert_eq!(self::problems(&mut again), problems);

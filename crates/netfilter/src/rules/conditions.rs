@@ -31,7 +31,7 @@ pub(super) struct Subject<'p> {
     jiffies: u64,
     transport: Transport<'p>,
     uncertain: bool,
-    /// No condition asked for more than what all packets of a flow have in common, and that no signature on a header is in it.
+    /// No condition asked for more than what all packets of a flow have in common, and the one search for signatures on headers.
     is_of_flow: bool,
     /// The packet in capitals, for searches that ignore case.
     capitals: Option<Vec<u8>>,
@@ -82,7 +82,13 @@ impl<'p> Subject<'p> {
 
     /// Whether every other packet of the flow would have had the same answers, if no signature on a header is in it.
     pub(super) fn is_of_flow(&self) -> bool {
-        self.is_of_flow && !self.uncertain
+        self.is_of_flow && !self.is_odd()
+    }
+
+    /// Whether it has what other packets of its flow need not have: a signature on a header, or an end that the capture did not keep
+    /// and a rule looked for.
+    pub(super) fn is_odd(&self) -> bool {
+        self.uncertain || self.any_header == Some(true)
     }
 
     /// A condition looks at what is this packet's own, or at what changes with time.

@@ -1,9 +1,10 @@
 //! The short way of a packet whose flow was judged before: most rules ask for addresses, ports, interface and state only, so that
 //! what they said of one packet holds for the next ones.
 //!
-//! A connection remembers the path of its last packet. What a rule counts is counted for each packet all the same; where a rule
-//! asks for more (a text, a length, a rate, a list) nothing is remembered. Signatures on headers are the exception: as long as
-//! none at all is in a packet, which one search tells, rules that look for one do not hold.
+//! A connection remembers the path that its packets take. What a rule counts is counted for each packet all the same; where a rule
+//! asks for more (a text, a length, a rate, a list) there is no path to remember. Signatures on headers are the exception: as long
+//! as none at all is in a packet, which one search tells, rules that look for one do not hold. A packet with one, or one that the
+//! capture cut, goes the long way and changes nothing that is remembered.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use crate::stack::Flow;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     asked: Asked,
-    /// `None` where it takes more than the flow to tell.
+    /// `None` where rules ask for more than the flow. That of inspected packets takes the one search as well
+    /// ([`Path::is_searched`]).
     path: Option<PathId>,
 }
 
@@ -42,8 +44,12 @@ struct InterfaceId(u16);
 pub(super) struct Trace {
     /// The rules that held.
     pub(super) counted: Vec<RuleRef>,
-    /// Signatures on headers were looked for, and none was there.
+    /// Signatures on headers were looked for.
     pub(super) is_searched: bool,
+    /// Other packets of the flow take the same way.
+    pub(super) is_of_flow: bool,
+    /// It tells nothing about other packets of the flow: see [`super::conditions::Subject::is_odd`].
+    pub(super) is_odd: bool,
 }
 
 /// Paths that were taken, each once, with the packets that took it later.
@@ -101,8 +107,10 @@ impl Evaluator {
             }
             Some(_) | None => {
                 let (outcome, trace) = self.walk(hook, packet, state, now, Some(Trace::default()));
-                let path = trace.and_then(|trace| self.remember(hook, packet.is_ipv4(), &outcome, trace));
-                *known = Some(Known { asked, path });
+                if let Some(trace) = trace.filter(|trace| !trace.is_odd) {
+                    let path = self.remember(hook, packet.is_ipv4(), &outcome, trace);
+                    *known = Some(Known { asked, path });
+                }
                 outcome
             }
         }
@@ -139,11 +147,11 @@ impl Evaluator {
 
     fn remember(&mut self, hook: Hook, is_ipv4: bool, outcome: &Outcome, trace: Trace) -> Option<PathId> {
         let is_decided = matches!(outcome.cause, Cause::Policy(_) | Cause::Rule(_));
-        if !is_decided || !outcome.logs.is_empty() {
+        if !trace.is_of_flow || !is_decided || !outcome.logs.is_empty() {
             return None;
         }
         let Outcome { verdict, cause, .. } = *outcome;
-        let Trace { counted, is_searched } = trace;
+        let Trace { counted, is_searched, .. } = trace;
         let path = Path { hook, verdict, cause, via: outcome.via.clone(), counted, is_searched };
         let Paths(paths) = &mut self.family_mut(is_ipv4)?.paths;
         let at = paths.iter().position(|(known, _)| *known == path).or_else(|| {
@@ -153,6 +161,13 @@ impl Evaluator {
             })
         })?;
         u16::try_from(at).ok().map(PathId)
+    }
+
+    /// How many packets went a path that was remembered.
+    #[cfg(test)]
+    pub(crate) fn went_again(&self) -> u64 {
+        let paths = [&self.ipv4, &self.ipv6].into_iter().flatten().flat_map(|compiled| &compiled.paths.0);
+        paths.map(|(_, taken)| taken.packets).sum()
     }
 
     fn family_mut(&mut self, is_ipv4: bool) -> Option<&mut Compiled> {

@@ -84,10 +84,14 @@ impl HeaderSearcher {
 
     pub(super) fn holds(&self, subject: &mut Subject<'_>) -> Held {
         let bytes = subject.packet().bytes();
-        let possible = self.any.as_ref().is_none_or(|any| subject.has_any_header(any));
-        if possible {
-            subject.looks_beyond_flow();
-        }
+        let possible = match &self.any {
+            Some(any) => subject.has_any_header(any),
+            // There is no search that could tell the same of the next packet.
+            None => {
+                subject.looks_beyond_flow();
+                true
+            }
+        };
         let matcher = || self.matcher.get_or_init(|| Matcher::new(&self.header).ok());
         let found = possible && matcher().as_ref().is_some_and(|matcher| matcher.is_in(bytes));
         if !found {

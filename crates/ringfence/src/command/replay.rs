@@ -20,7 +20,7 @@ use std::time::Duration;
 use capture::Reader;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use netfilter::rules::Evaluator;
-use netfilter::{conntrack, stack};
+use netfilter::{conntrack, rules, stack};
 use policy::Policy;
 use policy::ruleset::{InterfaceName, Match, RuleSet};
 
@@ -41,10 +41,10 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, Exit> {
     write!(err, "{}", draw(policy.warnings()))?;
     let progress = progress(args)?;
     let named = named_interfaces(policy.sets());
-    // While one processor finds out whose traffic it is, the other makes the rules ready.
+    // Whose traffic it is takes both processors where a capture is to be read; the rules are made ready beside that.
     let (survey, rules) = ahead::at_once(
         || look_over(args, &progress, &named),
-        || Evaluator::new(policy.sets(), stack::Settings::default().rules),
+        || Evaluator::new(policy.sets(), rules_settings()),
     )?;
     let survey = survey?;
     let locals = if args.local.is_empty() {
@@ -263,7 +263,12 @@ fn settings(checksums: Checksums, survey: &Survey, locals: &Locals) -> stack::Se
         Checksums::Ignore => false,
     };
     let conntrack = conntrack::Settings { checksums: verify, ..conntrack::Settings::default() };
-    stack::Settings { conntrack, ..stack::Settings::default() }
+    stack::Settings { conntrack, rules: rules_settings(), ..stack::Settings::default() }
+}
+
+/// They do not depend on what the survey finds.
+fn rules_settings() -> rules::Settings {
+    rules::Settings::default()
 }
 
 /// Capture time as RFC 3339: microseconds, or nanoseconds where the capture has them.

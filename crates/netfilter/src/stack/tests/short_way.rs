@@ -38,6 +38,13 @@ fn longest(host: &mut Stack<u32>, bytes: &[u8], way: Way, now: Duration) -> Verd
     host.alone(&parsed(bytes), way, now).expect("no fragment").verdict
 }
 
+/// The fate by rules that remember nothing of the flow, as each packet comes through another interface.
+fn anew(host: &mut Stack<u32>, packet: &Packet<'_>, way: Way, now: Duration, count: u64) -> Fate {
+    let name = format!("eth{count}");
+    host.expire(now);
+    host.alone(&packet.with_interfaces(Some(&name), Some(&name)), way, now).expect("no fragment")
+}
+
 fn counters(host: &Stack<u32>, chains: usize) -> Vec<Counter> {
     let rules = host.rules();
     let of_rules = (0..chains).flat_map(|chain| rules.counters(Family::Ipv4, ChainId(chain)));
@@ -62,7 +69,7 @@ fn verdicts_and_counters_are_those_of_the_long_way() {
     let (mut one, mut other) = (host(RULES), host(RULES));
     let mut numbers = Numbers(1);
     let (mut now, mut short) = (START, 0);
-    for _ in 0..20_000 {
+    for count in 0..20_000 {
         // Mostly soon, sometimes to the very second or nanosecond in which a connection ends.
         let later =
             [0, 1_000_000, 20_000_000, 2_000_000_000, 30_000_000_000, 120_000_000_000, 29_999_999_999];
@@ -75,10 +82,11 @@ fn verdicts_and_counters_are_those_of_the_long_way() {
             0 => (v4(peer, 1, 17, 0, &udp(4000, port, &data)), Way::Input),
             _ => (v4(1, peer, 17, 0, &udp(port, 4000, &data)), Way::Output),
         };
-        let expected = longest(&mut other, &bytes, way, now);
+        let expected = anew(&mut other, &parsed(&bytes), way, now, count).verdict;
         assert_eq!(shortest(&mut one, &bytes, way, now, &mut short), expected);
     }
     assert!(short > 5_000, "{short}");
+    assert_eq!(other.rules().went_again(), 0);
     assert_eq!(counters(&one, 5), counters(&other, 5));
 }
 
@@ -141,11 +149,9 @@ fn a_flow_finds_the_connection_that_took_the_place_of_its_own() {
     }
 }
 
-/// With signatures on two headers, which one search tells.
-#[test]
-fn a_packet_without_signature_goes_the_path_of_the_one_before() {
-    let policy = "[services]\nsip = { udp = [5060], inspect = true }\n[[signatures]]\nname = \"one\"\nheader = \"User-Agent\"\n\
-        text = \"scanner\"\n[[signatures]]\nname = \"two\"\nheader = \"Subject\"\ntext = \"attack\"\n";
+/// Judges SIP in one connection by remembered paths and by none: some packets with a signature, some cut, from the one of number
+/// `odd_from` on. Tells how many went a remembered path.
+fn inspected(policy: &str, odd_from: u64) -> u64 {
     let policy = policy::Policy::parse("test", policy.as_bytes().to_vec()).expect("a policy");
     let settings = conntrack::Settings { checksums: false, ..conntrack::Settings::default() };
     let settings = Settings { conntrack: settings, ..Settings::default() };
@@ -158,30 +164,58 @@ fn a_packet_without_signature_goes_the_path_of_the_one_before() {
         b"OPTIONS sip:a SIP/2.0\r\n\r\n",
     ];
     let mut numbers = Numbers(7);
-    let mut dropped = 0;
+    let (mut dropped, mut uncertain) = (0, 0);
     for count in 0..2000_u64 {
         let now = START + Duration::from_millis(count * 20);
-        let data = texts[if numbers.below(4) == 0 { numbers.below(4) } else { 0 }];
+        let may_be_odd = count >= odd_from;
+        let data = texts[if may_be_odd && numbers.below(4) == 0 { numbers.below(4) } else { 0 }];
         let (bytes, way) = match numbers.below(4) {
             0 => (v4(1, 2, 17, 0, &udp(5060, 5060, data)), Way::Output),
             _ => (v4(2, 1, 17, 0, &udp(5060, 5060, data)), Way::Input),
         };
-        let cut = if numbers.below(20) == 0 { bytes.len() - 3 } else { bytes.len() };
-        let packet = Packet::parse(&bytes[..cut], bytes.len()).unwrap();
-        // The other one is asked through an interface that changes, so that it remembers nothing.
-        let name = format!("eth{count}");
-        let renamed = packet.with_interfaces(Some(&name), Some(&name));
-        let expected = fresh.alone(&renamed, way, now).unwrap();
+        let is_cut = may_be_odd && numbers.below(20) == 0;
+        let packet = Packet::parse(&bytes[..bytes.len() - if is_cut { 3 } else { 0 }], bytes.len()).unwrap();
+        if way == Way::Input {
+            let flow = Flow::of(&packet, way, &settings).expect("a whole datagram");
+            assert!(!one.accepts_again(&flow, packet.total_len(), now), "it takes a look at the packet");
+        }
+        let expected = anew(&mut fresh, &packet, way, now, count);
         let fate = one.alone(&packet, way, now).unwrap();
         dropped += u32::from(fate.verdict == Verdict::Drop);
-        assert_eq!(fate, expected);
+        uncertain += u32::from(fate.uncertain);
+        assert_eq!(fate, expected, "packet {count}");
     }
-    assert!(dropped > 50, "{dropped}");
+    assert!(dropped > 50 && uncertain > 50, "{dropped} {uncertain}");
+    assert_eq!(fresh.rules().went_again(), 0);
     for set in policy.sets().iter().filter(|set| set.family == Family::Ipv4) {
-        for chain in (0..set.chains.len()).map(ChainId) {
-            let counters = |host: &Stack<u32>| host.rules().counters(Family::Ipv4, chain);
-            assert_eq!(counters(&one), counters(&fresh), "chain {chain:?}");
+        assert_eq!(counters(&one, set.chains.len()), counters(&fresh, set.chains.len()));
+    }
+    one.rules().went_again()
+}
+
+const SIP: &str = "[services]\nsip = { udp = [5060], inspect = true }\n";
+const NO_LOG: &str = "[log]\nsignatures = \"\"\n";
+const ONE: &str = "[[signatures]]\nname = \"one\"\nheader = \"User-Agent\"\ntext = \"scanner\"\n";
+const TWO: &str = "[[signatures]]\nname = \"two\"\nheader = \"Subject\"\ntext = \"attack\"\n";
+
+/// With signatures on two headers, which one search tells.
+#[test]
+fn a_packet_without_signature_goes_the_path_of_the_one_before() {
+    for log in ["", NO_LOG] {
+        // In the one case the first of each state is clean, in the other it may have a signature.
+        for odd_from in [20, 0] {
+            let again = inspected(&[SIP, log, ONE, TWO].concat(), odd_from);
+            assert!(again > 1500, "{again}: an odd packet ends nothing");
         }
+    }
+}
+
+/// There is no search that tells the same of all packets.
+#[test]
+fn with_one_signature_inspected_packets_go_the_long_way() {
+    for odd_from in [20, 0] {
+        let sent = inspected(&[SIP, NO_LOG, ONE].concat(), odd_from);
+        assert!(sent < 700, "{sent}: only what goes out");
     }
 }
 

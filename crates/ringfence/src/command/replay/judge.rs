@@ -1,6 +1,7 @@
 //! The pure core of `replay`: frames in, records out.
 
 mod follow;
+mod made;
 mod observe;
 mod reasons;
 
@@ -15,8 +16,7 @@ use capture::{Direction, Frame, Problem};
 use engine::{Enforcer, Reading, Stop};
 use netfilter::defrag::Refusal;
 use netfilter::packet::{Malformed, Packet, protocol};
-use netfilter::rules::Evaluator;
-use netfilter::stack::{Fate, Judged, Settings, Stack, Way, Why};
+use netfilter::stack::{Fate, Judged, Stack, Way, Why};
 use policy::Policy;
 use policy::ruleset::Family;
 
@@ -69,56 +69,10 @@ struct Ticket {
 /// Problems told of each capture; the rest is counted.
 const MAX_PROBLEMS: usize = 50;
 
-/// Two runs are to be the same.
-const SEED: u64 = 0;
-
-/// Bans and limits in force, at most.
-const MAX_BANS: usize = 1 << 20;
-
 /// Packets to itself whose second copy is awaited; the oldest makes room.
 const MAX_COPIES: usize = 64;
 
-impl<'a> Judge<'a> {
-    /// Judges by a policy, and lets the engine watch. What grows is bounded by `settings`; problems are handed out with
-    /// [`Judge::take_problems`]. Accepted packets are told one by one if `tells_accepted`.
-    pub(super) fn new(
-        policy: &'a Policy,
-        settings: Settings,
-        locals: &'a Locals,
-        tells_accepted: bool,
-    ) -> Self {
-        let rules = Evaluator::new(policy.sets(), settings.rules);
-        Self::with_rules(rules, policy, settings, locals, tells_accepted)
-    }
-
-    /// As [`Judge::new`], with the policy's rules made ready before.
-    pub(super) fn with_rules(
-        rules: Evaluator,
-        policy: &'a Policy,
-        settings: Settings,
-        locals: &'a Locals,
-        tells_accepted: bool,
-    ) -> Self {
-        Self {
-            reasons: Reasons::new(policy.sets()),
-            locals,
-            stack: Stack::with_rules(rules, policy.sets(), settings),
-            detection: Detection::new(policy, SEED),
-            enforcer: Enforcer::new(&policy.detection().settings, MAX_BANS),
-            follower: OnceCell::new(),
-            policy,
-            now: Duration::ZERO,
-            decided: VecDeque::new(),
-            tells_accepted,
-            accepted: 0,
-            sent_to_self: VecDeque::new(),
-            problems: Vec::new(),
-            suppressed: 0,
-            unsupported: BTreeMap::new(),
-            capture: Rc::from(""),
-        }
-    }
-
+impl Judge<'_> {
     /// Whether `time` lies before what was judged already.
     pub(super) fn is_past(&self, time: Duration) -> bool {
         time < self.now
@@ -167,7 +121,8 @@ impl<'a> Judge<'a> {
         self.now = self.now.max(of_flow.time);
         self.stack.expire(self.now);
         self.collect(None);
-        // Neither bans nor limits are asked for: the flow is between ports that the engine does not guard (`ahead::may_be_sip`).
+        // Neither bans nor limits are asked for: the flow is between ports that the engine does not guard (`may_be_sip` of
+        // `ahead::prepared`).
         let passes = self.stack.accepts_again(of_flow.flow, of_flow.len, self.now);
         self.accepted += u64::from(passes);
         passes

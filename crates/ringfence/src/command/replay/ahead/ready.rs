@@ -18,7 +18,8 @@ pub(super) struct Ready<'a> {
     pub(super) source: Option<Source<'a>>,
     /// In the order of the batch.
     places: Vec<Place>,
-    /// Each once, or little more often.
+    /// Once where [`Flows`] remembers it; of IPv6, with IP options, or where flows share a place, once for each packet. So there are at
+    /// most as many as frames.
     flows: Vec<Flow<'a>>,
     whole: Vec<Prepared<'a>>,
     /// Of the frames that hold SIP, and what they mean; both are large.
@@ -158,3 +159,6 @@ fn emptied<A, B>(mut list: Vec<A>) -> Vec<B> {
     list.clear();
     list.into_iter().filter_map(|_| None).collect()
 }
+
+#[cfg(test)]
+mod tests;
