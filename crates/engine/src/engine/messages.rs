@@ -381,9 +381,9 @@ impl Engine {
     }
 }
 
-/// Whether the tag of an answer to a request of that method (of CSeq) may come back: within the dialog that it begins, or in the ACK for a
-/// refusal. With these methods there is neither; where they are sent within a dialog, what began it has told the tag. A table of tokens
-/// holds so many only.
+/// Whether the tag of an answer to a request of that method (of CSeq) may come back: within the dialog that it begins, or in the ACK
+/// for a refusal. With these methods there is neither; where they are sent within a dialog, what began it has told the tag. A table
+/// of tokens holds so many only.
 fn may_begin_dialog(method: Method) -> bool {
     !matches!(method, Method::Register | Method::Options | Method::Publish | Method::Message)
 }

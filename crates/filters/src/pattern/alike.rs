@@ -97,8 +97,8 @@ impl<T> Alike<T> {
         }
     }
 
-    /// The first of the nodes that may stand at a place with which a text begins, and what is behind it; `left` are those that may still
-    /// be passed.
+    /// The first of the nodes that may stand at a place with which a text begins, and what is behind it; `left` are those that may
+    /// still be passed.
     #[inline]
     fn below<'t>(&self, mut at: u32, text: &'t [u8], left: &mut usize) -> Option<(&Node, &'t [u8])> {
         let first = *text.first()?;
