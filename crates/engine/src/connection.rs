@@ -18,7 +18,7 @@ const MAX_PARTIAL: usize = 16 * 1024;
 const MAX_PARTIALS: usize = 32 * 1024 * 1024;
 
 /// One connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pub(crate) is_established: bool,
     is_closed: bool,

@@ -1,7 +1,9 @@
 //! The engine: what is told, what is remembered, what is to be done.
 
+mod answers;
 mod decide;
 mod echoes;
+mod expect;
 mod messages;
 mod packets;
 mod testify;

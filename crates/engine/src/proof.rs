@@ -44,6 +44,13 @@ impl Tokens {
         self.sent.fill("tokens")
     }
 
+    /// That token will be asked for in a moment.
+    pub(crate) fn expect(&self, token: Token<'_>, peer: IpAddr, salt: Salt) {
+        if let Some(key) = key(token, peer, salt) {
+            self.sent.expect(key);
+        }
+    }
+
     pub(crate) fn send(&mut self, token: Token<'_>, to: IpAddr, now: Tick, salt: Salt) {
         if let Some(key) = key(token, to, salt) {
             self.sent.insert(key, now, ());

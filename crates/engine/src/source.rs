@@ -1,5 +1,9 @@
 //! What is remembered about one source.
 
+use std::slice::from_ref;
+
+use prefetch_index::prefetch_index;
+
 use crate::command::{Class, Scope};
 use crate::detectors::{
     Kind, enumeration, flood, low_and_slow, scanning, silent_connection, toll_fraud, tool_fingerprint,
@@ -9,7 +13,7 @@ use crate::time::Tick;
 
 /// One row of the table of sources. Each detector has its own field. What every message touches stands first, within two
 /// lines of the processor's cache; what few touch, behind it.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(crate) struct Source {
     pub(crate) last: Tick,
@@ -94,6 +98,13 @@ impl Worth for Source {
             _ => 0,
         };
         (worth, self.last)
+    }
+
+    /// Each of them in a line of the processor's cache of its own.
+    fn expect(&self) {
+        prefetch_index(from_ref(&self.scanning), 0);
+        prefetch_index(from_ref(&self.succeeded), 0);
+        prefetch_index(from_ref(&self.reports), 0);
     }
 }
 

@@ -91,6 +91,18 @@ impl Transactions {
         [self.proven.fill("transactions-proven"), self.others.fill("transactions")]
     }
 
+    /// That transaction will be asked for in a moment: see [`Sets::expect`].
+    pub(crate) fn expect(&self, key: u64) {
+        self.proven.expect(key);
+        self.others.expect(key);
+    }
+
+    /// A transaction of that key will be begun.
+    pub(crate) fn expect_new(&self, key: u64, is_proof: bool) {
+        let table = if is_proof { &self.proven } else { &self.others };
+        table.expect_row(key);
+    }
+
     /// Remembers a request; whether it was there already.
     pub(crate) fn begin(&mut self, key: u64, new: Transaction, now: Tick) -> bool {
         let table = if new.is_proof { &mut self.proven } else { &mut self.others };

@@ -1,6 +1,6 @@
 //! The second layer: what a message means.
 
-use memchr::memmem;
+mod unusual;
 
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::auth::{Challenge, Credentials};
@@ -60,8 +60,6 @@ const LONG_VIA: usize = 1024;
 const LONG_METHOD: usize = 20;
 /// RFC 3261 section 8.1.1.5: less than 2^31.
 const MAX_CSEQ: u64 = (1 << 31) - 1;
-/// One byte so often in a row is no text.
-const FLOOD: usize = 400;
 
 impl Default for Message<'_> {
     fn default() -> Self {
@@ -103,24 +101,27 @@ impl<'a> Message<'a> {
 
     /// As [`Message::read`], in the place of what was interpreted before.
     pub fn fill(&mut self, view: &View<'a>) {
+        self.begin(view);
+        self.complete(view);
+    }
+
+    /// The first half of [`Message::fill`]: what tells the transaction and the dialog that a message belongs to, and what only one
+    /// can know who received it: From, To, Via, Call-ID, CSeq, credentials, challenge. Who looks these up can do so before
+    /// [`Message::complete`], which has to follow.
+    pub fn begin(&mut self, view: &View<'a>) {
         let mut anomalies = view.anomalies();
         let note = &mut anomalies;
         self.start = *view.start();
-        (self.uri, self.from, self.to, self.contact, self.via) = (None, None, None, None, None);
+        (self.from, self.to, self.via) = (None, None, None);
         (self.credentials, self.challenge) = (None, None);
-        if let StartLine::Request { uri, .. } = self.start {
-            self.uri = view.walk_uri().and_then(plain::uri).or_else(|| request_uri(uri, note));
-        }
-        address(&mut self.from, view, HeaderName::From, FROM, note);
-        address(&mut self.to, view, HeaderName::To, TO, note);
-        contact(&mut self.contact, view, note);
         if let Some(value) = field(view.get(HeaderName::Via), VIA, LONG_VIA, note) {
             let plain = view.walk(HeaderName::Via).and_then(plain::via);
             self.via = plain.or_else(|| Via::parse(value, note));
         }
         self.call_id = field(view.get(HeaderName::CallId), CALL_ID, LONG_ADDRESS, note);
         self.cseq = cseq(view, &self.start, note);
-        self.max_forwards = max_forwards(view, &self.start, note);
+        address(&mut self.from, view, HeaderName::From, FROM, note);
+        address(&mut self.to, view, HeaderName::To, TO, note);
         let first_of = |name, other| if view.get(name).is_some() { name } else { other };
         let credentials = first_of(HeaderName::Authorization, HeaderName::ProxyAuthorization);
         if let Some(value) = view.get(credentials) {
@@ -132,6 +133,19 @@ impl<'a> Message<'a> {
             let plain = view.walk(challenge).and_then(Challenge::plain);
             self.challenge = Some(plain.unwrap_or_else(|| Challenge::parse(value)));
         }
+        self.anomalies = anomalies;
+    }
+
+    /// The rest of a message of which [`Message::begin`] saw this view.
+    pub fn complete(&mut self, view: &View<'a>) {
+        let mut anomalies = self.anomalies;
+        let note = &mut anomalies;
+        (self.uri, self.contact) = (None, None);
+        if let StartLine::Request { uri, .. } = self.start {
+            self.uri = view.walk_uri().and_then(plain::uri).or_else(|| request_uri(uri, note));
+        }
+        contact(&mut self.contact, view, note);
+        self.max_forwards = max_forwards(view, &self.start, note);
         self.user_agent = view.get(HeaderName::UserAgent).or_else(|| view.get(HeaderName::Server));
         self.content_type = view.get(HeaderName::ContentType);
         self.body = view.body();
@@ -142,8 +156,8 @@ impl<'a> Message<'a> {
         self.expires = view.get(HeaderName::Expires).and_then(|value| expires(value, note));
         let missing = [HeaderName::From, HeaderName::To, HeaderName::Via, HeaderName::CallId];
         note.note(missing.iter().all(|&name| view.get(name).is_none()), Anomaly::HeadersMissing);
-        rare(view, note);
-        exploits(view, note);
+        unusual::rare(view, note);
+        unusual::exploits(view, note);
         self.anomalies = anomalies;
     }
 
@@ -322,62 +336,6 @@ fn expires(value: &[u8], anomalies: &mut Anomalies) -> Option<u32> {
             anomalies.insert(Anomaly::ExpiresInvalid);
             None
         }
-    }
-}
-
-/// Headers that few messages have.
-fn rare(view: &View<'_>, anomalies: &mut Anomalies) {
-    if let Some(date) = view.get(HeaderName::Date) {
-        anomalies.note(!date.ends_with(b"GMT"), Anomaly::DateNotGmt);
-    }
-    if let Some(after) = view.get(HeaderName::RetryAfter) {
-        let seconds = number_at_start(after);
-        let large = matches!(seconds, Number::Huge | Number::Value(0x1_0000_0000..));
-        anomalies.note(large, Anomaly::RetryAfterTooLarge);
-    }
-    if let Some(warning) = view.get(HeaderName::Warning) {
-        let code = warning.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        anomalies.note(code != 3, Anomaly::WarnCodeInvalid);
-    }
-    if let Some(tags) = view.get(HeaderName::ProxyRequire) {
-        let known =
-            |tag: &[u8]| OPTION_TAGS.iter().any(|known| trim(tag).eq_ignore_ascii_case(known.as_bytes()));
-        anomalies.note(!tags.split(|&byte| byte == b',').all(known), Anomaly::ProxyRequireUnknown);
-    }
-}
-
-/// Registered option tags (IANA "SIP Option Tags") that a proxy can be asked for.
-const OPTION_TAGS: [&str; 14] = [
-    "100rel",
-    "answermode",
-    "early-session",
-    "gruu",
-    "histinfo",
-    "join",
-    "norefersub",
-    "outbound",
-    "path",
-    "precondition",
-    "privacy",
-    "replaces",
-    "sec-agree",
-    "timer",
-];
-
-/// Shapes that only exploits have.
-fn exploits(view: &View<'_>, anomalies: &mut Anomalies) {
-    let head = view.head();
-    if view.may_have_percent() {
-        let printf = [b"%s%s%s".as_slice(), b"%n%n", b"%x%x%x", b"%p%p%p", b"%d%d%d"];
-        let found = printf.iter().any(|row| memmem::find(head, row).is_some());
-        anomalies.note(found, Anomaly::FormatString);
-    }
-    if head.len() > FLOOD {
-        // A row of `FLOOD` covers one such chunk whole.
-        let mut chunks = head.chunks_exact(FLOOD / 2);
-        let flooded =
-            chunks.any(|chunk| chunk.first().is_some_and(|first| chunk.iter().all(|byte| byte == first)));
-        anomalies.note(flooded, Anomaly::HeaderFlood);
     }
 }
 

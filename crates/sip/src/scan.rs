@@ -93,7 +93,7 @@ impl Scan {
         while number < blocks && self.body_at.is_none() && count + BLOCK <= ENDS {
             let begin = number * BLOCK;
             let block = Block::at(simd, message, begin);
-            signs.keep(number, block.signs);
+            signs.keep(block.signs);
             number += 1;
             odd |= block.odd;
             percents |= block.percents;

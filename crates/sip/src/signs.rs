@@ -1,6 +1,8 @@
 //! Where the signs stand that separate the parts of a message: found 64 bytes at a time, so that what reads a field goes from sign to
 //! sign instead of from byte to byte.
 
+use arrayvec::ArrayVec;
+
 /// Bytes that one word tells of.
 pub(crate) const BLOCK: usize = 64;
 /// Words that are kept: the headers of nearly all messages. What is behind them is read without signs.
@@ -9,17 +11,23 @@ const WORDS: usize = 32;
 /// Where the signs of a message's start line and headers stand, as far as they are kept: blanks and what is below them, and `"`, `,`, `:`
 /// to `@` (with `;`, `<`, `=`, `>`, `?`), `[` to `]` (with the backslash). A bit for each byte; the lowest is the first.
 #[derive(Clone, Debug)]
-pub(crate) struct Signs([u64; WORDS]);
+pub(crate) struct Signs(ArrayVec<u64, WORDS>);
 
 impl Signs {
     pub(crate) const fn new() -> Self {
-        Self([0; WORDS])
+        Self(ArrayVec::new_const())
     }
 
-    /// Keeps the signs of a block, if it is one of the first.
-    pub(crate) fn keep(&mut self, number: usize, signs: u64) {
-        if let Some(word) = self.0.get_mut(number) {
-            *word = signs;
+    /// Another message is looked at.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Keeps the signs of the next block, if it is one of the first.
+    #[inline(always)]
+    pub(crate) fn keep(&mut self, signs: u64) {
+        if !self.0.is_full() {
+            self.0.push(signs);
         }
     }
 

@@ -26,7 +26,7 @@ pub enum Piece<'a> {
 const MAX_EARLY: usize = 8;
 
 /// Cuts a stream into messages.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Framer {
     limit: usize,
     /// The sequence number of the next byte; `None` before the first segment.

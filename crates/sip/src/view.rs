@@ -2,6 +2,8 @@
 
 mod headers;
 
+use arrayvec::ArrayVec;
+
 use crate::MAX_MESSAGE;
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::header::HeaderName;
@@ -33,8 +35,7 @@ pub enum Carrier {
 pub struct View<'a> {
     bytes: &'a [u8],
     start: StartLine<'a>,
-    slots: [Slot; MAX_HEADERS],
-    count: u8,
+    slots: ArrayVec<Slot, MAX_HEADERS>,
     /// 1-based slot of the first header of each name; 0 for none.
     first: [u8; HeaderName::COUNT],
     body_at: usize,
@@ -65,9 +66,6 @@ struct Slot {
     name: HeaderName,
 }
 
-/// All zeros, as those are written fastest.
-const EMPTY: Slot = Slot { name_at: 0, value_at: 0, value_end: 0, name_len: 0, name: HeaderName::Accept };
-
 impl Default for View<'_> {
     fn default() -> Self {
         Self::new()
@@ -81,8 +79,7 @@ impl<'a> View<'a> {
         Self {
             bytes: &[],
             start: StartLine::Status { code: 0, reason: &[] },
-            slots: [EMPTY; MAX_HEADERS],
-            count: 0,
+            slots: ArrayVec::new_const(),
             first: [0; HeaderName::COUNT],
             body_at: 0,
             body: &[],
@@ -109,8 +106,9 @@ impl<'a> View<'a> {
 
     /// As [`View::parse`], in the place of what was read before. Where it is no message, the view is of no use until another is read.
     pub fn read(&mut self, bytes: &'a [u8], carrier: Carrier) -> Result<(), NotSip> {
-        self.count = 0;
+        self.slots.clear();
         self.first = [0; HeaderName::COUNT];
+        self.signs.clear();
         self.anomalies = Anomalies::NONE;
         self.bytes = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
         let mut scan = Scan::new();
@@ -136,6 +134,7 @@ impl<'a> View<'a> {
         }
         let (start, message, headers_at) = start_line::find_first(self.bytes, &mut self.anomalies)?;
         (self.start, self.bytes, *scan) = (start, message, Scan::new());
+        self.signs.clear();
         scan.go_on(self.bytes, &mut self.signs);
         Some(headers_at)
     }
@@ -177,7 +176,7 @@ impl<'a> View<'a> {
 
     /// All headers that were kept, in order.
     pub fn headers(&self) -> impl Iterator<Item = Header<'a>> {
-        self.slots.iter().take(usize::from(self.count)).map(|slot| self.header(slot))
+        self.slots.iter().map(|slot| self.header(slot))
     }
 
     /// The value of the first header of that name.
@@ -207,8 +206,8 @@ impl<'a> View<'a> {
     /// The values of all headers of that name, in order.
     pub fn all(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> {
         let first = self.first.get(name as usize).copied().unwrap_or(0);
-        let from = usize::from(if first == 0 { self.count } else { first - 1 });
-        let slots = self.slots.get(..usize::from(self.count)).and_then(|slots| slots.get(from..));
+        let from = usize::from(first).checked_sub(1).unwrap_or(self.slots.len());
+        let slots = self.slots.get(from..);
         let named = slots.unwrap_or_default().iter().filter(move |slot| slot.name == name);
         named.map(|slot| self.header(slot).value)
     }

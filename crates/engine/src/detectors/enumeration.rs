@@ -60,7 +60,7 @@ pub(crate) struct Enumeration {
 }
 
 /// Accounts of this period and of the last.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct State {
     since: Tick,
     asked: [Distinct; 2],

@@ -51,7 +51,7 @@ pub(crate) struct Flood {
     points: f32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct State {
     at: Tick,
     /// How much of the burst is used up, in requests: INVITE, REGISTER, others.

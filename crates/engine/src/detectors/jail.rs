@@ -31,7 +31,7 @@ pub(crate) struct Jails {
 }
 
 /// One source in one jail.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
     /// When each failure was, oldest first.
     times: VecDeque<Tick>,

@@ -57,7 +57,7 @@ pub(crate) struct LowAndSlow {
     points: f32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct State {
     since: Tick,
     /// Of the Call-ID that all refused credentials had so far; [`MIXED`] if they had several.

@@ -46,7 +46,7 @@ pub(crate) struct Scanning {
     points: f32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct State {
     since: Tick,
     places: Distinct,

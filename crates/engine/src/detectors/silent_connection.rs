@@ -48,7 +48,7 @@ pub(crate) struct SilentConnection {
     points: f32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct State {
     since: Tick,
     count: u16,

@@ -53,7 +53,7 @@ pub(crate) struct TollFraud {
     digits: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct State {
     last: Tick,
     /// The ends of the last two numbers, and the prefixes that stood before each.

@@ -53,7 +53,7 @@ pub(crate) struct ToolFingerprint {
 }
 
 /// Weak signs of this source that were counted.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct State {
     weak: bool,
 }

@@ -1,49 +1,59 @@
 //! From messages to findings.
 
-use sip::{Challenge, HeaderName, Message, Method, View};
+use sip::{HeaderName, Message, Method, View};
 
 use super::Engine;
 use super::echoes::Dialog;
 use super::packets::Talk;
 use crate::caller::is_from_network;
 use crate::command::{Class, Command, Source as Address};
-use crate::detectors::{Answer, Request, Scene};
+use crate::detectors::{Request, Scene};
 use crate::observation::Fate;
 use crate::privacy::{self, Accepted};
 use crate::proof::Token;
-use crate::source::KNOWN_CALLS;
 use crate::time::Tick;
 use crate::transaction::{self, Transaction};
 
 impl Engine {
     /// A request from a peer.
-    pub(super) fn request(&mut self, view: &View<'_>, message: &Message<'_>, talk: &Talk, now: Tick) {
+    pub(super) fn request(
+        &mut self,
+        view: &View<'_>,
+        message: &Message<'_>,
+        key: u64,
+        talk: &Talk,
+        now: Tick,
+    ) {
         if talk.fate == Fate::Banned {
             return;
         }
         let salt = self.salt;
         let address = Address::of(talk.peer.ip());
         let trusted = self.is_trusted(talk.peer.ip());
+        let method = message.method();
+        let target = target(message, method);
+        let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
+        let target_hash = hash(target);
+        let call = hash(message.call_id);
+        let mut fingerprint = transaction::fingerprint(message, salt);
+        self.transactions.expect_new(key, message.credentials.is_some());
         let (others, echoes_nonce) = self.credentials(view, message, talk, now);
         let with_others;
         let message = if others.is_some() {
             with_others = Message { credentials: others, ..*message };
+            fingerprint = transaction::fingerprint(&with_others, salt);
             &with_others
         } else {
             message
         };
         let dialog = self.echoes_tag(message, talk, now);
         let is_proof = talk.is_established || echoes_nonce || dialog == Dialog::Ours;
-        let method = message.method();
-        let target = target(message, method);
-        let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
         let credentials = message.credentials.filter(|credentials| credentials.is_digest);
         let username = credentials.and_then(|credentials| credentials.username);
-        let target_hash = hash(target);
         let is_initial = message.to.as_ref().is_none_or(|to| to.tag.is_none());
         let new = Transaction {
-            fingerprint: transaction::fingerprint(message, salt),
-            call: hash(message.call_id),
+            fingerprint,
+            call,
             target: target_hash,
             account: if username.is_some() { hash(username) } else { target_hash },
             method,
@@ -62,7 +72,6 @@ impl Engine {
                 && privacy::offers_srtp(message.body),
             ..Transaction::default()
         };
-        let key = transaction::key(message, talk.peer, salt);
         if method == Method::Ack {
             return self.acknowledged(key, is_proof, talk, now);
         }
@@ -262,134 +271,10 @@ impl Engine {
             self.tokens.send(token, talk.peer.ip(), now, self.salt);
         }
     }
-
-    /// We let a call ring: it was taken, whatever becomes of it.
-    fn rings(&mut self, key: u64, talk: &Talk, now: Tick) {
-        let Some(call) = self.transactions.find(key, now).filter(|one| one.method == Method::Invite) else {
-            return;
-        };
-        if let Some(source) = self.sources.get_mut(Address::of(talk.peer.ip()).number()) {
-            source.enumeration.take(call.target);
-        }
-    }
-
-    /// Our answer to a peer's request.
-    pub(super) fn our_answer(
-        &mut self,
-        view: &View<'_>,
-        message: &Message<'_>,
-        status: u16,
-        talk: &Talk,
-        now: Tick,
-    ) {
-        let salt = self.salt;
-        // The first of all was read already.
-        let challenges = view.all(HeaderName::WwwAuthenticate).chain(view.all(HeaderName::ProxyAuthenticate));
-        let others = challenges.skip(1).map(Challenge::parse);
-        for nonce in message.challenge.into_iter().chain(others).filter_map(|challenge| challenge.nonce) {
-            self.tokens.send(Token::Nonce(nonce), talk.peer.ip(), now, salt);
-            if message.method() != Method::Register {
-                let token = Token::CallNonce { nonce, caller: caller(message) };
-                self.tokens.send(token, talk.peer.ip(), now, salt);
-            }
-        }
-        let tag = message.to.as_ref().and_then(|to| to.tag).filter(|_| may_begin_dialog(message.method()));
-        if let Some(tag) = tag
-            && !self.tokens.proves(Token::Claimed(tag), talk.peer.ip(), now, salt)
-        {
-            self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, salt);
-        }
-        if matches!(status, 401 | 407)
-            && let Some(connection) = talk.connection.and_then(|key| self.connections.get(key))
-        {
-            connection.challenged.get_or_insert(talk.sent);
-        }
-        let key = transaction::key(message, talk.peer, salt);
-        if status < 200 {
-            if status >= 180 {
-                self.rings(key, talk, now);
-            }
-            return;
-        }
-        let Some(transaction) =
-            self.transactions.find(key, now).filter(|transaction| !transaction.is_answered)
-        else {
-            return;
-        };
-        transaction.is_answered = true;
-        if (200..300).contains(&status) {
-            if !talk.is_copy {
-                self.privacy.read_at(talk.local.port());
-            }
-            let what = Accepted {
-                peer: talk.peer.ip(),
-                answer: message,
-                method: transaction.method,
-                is_initial: transaction.is_initial,
-                is_encrypted: talk.is_copy && !self.privacy.is_clear(talk.local.port()),
-                offered_srtp: transaction.offers_srtp,
-                once: 0,
-            };
-            self.privacy.accept(&what);
-        }
-        let address = Address::of(talk.peer.ip());
-        let trusted =
-            self.trusted.iter().any(|&(network, prefix)| super::contains(network, prefix, talk.peer.ip()));
-        // Of a source that is banned meanwhile this answers an earlier request: it is told, and counts no more.
-        let source = self.sources.entry(address.number());
-        source.last = now;
-        let succeeds = (200..300).contains(&status)
-            && transaction.earns_credit
-            && matches!(
-                transaction.method,
-                Method::Register | Method::Invite | Method::Subscribe | Method::Publish
-            );
-        if succeeds {
-            source.proven = true;
-            source.credit_until = now.plus(self.rules.credit);
-            source.succeeded.insert(transaction.account);
-        }
-        let takes = (200..300).contains(&status)
-            && transaction.method == Method::Invite
-            && !transaction.has_credentials
-            && (source.proven || transaction.is_proof);
-        if takes {
-            source.accepted = source.accepted.saturating_add(1);
-        }
-        // A carrier has no credentials to lift its limit with.
-        let is_carrier = takes && transaction.is_from_network && source.accepted <= KNOWN_CALLS;
-        if (succeeds || is_carrier) && source.limited_until > now {
-            source.limited_until = Tick(0);
-            source.forgeable.clear();
-            let time = self.now;
-            self.commands.push_back(Command::Unlimit { time, source: address });
-        }
-        let scene = Scene {
-            now,
-            class: source.class(now, trusted),
-            peer: talk.peer,
-            local: talk.local,
-            over_tcp: talk.is_established,
-            salt,
-        };
-        let mut answer = Answer { message, status, request: transaction };
-        self.detectors.answer(&scene, &mut answer, source, &mut self.findings);
-        self.decide(&scene, talk.frame);
-        if scene.class > Class::Unproven {
-            self.tell_class(address, trusted, now);
-        }
-    }
-}
-
-/// Whether the tag of an answer to a request of that method (of CSeq) may come back: within the dialog that it begins, or in the ACK
-/// for a refusal. With these methods there is neither; where they are sent within a dialog, what began it has told the tag. A table
-/// of tokens holds so many only.
-fn may_begin_dialog(method: Method) -> bool {
-    !matches!(method, Method::Register | Method::Options | Method::Publish | Method::Message)
 }
 
 /// Who calls, by From.
-fn caller<'a>(message: &Message<'a>) -> &'a [u8] {
+pub(super) fn caller<'a>(message: &Message<'a>) -> &'a [u8] {
     message.from.as_ref().and_then(|from| from.account()).unwrap_or_default()
 }
 

@@ -67,7 +67,10 @@ impl Engine {
         };
         match observation.transport {
             Transport::Udp => match reading {
-                Some(reading) => self.message(reading.view, reading.message, &talk, now),
+                Some(reading) => {
+                    let key = self.expect_transaction(reading.message, &talk);
+                    self.message(reading.view, reading.message, key, &talk, now);
+                }
                 None => {
                     // More than half of what comes to a SIP port are keep-alives.
                     if let Payload::Message(bytes) = classify(observation.bytes) {
@@ -118,15 +121,20 @@ impl Engine {
     }
 
     fn read(&mut self, bytes: &[u8], carrier: Carrier, talk: &Talk, now: Tick) {
+        self.expect_message(talk);
         let mut view = View::new();
         if view.read(bytes, carrier).is_ok() {
+            self.expect_source(talk);
             let mut message = Message::new();
-            message.fill(&view);
-            self.message(&view, &message, talk, now);
+            message.begin(&view);
+            let key = self.expect_transaction(&message, talk);
+            message.complete(&view);
+            self.message(&view, &message, key, talk, now);
         }
     }
 
-    fn message(&mut self, view: &View<'_>, message: &Message<'_>, talk: &Talk, now: Tick) {
+    /// `key`: of its transaction.
+    fn message(&mut self, view: &View<'_>, message: &Message<'_>, key: u64, talk: &Talk, now: Tick) {
         let without;
         let message = if talk.is_cut {
             // What is missing says nothing about the sender.
@@ -136,10 +144,10 @@ impl Engine {
             message
         };
         match (talk.direction, message.status()) {
-            (Direction::In, None) => self.request(view, message, talk, now),
+            (Direction::In, None) => self.request(view, message, key, talk, now),
             (Direction::In, Some(_)) => self.response(message, talk, now),
             (Direction::Out, None) => self.our_request(view, message, talk, now),
-            (Direction::Out, Some(status)) => self.our_answer(view, message, status, talk, now),
+            (Direction::Out, Some(status)) => self.our_answer(view, message, (status, key), talk, now),
         }
     }
 

@@ -109,8 +109,7 @@ impl View<'_> {
 
     /// A line that continues the last header. Only this line is looked at: there may be thousands.
     fn fold(&mut self, at: usize, line: &[u8]) {
-        let last = usize::from(self.count).checked_sub(1).and_then(|last| self.slots.get_mut(last));
-        let Some(slot) = last else { return };
+        let Some(slot) = self.slots.last_mut() else { return };
         let (from, to) = bounds(line, 0);
         let begins_here = slot.value_at == slot.value_end;
         if begins_here {
@@ -130,20 +129,19 @@ impl View<'_> {
         if (known == HeaderName::Other || !is_first) && !self.is_room_for_more(name.clone(), known, more) {
             return false;
         }
-        let Some(slot) = self.slots.get_mut(usize::from(self.count)) else {
-            self.anomalies.insert(Anomaly::TooManyHeaders);
-            return false;
-        };
-        *slot = Slot {
+        let slot = Slot {
             name_at: offset(name.start),
             value_at: offset(value.start),
             value_end: offset(value.end),
             name_len: u8::try_from(name.len()).unwrap_or(u8::MAX),
             name: known,
         };
-        self.count += 1;
+        if self.slots.try_push(slot).is_err() {
+            self.anomalies.insert(Anomaly::TooManyHeaders);
+            return false;
+        }
         if let Some(first) = self.first.get_mut(known as usize).filter(|_| is_first) {
-            *first = self.count;
+            *first = u8::try_from(self.slots.len()).unwrap_or(0);
         }
         true
     }

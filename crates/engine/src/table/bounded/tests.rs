@@ -1,19 +1,6 @@
 use super::*;
 
-#[test]
-fn sets_forget_the_oldest_and_never_grow() {
-    let mut sets: Sets<u32> = Sets::new(64);
-    for number in 1..=1000_u32 {
-        sets.insert(Salt::new(0).of_number(u64::from(number)), Tick(number), number);
-    }
-    let fill = sets.fill("test");
-    assert!(fill.used <= 64 && fill.used > 60, "{fill:?}");
-    let latest = Salt::new(0).of_number(1000);
-    assert_eq!(sets.get(latest, Tick(1000), Tick(10)), Some(&1000));
-    assert_eq!(sets.get(latest, Tick(2000), Tick(10)), None);
-}
-
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Guest(u8, u32);
 
 impl Worth for Guest {
