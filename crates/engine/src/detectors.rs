@@ -136,7 +136,10 @@ pub(crate) struct Request<'m, 'a> {
     pub(crate) is_in_dialog: bool,
     /// Different accounts that this TCP connection asked for; none before a challenge of ours was received on it.
     pub(crate) accounts_on_connection: u32,
-    pub(crate) transaction: Transaction,
+    /// Hash of the Call-ID.
+    pub(crate) call: u64,
+    /// See [`Transaction`].
+    pub(crate) earns_credit: bool,
 }
 
 /// Our final answer to a peer's request, the first time.

@@ -44,36 +44,42 @@ impl Tokens {
         self.sent.fill("tokens")
     }
 
-    /// That token will be asked for in a moment.
-    pub(crate) fn expect(&self, token: Token<'_>, peer: IpAddr, salt: Salt) {
-        if let Some(key) = key(token, peer, salt) {
+    /// The token will be asked for in a moment.
+    pub(crate) fn expect(&self, key: Option<Key>) {
+        if let Some(Key(key)) = key {
             self.sent.expect(key);
         }
     }
 
-    pub(crate) fn send(&mut self, token: Token<'_>, to: IpAddr, now: Tick, salt: Salt) {
-        if let Some(key) = key(token, to, salt) {
+    pub(crate) fn send(&mut self, key: Option<Key>, now: Tick) {
+        if let Some(Key(key)) = key {
             self.sent.insert(key, now, ());
         }
     }
 
-    /// Whether `token` was sent to `from`.
-    pub(crate) fn proves(&self, token: Token<'_>, from: IpAddr, now: Tick, salt: Salt) -> bool {
-        key(token, from, salt).is_some_and(|key| self.sent.get(key, now, LIFETIME).is_some())
+    /// Whether the token was sent to the address.
+    pub(crate) fn proves(&self, key: Option<Key>, now: Tick) -> bool {
+        key.is_some_and(|Key(key)| self.sent.get(key, now, LIFETIME).is_some())
     }
 }
 
-fn key(token: Token<'_>, address: IpAddr, salt: Salt) -> Option<u64> {
-    // A token that can be guessed proves nothing.
-    const SHORTEST: usize = 6;
-    let (kind, text, caller): (&[u8], &[u8], &[u8]) = match token {
-        Token::Branch(text) => (b"b", text, b""),
-        Token::Nonce(text) => (b"n", text, b""),
-        Token::CallNonce { nonce, caller } => (b"c", nonce, caller),
-        Token::Tag(text) => (b"t", text, b""),
-        Token::Claimed(text) => (b"s", text, b""),
-        Token::Relayed(text) => (b"r", text, b""),
-    };
-    (text.len() >= SHORTEST)
-        .then(|| salt.of(&[kind, text, caller, &Source::of(address).number().to_le_bytes()]))
+/// A token and the address that it was sent to, or came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key(u64);
+
+impl Token<'_> {
+    /// `None` for a token that can be guessed: it proves nothing.
+    pub(crate) fn key(self, address: IpAddr, salt: Salt) -> Option<Key> {
+        const SHORTEST: usize = 6;
+        let (kind, text, caller): (&[u8], &[u8], &[u8]) = match self {
+            Token::Branch(text) => (b"b", text, b""),
+            Token::Nonce(text) => (b"n", text, b""),
+            Token::CallNonce { nonce, caller } => (b"c", nonce, caller),
+            Token::Tag(text) => (b"t", text, b""),
+            Token::Claimed(text) => (b"s", text, b""),
+            Token::Relayed(text) => (b"r", text, b""),
+        };
+        (text.len() >= SHORTEST)
+            .then(|| Key(salt.of(&[kind, text, caller, &Source::of(address).number().to_le_bytes()])))
+    }
 }

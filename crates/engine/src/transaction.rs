@@ -103,15 +103,23 @@ impl Transactions {
         table.expect_row(key);
     }
 
-    /// Remembers a request; whether it was there already.
-    pub(crate) fn begin(&mut self, key: u64, new: Transaction, now: Tick) -> bool {
-        let table = if new.is_proof { &mut self.proven } else { &mut self.others };
-        let (known, is_known) = table.entry(key, now, LIFETIME);
-        if is_known && known.fingerprint == new.fingerprint {
-            return true;
+    /// Remembers a request, of which `fingerprint` and `is_proof` are; whether it was there already. It is made where it is kept: a
+    /// copy of what was just written waits until memory has it.
+    #[inline]
+    pub(crate) fn begin(
+        &mut self,
+        key: u64,
+        (fingerprint, is_proof): (u64, bool),
+        now: Tick,
+        new: impl FnOnce() -> Transaction,
+    ) -> bool {
+        let table = if is_proof { &mut self.proven } else { &mut self.others };
+        let (known, is_known) = table.place(key, now, LIFETIME);
+        let is_repeated = is_known && known.fingerprint == fingerprint;
+        if !is_repeated {
+            *known = new();
         }
-        *known = new;
-        false
+        is_repeated
     }
 
     /// Whether a request that is known is the same one seen from elsewhere, not a retransmission.
@@ -129,33 +137,33 @@ impl Transactions {
 }
 
 /// The key of the transaction that a message of or to `peer` belongs to. An ACK has that of its INVITE, as a CANCEL has
-/// not: it is a transaction of its own.
-pub(crate) fn key(message: &Message<'_>, peer: SocketAddr, salt: Salt) -> u64 {
+/// not: it is a transaction of its own. `call`: the hash of its Call-ID.
+pub(crate) fn key(message: &Message<'_>, call: u64, peer: SocketAddr, salt: Salt) -> u64 {
     let method = match (message.method(), message.cseq) {
         (Method::Ack, _) => b"INVITE".as_slice(),
         (_, Some(cseq)) => cseq.name,
         (method, None) => method.as_str().as_bytes(),
     };
     let source = Source::of(peer.ip()).number().to_le_bytes();
-    let call_id = message.call_id.unwrap_or_default();
+    let call = call.to_le_bytes();
     let branch = message.via.as_ref().and_then(|via| via.branch).unwrap_or_default();
-    let number = message.cseq.map_or(0, |cseq| cseq.number).to_le_bytes();
     if branch.starts_with(sip::via::COOKIE) {
-        return salt.of(&[&source, method, branch, call_id]);
+        return salt.of(&[&source, method, branch, &call]);
     }
+    let number = message.cseq.map_or(0, |cseq| cseq.number).to_le_bytes();
     // Without a branch that is unique, Call-ID, CSeq and From tag are the transaction.
     let tag = message.from.as_ref().and_then(|from| from.tag).unwrap_or_default();
-    salt.of(&[&source, method, branch, call_id, &number, tag])
+    salt.of(&[&source, method, branch, &call, &number, tag])
 }
 
-/// Of everything that a retransmission repeats to the byte.
-pub(crate) fn fingerprint(message: &Message<'_>, salt: Salt) -> u64 {
+/// Of everything that a retransmission repeats to the byte. `call`: the hash of its Call-ID.
+pub(crate) fn fingerprint(message: &Message<'_>, call: u64, salt: Salt) -> u64 {
     let number = message.cseq.map_or(0, |cseq| cseq.number).to_le_bytes();
     let response = message.credentials.as_ref().and_then(|credentials| credentials.response);
     let to = message.to.as_ref().map(|to| to.raw_uri);
     let tag = message.from.as_ref().and_then(|from| from.tag);
     salt.of(&[
-        message.call_id.unwrap_or_default(),
+        &call.to_le_bytes(),
         &number,
         message.raw_uri().unwrap_or_default(),
         to.unwrap_or_default(),

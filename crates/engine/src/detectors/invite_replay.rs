@@ -74,7 +74,7 @@ impl Detect for InviteReplay {
         let count = credentials.nc.unwrap_or_default();
         let key = scene.salt.of(&[nonce, response, count]);
         let address = Address::of(scene.peer.ip()).number();
-        let new = Seen { source: address, call: request.transaction.call };
+        let new = Seen { source: address, call: request.call };
         let seen = self.seen.get(key, scene.now, MEMORY).copied();
         let Some(seen) = seen else {
             return self.seen.insert(key, scene.now, new);

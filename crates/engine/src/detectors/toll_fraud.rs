@@ -211,7 +211,7 @@ impl Detect for TollFraud {
         if request.method != Method::Invite || !request.is_initial {
             return;
         }
-        if request.transaction.earns_credit {
+        if request.earns_credit {
             let number = request.target.unwrap_or_default();
             return source.toll.follow(key(scene, number, request.is_from_network));
         }

@@ -3,6 +3,7 @@
 use sip::{Challenge, HeaderName, Message, Method, View};
 
 use super::Engine;
+use super::expect::Keys;
 use super::messages::caller;
 use super::packets::Talk;
 use crate::command::{Class, Command, Source as Address};
@@ -28,10 +29,11 @@ impl Engine {
         &mut self,
         view: &View<'_>,
         message: &Message<'_>,
-        (status, key): (u16, u64),
+        (status, keys): (u16, &Keys),
         talk: &Talk,
         now: Tick,
     ) {
+        let key = keys.transaction;
         if matches!(status, 401 | 407)
             && let Some(connection) = talk.connection.and_then(|key| self.connections.get(key))
         {
@@ -42,27 +44,32 @@ impl Engine {
         } else if status >= 180 {
             self.rings(key, talk, now);
         }
-        self.send_tokens(view, message, talk, now);
+        self.send_tokens(view, message, keys, talk, now);
     }
 
     /// What our answer holds that only the owner of the address can know.
-    fn send_tokens(&mut self, view: &View<'_>, message: &Message<'_>, talk: &Talk, now: Tick) {
-        let salt = self.salt;
-        // The first of all was read already.
+    fn send_tokens(&mut self, view: &View<'_>, message: &Message<'_>, keys: &Keys, talk: &Talk, now: Tick) {
+        let (address, salt) = (talk.peer.ip(), self.salt);
+        let begins_call = message.method() != Method::Register;
+        let caller = caller(message);
+        self.tokens.send(keys.nonce, now);
+        if let Some(nonce) = message.challenge.as_ref().and_then(|challenge| challenge.nonce)
+            && begins_call
+        {
+            self.tokens.send(Token::CallNonce { nonce, caller }.key(address, salt), now);
+        }
+        // The first of all is that one.
         let challenges = view.all(HeaderName::WwwAuthenticate).chain(view.all(HeaderName::ProxyAuthenticate));
-        let others = challenges.skip(1).map(Challenge::parse);
-        for nonce in message.challenge.into_iter().chain(others).filter_map(|challenge| challenge.nonce) {
-            self.tokens.send(Token::Nonce(nonce), talk.peer.ip(), now, salt);
-            if message.method() != Method::Register {
-                let token = Token::CallNonce { nonce, caller: caller(message) };
-                self.tokens.send(token, talk.peer.ip(), now, salt);
+        for nonce in challenges.skip(1).filter_map(|value| Challenge::parse(value).nonce) {
+            self.tokens.send(Token::Nonce(nonce).key(address, salt), now);
+            if begins_call {
+                self.tokens.send(Token::CallNonce { nonce, caller }.key(address, salt), now);
             }
         }
-        let tag = message.to.as_ref().and_then(|to| to.tag).filter(|_| may_begin_dialog(message.method()));
-        if let Some(tag) = tag
-            && !self.tokens.proves(Token::Claimed(tag), talk.peer.ip(), now, salt)
+        if let (Some(_), Some(tag)) = (keys.tag, message.to.as_ref().and_then(|to| to.tag))
+            && !self.tokens.proves(Token::Claimed(tag).key(address, salt), now)
         {
-            self.tokens.send(Token::Tag(tag), talk.peer.ip(), now, salt);
+            self.tokens.send(keys.tag, now);
         }
     }
 

@@ -3,6 +3,7 @@
 use sip::{Anomalies, Credentials, HeaderName, Message, Method, View};
 
 use super::Engine;
+use super::expect::Keys;
 use super::packets::Talk;
 use crate::proof::Token;
 use crate::time::Tick;
@@ -25,17 +26,19 @@ impl Engine {
         &self,
         view: &View<'a>,
         message: &Message<'a>,
+        keys: &Keys,
         talk: &Talk,
         now: Tick,
     ) -> (Option<Credentials<'a>>, bool) {
-        let Some(first) = message.credentials else { return (None, false) };
-        let proves = |credentials: &Credentials<'_>| {
-            let nonce = credentials.nonce.filter(|_| credentials.is_digest);
-            nonce.is_some_and(|nonce| self.tokens.proves(Token::Nonce(nonce), talk.peer.ip(), now, self.salt))
-        };
-        if proves(&first) {
+        let Some(first) = message.credentials.as_ref() else { return (None, false) };
+        if first.is_digest && self.tokens.proves(keys.nonce, now) {
             return (None, true);
         }
+        let proves = |credentials: &Credentials<'_>| {
+            let nonce = credentials.nonce.filter(|_| credentials.is_digest);
+            let key = nonce.and_then(|nonce| Token::Nonce(nonce).key(talk.peer.ip(), self.salt));
+            self.tokens.proves(key, now)
+        };
         let values = view.all(HeaderName::Authorization).chain(view.all(HeaderName::ProxyAuthorization));
         let mut other = None;
         for value in values.skip(1) {
@@ -60,21 +63,29 @@ impl Engine {
         talk: &Talk,
         now: Tick,
     ) -> bool {
-        let proves =
-            |nonce| self.tokens.proves(Token::CallNonce { nonce, caller }, talk.peer.ip(), now, self.salt);
+        let proves = |nonce| {
+            let token = Token::CallNonce { nonce, caller };
+            self.tokens.proves(token.key(talk.peer.ip(), self.salt), now)
+        };
         method == Method::Register || credentials.nonce.is_some_and(proves)
     }
 
     /// How a request belongs to a dialog of which its address knows. A tag that it cannot have from us is remembered as its own.
-    pub(super) fn echoes_tag(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) -> Dialog {
+    pub(super) fn echoes_tag(
+        &mut self,
+        message: &Message<'_>,
+        keys: &Keys,
+        talk: &Talk,
+        now: Tick,
+    ) -> Dialog {
         let Some(tag) = message.to.as_ref().and_then(|to| to.tag) else { return Dialog::None };
-        let was_sent = |token| self.tokens.proves(token, talk.peer.ip(), now, self.salt);
-        if was_sent(Token::Tag(tag)) {
+        let key = |token: Token<'_>| token.key(talk.peer.ip(), self.salt);
+        if self.tokens.proves(keys.tag, now) {
             Dialog::Ours
-        } else if was_sent(Token::Relayed(tag)) {
+        } else if self.tokens.proves(key(Token::Relayed(tag)), now) {
             Dialog::Relayed
         } else {
-            self.tokens.send(Token::Claimed(tag), talk.peer.ip(), now, self.salt);
+            self.tokens.send(key(Token::Claimed(tag)), now);
             Dialog::None
         }
     }

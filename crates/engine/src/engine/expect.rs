@@ -7,7 +7,7 @@ use super::Engine;
 use super::answers::may_begin_dialog;
 use super::packets::Talk;
 use crate::command::Source as Address;
-use crate::proof::Token;
+use crate::proof::{Key, Token};
 use crate::transaction;
 
 impl Engine {
@@ -21,18 +21,37 @@ impl Engine {
         self.sources.expect_row(Address::of(talk.peer.ip()).number());
     }
 
-    /// A message belongs to a transaction, of which this is the key, and may hold what we sent, or send what comes back.
-    pub(super) fn expect_transaction(&self, message: &Message<'_>, talk: &Talk) -> u64 {
-        let nonce = message.credentials.map_or_else(
-            || message.challenge.and_then(|challenge| challenge.nonce),
-            |credentials| credentials.nonce,
-        );
-        let tag = message.to.as_ref().and_then(|to| to.tag).filter(|_| may_begin_dialog(message.method()));
-        for token in [nonce.map(Token::Nonce), tag.map(Token::Tag)].into_iter().flatten() {
-            self.tokens.expect(token, talk.peer.ip(), self.salt);
-        }
-        let key = transaction::key(message, talk.peer, self.salt);
-        self.transactions.expect(key);
-        key
+    /// A message belongs to a transaction, and may hold what we sent, or send what may come back. To be asked as soon as
+    /// [`Message::begin`] is done.
+    pub(super) fn expect_keys(&self, message: &Message<'_>, talk: &Talk) -> Keys {
+        let (salt, address) = (self.salt, talk.peer.ip());
+        let is_request = message.status().is_none();
+        let nonce = if is_request {
+            message.credentials.as_ref().and_then(|credentials| credentials.nonce)
+        } else {
+            message.challenge.as_ref().and_then(|challenge| challenge.nonce)
+        };
+        let nonce = nonce.and_then(|nonce| Token::Nonce(nonce).key(address, salt));
+        self.tokens.expect(nonce);
+        let call = message.call_id.map_or(0, |call_id| salt.of(&[call_id]));
+        let transaction = transaction::key(message, call, talk.peer, salt);
+        self.transactions.expect(transaction);
+        let tag = message.to.as_ref().and_then(|to| to.tag);
+        let tag = tag.filter(|_| is_request || may_begin_dialog(message.method()));
+        let tag = tag.and_then(|tag| Token::Tag(tag).key(address, salt));
+        self.tokens.expect(tag);
+        Keys { transaction, call, nonce, tag }
     }
+}
+
+/// What is looked up of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keys {
+    pub(super) transaction: u64,
+    /// Hash of the Call-ID; 0 without one.
+    pub(super) call: u64,
+    /// [`Token::Nonce`] of a request's first credentials, or of an answer's first challenge.
+    pub(super) nonce: Option<Key>,
+    /// [`Token::Tag`] of To; of an answer only if the tag may come back.
+    pub(super) tag: Option<Key>,
 }

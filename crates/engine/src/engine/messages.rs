@@ -4,6 +4,7 @@ use sip::{HeaderName, Message, Method, View};
 
 use super::Engine;
 use super::echoes::Dialog;
+use super::expect::Keys;
 use super::packets::Talk;
 use crate::caller::is_from_network;
 use crate::command::{Class, Command, Source as Address};
@@ -20,7 +21,7 @@ impl Engine {
         &mut self,
         view: &View<'_>,
         message: &Message<'_>,
-        key: u64,
+        keys: &Keys,
         talk: &Talk,
         now: Tick,
     ) {
@@ -34,48 +35,51 @@ impl Engine {
         let target = target(message, method);
         let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
         let target_hash = hash(target);
-        let call = hash(message.call_id);
-        let mut fingerprint = transaction::fingerprint(message, salt);
+        let Keys { transaction: key, call, .. } = *keys;
+        let mut fingerprint = transaction::fingerprint(message, call, salt);
         self.transactions.expect_new(key, message.credentials.is_some());
-        let (others, echoes_nonce) = self.credentials(view, message, talk, now);
+        let (others, echoes_nonce) = self.credentials(view, message, keys, talk, now);
         let with_others;
         let message = if others.is_some() {
             with_others = Message { credentials: others, ..*message };
-            fingerprint = transaction::fingerprint(&with_others, salt);
+            fingerprint = transaction::fingerprint(&with_others, call, salt);
             &with_others
         } else {
             message
         };
-        let dialog = self.echoes_tag(message, talk, now);
+        let dialog = self.echoes_tag(message, keys, talk, now);
         let is_proof = talk.is_established || echoes_nonce || dialog == Dialog::Ours;
         let credentials = message.credentials.filter(|credentials| credentials.is_digest);
         let username = credentials.and_then(|credentials| credentials.username);
         let is_initial = message.to.as_ref().is_none_or(|to| to.tag.is_none());
-        let new = Transaction {
-            fingerprint,
-            call,
-            target: target_hash,
-            account: if username.is_some() { hash(username) } else { target_hash },
-            method,
-            has_credentials: credentials.is_some(),
-            answers_challenge: credentials.is_some() && echoes_nonce,
-            earns_credit: credentials.is_some_and(|credentials| {
-                self.earns_credit(method, caller(message), &credentials, talk, now)
-            }),
-            is_from_network: method == Method::Invite && is_initial && is_from_network(caller(message)),
-            is_proof,
-            is_initial,
-            is_copy: talk.is_copy,
-            // Of strangers nobody asks.
-            offers_srtp: method == Method::Invite
-                && (is_proof || credentials.is_some())
-                && privacy::offers_srtp(message.body),
-            ..Transaction::default()
-        };
+        let account = if username.is_some() { hash(username) } else { target_hash };
+        let answers_challenge = credentials.is_some() && echoes_nonce;
+        let earns_credit = credentials
+            .is_some_and(|credentials| self.earns_credit(method, caller(message), &credentials, talk, now));
+        let is_from_network = method == Method::Invite && is_initial && is_from_network(caller(message));
+        // Of strangers nobody asks.
+        let offers_srtp = method == Method::Invite
+            && (is_proof || credentials.is_some())
+            && privacy::offers_srtp(message.body);
         if method == Method::Ack {
             return self.acknowledged(key, is_proof, talk, now);
         }
-        let is_repeated = self.transactions.begin(key, new, now);
+        let is_repeated = self.transactions.begin(key, (fingerprint, is_proof), now, || Transaction {
+            fingerprint,
+            call,
+            target: target_hash,
+            account,
+            method,
+            has_credentials: credentials.is_some(),
+            answers_challenge,
+            earns_credit,
+            is_from_network,
+            is_proof,
+            is_initial,
+            is_copy: talk.is_copy,
+            offers_srtp,
+            ..Transaction::default()
+        });
         if is_repeated && self.transactions.is_other_view(key, talk.is_copy, now) {
             return;
         }
@@ -90,7 +94,7 @@ impl Engine {
             return;
         }
         let class = source.class(now, trusted);
-        if new.answers_challenge && self.rules.lift(source, now) {
+        if answers_challenge && self.rules.lift(source, now) {
             let time = self.now;
             self.commands.push_back(Command::Unlimit { time, source: address });
         }
@@ -108,14 +112,15 @@ impl Engine {
                 method,
                 target,
                 target_hash,
-                answers_challenge: new.answers_challenge,
-                is_from_network: new.is_from_network,
+                answers_challenge,
+                is_from_network,
                 is_dropped: talk.fate == Fate::Refused,
                 is_proof,
                 is_initial,
                 is_in_dialog: dialog != Dialog::None,
                 accounts_on_connection,
-                transaction: new,
+                call,
+                earns_credit,
             };
             if talk.fate == Fate::Signature
                 && let Some(detector) = &self.detectors.tool_fingerprint
@@ -200,7 +205,7 @@ impl Engine {
             return;
         }
         let branch = message.via.as_ref().and_then(|via| via.branch);
-        let proves = |branch| self.tokens.proves(Token::Branch(branch), talk.peer.ip(), now, self.salt);
+        let proves = |branch| self.tokens.proves(Token::Branch(branch).key(talk.peer.ip(), self.salt), now);
         let is_asked = branch.is_some_and(proves);
         let is_proof = talk.is_established || is_asked;
         let trusted = self.is_trusted(talk.peer.ip());
@@ -257,7 +262,7 @@ impl Engine {
     /// A request of ours: its branch comes back from the real owner of the address only.
     pub(super) fn our_request(&mut self, view: &View<'_>, message: &Message<'_>, talk: &Talk, now: Tick) {
         if let Some(branch) = message.via.as_ref().and_then(|via| via.branch) {
-            self.tokens.send(Token::Branch(branch), talk.peer.ip(), now, self.salt);
+            self.tokens.send(Token::Branch(branch).key(talk.peer.ip(), self.salt), now);
         }
         if let Some(tag) = message.from.as_ref().and_then(|from| from.tag) {
             // Who passes a request on adds a Via before those that are there (RFC 3261 section 16.6).
@@ -268,7 +273,7 @@ impl Engine {
                 .sum::<usize>()
                 > 1;
             let token = if is_relayed { Token::Relayed(tag) } else { Token::Tag(tag) };
-            self.tokens.send(token, talk.peer.ip(), now, self.salt);
+            self.tokens.send(token.key(talk.peer.ip(), self.salt), now);
         }
     }
 }

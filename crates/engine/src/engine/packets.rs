@@ -7,6 +7,7 @@ use sip::stream::Piece;
 use sip::{Anomalies, Carrier, Message, View};
 
 use super::Engine;
+use super::expect::Keys;
 use crate::command::Source as Address;
 use crate::connection::Connections;
 use crate::detectors::Scene;
@@ -68,8 +69,8 @@ impl Engine {
         match observation.transport {
             Transport::Udp => match reading {
                 Some(reading) => {
-                    let key = self.expect_transaction(reading.message, &talk);
-                    self.message(reading.view, reading.message, key, &talk, now);
+                    let keys = self.expect_keys(reading.message, &talk);
+                    self.message(reading.view, reading.message, &keys, &talk, now);
                 }
                 None => {
                     // More than half of what comes to a SIP port are keep-alives.
@@ -127,14 +128,13 @@ impl Engine {
             self.expect_source(talk);
             let mut message = Message::new();
             message.begin(&view);
-            let key = self.expect_transaction(&message, talk);
+            let keys = self.expect_keys(&message, talk);
             message.complete(&view);
-            self.message(&view, &message, key, talk, now);
+            self.message(&view, &message, &keys, talk, now);
         }
     }
 
-    /// `key`: of its transaction.
-    fn message(&mut self, view: &View<'_>, message: &Message<'_>, key: u64, talk: &Talk, now: Tick) {
+    fn message(&mut self, view: &View<'_>, message: &Message<'_>, keys: &Keys, talk: &Talk, now: Tick) {
         let without;
         let message = if talk.is_cut {
             // What is missing says nothing about the sender.
@@ -144,10 +144,10 @@ impl Engine {
             message
         };
         match (talk.direction, message.status()) {
-            (Direction::In, None) => self.request(view, message, key, talk, now),
+            (Direction::In, None) => self.request(view, message, keys, talk, now),
             (Direction::In, Some(_)) => self.response(message, talk, now),
             (Direction::Out, None) => self.our_request(view, message, talk, now),
-            (Direction::Out, Some(status)) => self.our_answer(view, message, (status, key), talk, now),
+            (Direction::Out, Some(status)) => self.our_answer(view, message, (status, keys), talk, now),
         }
     }
 

@@ -40,7 +40,8 @@ impl Engine {
         let address = Address::of(testimony.peer.ip());
         let trusted = self.is_trusted(testimony.peer.ip());
         let is_echo = testimony.nonce.is_some_and(|nonce| {
-            self.tokens.proves(Token::Nonce(nonce.as_bytes()), testimony.peer.ip(), now, self.salt)
+            let token = Token::Nonce(nonce.as_bytes());
+            self.tokens.proves(token.key(testimony.peer.ip(), self.salt), now)
         });
         let source = self.sources.entry(address.number());
         source.last = now;

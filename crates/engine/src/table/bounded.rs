@@ -252,6 +252,8 @@ impl<V: Clone + Default + Worth> Bounded<V> {
                 }
             }
             if !self.spare.is_empty() {
+                // The next ones that will be looked at.
+                (to..to + COMPARED).filter_map(|at| self.row(at)).for_each(Row::expect_worth);
                 self.spare.sort_unstable_by_key(|&(at, last)| Reverse((last, at)));
                 self.spare.drain(..self.spare.len() / 2);
                 break;
@@ -262,6 +264,10 @@ impl<V: Clone + Default + Worth> Bounded<V> {
 }
 
 impl<V: Worth> Row<V> {
+    fn expect_worth(&self) {
+        prefetch_index(std::slice::from_ref(self), 0);
+    }
+
     fn expect(&self) {
         prefetch_index(std::slice::from_ref(&self.key), 0);
         self.value.expect();

@@ -80,25 +80,31 @@ impl<T: Copy + Default> Sets<T> {
 
     /// Puts a row in, new or again.
     pub(crate) fn insert(&mut self, key: u64, now: Tick, value: T) {
-        *self.entry(key, now, Tick(u32::MAX)).0 = value;
+        *self.place(key, now, Tick(u32::MAX)).0 = value;
     }
 
     /// The row of that key, and whether it was there and not older than `age`; else a fresh one. Makes it the youngest.
-    #[expect(clippy::indexing_slicing, reason = "`set` is below the number of sets, and ways are below WAYS")]
     pub(crate) fn entry(&mut self, key: u64, now: Tick, age: Tick) -> (&mut T, bool) {
+        let (value, is_known) = self.place(key, now, age);
+        if !is_known {
+            *value = T::default();
+        }
+        (value, is_known)
+    }
+
+    /// As [`Self::entry`], but a row that is not known holds what was there before, for who writes all of it.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "`set` is below the number of sets, and ways are below WAYS")]
+    pub(crate) fn place(&mut self, key: u64, now: Tick, age: Tick) -> (&mut T, bool) {
         let set = self.set(key);
         let head = &mut self.heads[set];
         let found = head.find(key);
         let way = found.unwrap_or_else(|| head.oldest());
-        let known = found.is_some() && now.since(head.at[way]) <= age;
+        let is_known = found.is_some() && now.since(head.at[way]) <= age;
         self.used += usize::from(head.keys[way] == 0);
         head.keys[way] = key;
         head.at[way] = now;
-        let value = &mut self.values[set][way];
-        if !known {
-            *value = T::default();
-        }
-        (value, known)
+        (&mut self.values[set][way], is_known)
     }
 
     fn way(&self, set: usize, key: u64, now: Tick, age: Tick) -> Option<usize> {

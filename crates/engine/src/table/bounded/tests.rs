@@ -24,6 +24,35 @@ fn a_flood_of_strangers_displaces_strangers_only() {
 }
 
 #[test]
+fn strangers_go_in_the_order_in_which_they_were_seen_last() {
+    let mut table: Bounded<Guest> = Bounded::new(16, Salt::new(0));
+    for key in 1..=16 {
+        // The last was seen first.
+        *table.entry(key) = Guest(0, 100 - u32::try_from(key).unwrap());
+    }
+    table.entry(101);
+    assert!(table.get(16).is_none());
+    // These are known to go next; one of them comes again, one is worth something now.
+    table.entry(15).1 = 200;
+    table.entry(14).0 = 1;
+    table.entry(102);
+    assert!(table.get(15).is_some() && table.get(14).is_some() && table.get(13).is_none());
+    let left = (1..=12).filter(|&key| table.get(key).is_some()).count();
+    assert_eq!(left, 12);
+}
+
+#[test]
+fn where_all_are_worth_something_the_least_worthy_goes() {
+    let mut table: Bounded<Guest> = Bounded::new(64, Salt::new(0));
+    for key in 1..=64 {
+        *table.entry(key) = Guest(if key == 50 { 1 } else { 2 }, 7);
+    }
+    table.entry(100);
+    assert!(table.get(50).is_none());
+    assert_eq!((1..=64).filter(|&key| table.get(key).is_some()).count(), 63);
+}
+
+#[test]
 fn the_index_agrees_with_the_rows() {
     let mut table: Bounded<Guest> = Bounded::new(64, Salt::new(3));
     let mut random = 12345_u64;
