@@ -111,6 +111,11 @@ impl Engine {
         self.packet(observation, Some(reading), now);
     }
 
+    /// A packet of or to that peer will be shown soon. Memory is asked for what is remembered of the peer, which changes nothing.
+    pub fn expect(&self, peer: IpAddr) {
+        self.sources.expect(Address::of(peer).number());
+    }
+
     /// Time passes without a packet.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.now = self.now.max(now);

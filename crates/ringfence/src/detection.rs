@@ -52,6 +52,11 @@ impl Detection {
         self.drain(apply);
     }
 
+    /// A packet of or to that peer will be seen soon.
+    pub(crate) fn expect(&self, peer: IpAddr) {
+        self.engine.expect(peer);
+    }
+
     /// Takes a datagram whose bytes were read before.
     pub(crate) fn see_reading(
         &mut self,

@@ -1,5 +1,5 @@
 //! What memory is asked for before it is needed. With a million sources hardly a lookup finds its row in the processor's cache, and
-//! waits for about as long as half of a message takes to read; so each is announced as soon as its key is known.
+//! the waits of one message together would be a third of its time; so each is announced as soon as its key is known.
 
 use sip::Message;
 
@@ -11,12 +11,7 @@ use crate::proof::{Key, Token};
 use crate::transaction;
 
 impl Engine {
-    /// A message of or to that peer is about to be read.
-    pub(super) fn expect_message(&self, talk: &Talk) {
-        self.sources.expect(Address::of(talk.peer.ip()).number());
-    }
-
-    /// It is one, and is about to be interpreted.
+    /// A message is about to be interpreted; before that, [`Engine::expect`].
     pub(super) fn expect_source(&self, talk: &Talk) {
         self.sources.expect_row(Address::of(talk.peer.ip()).number());
     }

@@ -69,6 +69,7 @@ impl Engine {
         match observation.transport {
             Transport::Udp => match reading {
                 Some(reading) => {
+                    self.expect_source(&talk);
                     let keys = self.expect_keys(reading.message, &talk);
                     self.message(reading.view, reading.message, &keys, &talk, now);
                 }
@@ -122,7 +123,7 @@ impl Engine {
     }
 
     fn read(&mut self, bytes: &[u8], carrier: Carrier, talk: &Talk, now: Tick) {
-        self.expect_message(talk);
+        self.expect(talk.peer.ip());
         let mut view = View::new();
         if view.read(bytes, carrier).is_ok() {
             self.expect_source(talk);

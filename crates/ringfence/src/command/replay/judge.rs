@@ -211,6 +211,10 @@ impl Judge<'_> {
         let Some(way) = course.way else {
             return self.plain(self.place_of(frame, packet), Decision::Accept, Reason::NotLocal);
         };
+        if reading.is_some() {
+            // Memory answers while the rules are asked.
+            self.detection.expect(if way == Way::Input { packet.source() } else { packet.destination() });
+        }
         if way == Way::Input
             && let Some(stop) = self.stop(packet)
         {
