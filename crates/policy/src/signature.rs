@@ -1,12 +1,19 @@
-//! The search for one signature in user space, with the automaton that the gate walks.
+//! The search for one signature in user space, with the automaton that the gate walks: in less memory, as rows of a kilobyte each
+//! have no room in the near memory of a processor that does something else between two packets.
 
-use crate::plan::automaton::{self, Automaton, AutomatonError, Needle};
+use crate::plan::automaton::{self, AutomatonError, Classed, Needle};
 use crate::ruleset::HeaderText;
 
 /// A signature on a header, ready to be searched for in packets.
 #[derive(Clone, Debug)]
 pub struct Matcher {
-    automaton: Automaton,
+    /// The class of each byte.
+    classes: [u8; 256],
+    /// Row after row, a next state for each class. A state is told by the place where its row begins.
+    next: Vec<u32>,
+    start: u32,
+    /// The rows of accepting states are before.
+    accepting: u32,
     idle: Option<Idle>,
 }
 
@@ -25,7 +32,7 @@ impl Matcher {
     /// A regular expression that needs more than [`MAX_STATES`]. None that came from a policy does.
     pub fn new(header: &HeaderText) -> Result<Self, AutomatonError> {
         let needle = Needle { pattern: header.needle().clone(), output: gate::layout::Output::default() };
-        Ok(Self::with(automaton::compile_within(&[needle], MAX_STATES)?))
+        Ok(Self::with(&automaton::classed(&[needle], MAX_STATES)?))
     }
 
     /// Compiles many signatures to one search, which finds that any of them is there.
@@ -37,47 +44,67 @@ impl Matcher {
         // Which one it is does not matter, so all are one expression.
         let pattern = HeaderText::any_of(headers);
         let needles = [Needle { pattern, output: gate::layout::Output::default() }];
-        Ok(Self::with(automaton::compile(&needles)?))
+        Ok(Self::with(&automaton::classed(&needles, automaton::MAX_STATES)?))
     }
 
-    fn with(automaton: Automaton) -> Self {
-        let idle = Idle::of(&automaton);
-        Self { automaton, idle }
+    fn with(automaton: &Classed) -> Self {
+        let Classed { classes, rows, outputs, start } = automaton;
+        let width = rows.first().map_or(0, Vec::len);
+        // No automaton has so many states that a place has no room.
+        let place = |state: usize| u32::try_from(state * width).unwrap_or(u32::MAX);
+        let mut matcher = Self {
+            classes: *classes,
+            next: rows.iter().flatten().map(|state| place(*state as usize)).collect(),
+            start: place(*start as usize),
+            accepting: place(outputs.len()),
+            idle: None,
+        };
+        matcher.idle = Idle::of(&matcher);
+        matcher
     }
 
     /// Whether the signature is in `packet`: the bytes from its network header to the end of its datagram.
     pub fn is_in(&self, packet: &[u8]) -> bool {
-        let Self { automaton, idle } = self;
-        let mut state = automaton.start;
+        let mut state = self.start;
         let mut rest = packet;
         loop {
-            if let Some(idle) = idle
+            if let Some(idle) = &self.idle
                 && state == idle.state
             {
                 rest = idle.behind_what_begins_nothing(rest);
             }
             let Some((byte, after)) = rest.split_first() else { return false };
-            let row = automaton.rows.get(state as usize);
-            state = row.and_then(|row| row.get(usize::from(*byte))).copied().unwrap_or(0);
-            if (state as usize) < automaton.outputs.len() {
+            state = self.behind(state, *byte);
+            if self.accepts(state) {
                 return true;
             }
             rest = after;
         }
     }
+
+    /// The state behind a byte.
+    #[inline]
+    fn behind(&self, state: u32, byte: u8) -> u32 {
+        let class = self.classes.get(usize::from(byte)).copied().unwrap_or(0);
+        self.next.get(state as usize + usize::from(class)).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn accepts(&self, state: u32) -> bool {
+        state < self.accepting
+    }
 }
 
 impl Idle {
     /// `None` where too many bytes begin something.
-    fn of(automaton: &Automaton) -> Option<Self> {
+    fn of(matcher: &Matcher) -> Option<Self> {
         // Where a NUL byte leads, nothing has begun; any state would do that few bytes leave.
-        let state = *automaton.rows.get(automaton.start as usize)?.first()?;
-        let row = automaton.rows.get(state as usize)?;
-        let mut begins = (0..=u8::MAX).zip(row).filter(|(_, next)| **next != state).map(|(byte, _)| byte);
+        let state = matcher.behind(matcher.start, 0);
+        let mut begins = (0..=u8::MAX).filter(|byte| matcher.behind(state, *byte) != state);
         let one = begins.next()?;
         let (two, three) = (begins.next().unwrap_or(one), begins.next().unwrap_or(one));
-        let is_accepting = (state as usize) < automaton.outputs.len();
-        (!is_accepting && begins.next().is_none()).then_some(Self { state, begins: [one, two, three] })
+        (!matcher.accepts(state) && begins.next().is_none())
+            .then_some(Self { state, begins: [one, two, three] })
     }
 
     fn behind_what_begins_nothing<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
@@ -97,6 +124,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::plan::automaton::Automaton;
     use crate::ruleset::{HeaderPattern, LONGEST_PATTERN};
 
     fn compile(signatures: &[HeaderText]) -> Result<Automaton, AutomatonError> {
@@ -133,10 +161,19 @@ mod tests {
 
     /// The walk that looks at every byte.
     fn plainly(matcher: &Matcher, packet: &[u8]) -> bool {
-        let mut state = matcher.automaton.start;
+        let mut state = matcher.start;
         packet.iter().any(|byte| {
-            state = matcher.automaton.rows[state as usize][usize::from(*byte)];
-            (state as usize) < matcher.automaton.outputs.len()
+            state = matcher.behind(state, *byte);
+            matcher.accepts(state)
+        })
+    }
+
+    /// The walk of the gate, whose rows have a next state for each byte.
+    fn widely(automaton: &Automaton, packet: &[u8]) -> bool {
+        let mut state = automaton.start;
+        packet.iter().any(|byte| {
+            state = automaton.rows[state as usize][usize::from(*byte)];
+            (state as usize) < automaton.outputs.len()
         })
     }
 
@@ -146,6 +183,7 @@ mod tests {
             |text: &str| HeaderText::new("User-Agent", HeaderPattern::Text(text.to_owned()), true).unwrap();
         let headers = [agent("sipcli"), regex("User-Agent", "^iwar"), regex("From", "nm@"), agent("sip")];
         let matchers = [Matcher::any(&headers).unwrap(), Matcher::new(&headers[1]).unwrap()];
+        let wide = [compile(&headers).unwrap(), compile(&headers[1..2]).unwrap()];
         assert!(matchers.iter().all(|matcher| matcher.idle.is_some()), "headers begin with a line end");
         let parts: [&[u8]; 10] = [
             b"\r\n",
@@ -168,8 +206,9 @@ mod tests {
                 packet.extend(parts[usize::try_from(random >> 40).unwrap() % parts.len()]);
             }
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            for matcher in &matchers {
+            for (matcher, wide) in matchers.iter().zip(&wide) {
                 assert_eq!(matcher.is_in(&packet), plainly(matcher, &packet), "{packet:?}");
+                assert_eq!(matcher.is_in(&packet), widely(wide, &packet), "{packet:?}");
                 hits += usize::from(matcher.is_in(&packet));
             }
         }
@@ -185,7 +224,9 @@ mod tests {
                 let anchored = [format!("^{text}$"), format!("^{text}"), format!("{text}$"), text.clone()];
                 for expression in &anchored {
                     let matcher = Matcher::new(&regex(header, expression)).unwrap();
-                    assert!(matcher.automaton.rows.len() < 700, "{}", matcher.automaton.rows.len());
+                    let states =
+                        matcher.next.len() / (1 + usize::from(*matcher.classes.iter().max().unwrap()));
+                    assert!(states < 700, "{states}");
                 }
             }
         }

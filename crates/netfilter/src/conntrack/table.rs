@@ -1,9 +1,11 @@
 //! Confirmed connections, found by the tuple of either direction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
+use hashbrown::HashTable;
 
 use super::tcp;
 use super::tuple::{Direction, Tuple};
@@ -68,9 +70,11 @@ pub(super) struct Handle {
 pub(super) struct Table {
     max: usize,
     /// With their serial numbers.
-    places: Vec<Option<(u64, Entry)>>,
+    places: Vec<Place>,
     free: Vec<usize>,
-    by_tuple: HashMap<Tuple, (Handle, Direction), RandomState>,
+    /// Both tuples of each entry. They stand in the entry: an index that is small is in near memory.
+    by_tuple: HashTable<Indexed>,
+    hasher: RandomState,
     /// Some of them, where they are found without hashing; a place that is taken is taken over.
     near: Vec<Option<(Handle, Direction)>>,
     /// Oldest first.
@@ -78,6 +82,26 @@ pub(super) struct Table {
     next: u64,
     /// When expired entries were last looked for.
     swept: Duration,
+}
+
+/// Where the entry of a tuple is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Indexed {
+    at: u32,
+    direction: Direction,
+}
+
+/// The place of an entry.
+type Place = Option<(u64, Entry)>;
+
+impl Indexed {
+    fn entry(self, places: &[Place]) -> Option<&(u64, Entry)> {
+        places.get(usize::try_from(self.at).ok()?)?.as_ref()
+    }
+
+    fn is_of(self, tuple: &Tuple, places: &[Place]) -> bool {
+        self.entry(places).is_some_and(|(_, entry)| entry.tuple(self.direction) == tuple)
+    }
 }
 
 /// Places of connections that are near.
@@ -90,10 +114,12 @@ impl Table {
     /// Holds up to `max` entries; [`Table::make_room`] says what goes when it is full.
     pub(super) fn new(max: usize) -> Self {
         Self {
-            max,
+            // So many have a place in the index.
+            max: max.min(1 << 31),
             places: Vec::new(),
             free: Vec::new(),
-            by_tuple: HashMap::default(),
+            by_tuple: HashTable::new(),
+            hasher: RandomState::default(),
             near: Vec::new(),
             unassured: BTreeSet::new(),
             next: 0,
@@ -107,7 +133,7 @@ impl Table {
 
     /// The live connection that `tuple` belongs to; an expired one goes away.
     pub(super) fn find(&mut self, tuple: &Tuple, now: Duration) -> Option<(Handle, Direction)> {
-        let &(handle, direction) = self.by_tuple.get(tuple)?;
+        let (handle, direction) = self.indexed(tuple)?;
         if self.entry_mut(handle)?.expires <= now {
             self.remove(handle);
             return None;
@@ -127,11 +153,51 @@ impl Table {
         {
             return Some((handle, direction));
         }
-        let &found = self.by_tuple.get(tuple)?;
+        let found = self.indexed(tuple)?;
         if let Some(place) = self.near.get_mut(at) {
             *place = Some(found);
         }
         Some(found)
+    }
+
+    fn indexed(&self, tuple: &Tuple) -> Option<(Handle, Direction)> {
+        let Self { places, by_tuple, hasher, .. } = self;
+        let found = *by_tuple.find(hasher.hash_one(tuple), |indexed| indexed.is_of(tuple, places))?;
+        let (serial, _) = found.entry(places)?;
+        Some((Handle { serial: *serial, at: usize::try_from(found.at).ok()? }, found.direction))
+    }
+
+    /// The entry at a place is found by its tuple of that direction, even if that is the same both ways.
+    fn index(&mut self, at: usize, direction: Direction) {
+        let Self { places, by_tuple, hasher, .. } = self;
+        let Some((Some((_, entry)), Ok(at))) =
+            places.get(at).map(|place| (place.as_ref(), u32::try_from(at)))
+        else {
+            return;
+        };
+        let hash = |indexed: &Indexed| {
+            indexed.entry(places).map_or(0, |(_, entry)| hasher.hash_one(entry.tuple(indexed.direction)))
+        };
+        let (tuple, indexed) = (entry.tuple(direction), Indexed { at, direction });
+        let of_tuple = hasher.hash_one(tuple);
+        match by_tuple.find_mut(of_tuple, |known| known.is_of(tuple, places)) {
+            Some(known) => *known = indexed,
+            None => {
+                by_tuple.insert_unique(of_tuple, indexed, hash);
+            }
+        }
+    }
+
+    /// An entry that was at this place is no longer found.
+    fn forget(&mut self, entry: &Entry, at: usize, direction: Direction) {
+        let Self { by_tuple, hasher, .. } = self;
+        let Ok(at) = u32::try_from(at) else { return };
+        let indexed = Indexed { at, direction };
+        if let Ok(found) =
+            by_tuple.find_entry(hasher.hash_one(entry.tuple(direction)), |known| *known == indexed)
+        {
+            found.remove();
+        }
     }
 
     pub(super) fn entry_mut(&mut self, handle: Handle) -> Option<&mut Entry> {
@@ -179,12 +245,12 @@ impl Table {
         });
         let handle = Handle { serial: self.next, at };
         self.next += 1;
-        self.by_tuple.insert(entry.reply, (handle, Direction::Reply));
-        self.by_tuple.insert(entry.original, (handle, Direction::Original));
         self.unassured.insert(handle);
         if let Some(place) = self.places.get_mut(at) {
             *place = Some((handle.serial, entry));
         }
+        self.index(at, Direction::Reply);
+        self.index(at, Direction::Original);
     }
 
     pub(super) fn remove(&mut self, handle: Handle) {
@@ -192,8 +258,11 @@ impl Table {
         let Some(place) = self.places.get_mut(handle.at) else { return };
         if let Some((_, entry)) = place.take_if(|(serial, _)| *serial == handle.serial) {
             self.free.push(handle.at);
-            self.by_tuple.remove(&entry.original);
-            self.by_tuple.remove(&entry.reply);
+            self.forget(&entry, handle.at, Direction::Original);
+            self.forget(&entry, handle.at, Direction::Reply);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

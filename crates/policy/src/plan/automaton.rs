@@ -37,6 +37,17 @@ pub struct Automaton {
     pub start: u32,
 }
 
+/// The same in less memory: rows with one next state for each class of bytes that no signature tells apart.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Classed {
+    /// The class of each byte.
+    pub classes: [u8; 256],
+    pub rows: Vec<Vec<u32>>,
+    /// As of an [`Automaton`].
+    pub outputs: Vec<Outputs>,
+    pub start: u32,
+}
+
 /// Why the signatures do not fit.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AutomatonError {
@@ -57,17 +68,17 @@ pub enum AutomatonError {
 ///
 /// [`AutomatonError`], when the signatures are too many or too complex.
 pub fn compile(needles: &[Needle]) -> Result<Automaton, AutomatonError> {
-    compile_within(needles, MAX_STATES)
+    classed(needles, MAX_STATES).map(Automaton::from)
 }
 
-/// The same with another bound than [`MAX_STATES`].
+/// The same with rows by classes, and another bound than [`MAX_STATES`].
 ///
 /// # Errors
 ///
 /// [`AutomatonError`], when the signatures are too many or too complex.
-pub fn compile_within(needles: &[Needle], most: usize) -> Result<Automaton, AutomatonError> {
+pub fn classed(needles: &[Needle], most: usize) -> Result<Classed, AutomatonError> {
     if needles.is_empty() {
-        return Ok(Automaton { rows: vec![[0; 256]], outputs: Vec::new(), start: 0 });
+        return Ok(Classed { classes: [0; 256], rows: vec![vec![0]], outputs: Vec::new(), start: 0 });
     }
     let raw = determinise(needles, most)?;
     let kinds = minimise(&raw.rows, &raw.ends);
@@ -77,10 +88,17 @@ pub fn compile_within(needles: &[Needle], most: usize) -> Result<Automaton, Auto
     number(needles, &raw, &kinds)
 }
 
-/// An automaton whose rows have one next state for each class of bytes that no signature tells apart.
+impl From<Classed> for Automaton {
+    fn from(classed: Classed) -> Self {
+        let Classed { classes, rows, outputs, start } = classed;
+        let wide = |row: &Vec<u32>| classes.map(|class| row.get(usize::from(class)).copied().unwrap_or(0));
+        Self { rows: rows.iter().map(wide).collect(), outputs, start }
+    }
+}
+
+/// What the library made, with more states than are needed.
 #[derive(Debug)]
 struct Raw {
-    /// The class of each byte.
     classes: [u8; 256],
     rows: Vec<Vec<u32>>,
     /// The signatures that end in each state.
@@ -174,7 +192,7 @@ fn minimise(rows: &[Vec<u32>], ends: &[Vec<usize>]) -> Vec<u32> {
 }
 
 /// One row per kind of states, accepting ones first.
-fn number(needles: &[Needle], raw: &Raw, kinds: &[u32]) -> Result<Automaton, AutomatonError> {
+fn number(needles: &[Needle], raw: &Raw, kinds: &[u32]) -> Result<Classed, AutomatonError> {
     let Raw { classes, rows, ends, start } = raw;
     let mut representatives: BTreeMap<u32, usize> = BTreeMap::new();
     for (state, kind) in kinds.iter().enumerate() {
@@ -187,11 +205,11 @@ fn number(needles: &[Needle], raw: &Raw, kinds: &[u32]) -> Result<Automaton, Aut
     let numbers: HashMap<u32, u32> =
         (0u32..).zip(&order).map(|(number, (kind, _))| (*kind, number)).collect();
     let renumber = |state: usize| kinds.get(state).and_then(|kind| numbers.get(kind)).copied().unwrap_or(0);
-    let mut automaton = Automaton { rows: Vec::new(), outputs: Vec::new(), start: renumber(*start) };
+    let mut automaton =
+        Classed { classes: *classes, rows: Vec::new(), outputs: Vec::new(), start: renumber(*start) };
     for (_, state) in &order {
         let next = rows.get(*state).map_or(&[] as &[u32], Vec::as_slice);
-        let next: Vec<u32> = next.iter().map(|state| renumber(*state as usize)).collect();
-        automaton.rows.push(classes.map(|class| next.get(usize::from(class)).copied().unwrap_or(0)));
+        automaton.rows.push(next.iter().map(|state| renumber(*state as usize)).collect());
     }
     for (_, state) in accepting {
         automaton.outputs.push(outputs(needles, ends.get(*state).map_or(&[], Vec::as_slice))?);

@@ -27,10 +27,12 @@ pub(super) use prepared::{Prepared, datagram};
 use ready::{Ready, Source};
 use share::Share;
 
-/// Bytes of a batch, at most, the last frame excepted.
+/// Bytes of a batch, at most, the last frame excepted. Each costs a thread.
 const BATCH_BYTES: usize = 1 << 20;
-/// Frames of a batch, at most: many of media, which are small. Of SIP it ends by its bytes before, with some 2,000 messages. Each
-/// batch costs a thread, and SIP that no longer fits into the near memory costs more.
+/// Of one with SIP, some 500 messages: what is read of one is several times as large, and costs more where it does not fit into the
+/// near memory.
+const SIP_BYTES: usize = 1 << 18;
+/// Frames of a batch, at most: many of media, which are small.
 const BATCH_FRAMES: usize = 1 << 13;
 
 /// What is to be found out beside the headers.
@@ -124,11 +126,13 @@ struct There<'r, 'f, 'a> {
     share: Share,
     /// Batches so far.
     round: u64,
+    /// What was last read is SIP for a good part, so that what comes may be, too.
+    is_sip: bool,
 }
 
 impl<'r, 'f, 'a> There<'r, 'f, 'a> {
     fn new(reader: &'r mut Reader<'f>, asked: Asked<'a>) -> Self {
-        Self { reader, asked, flows: Flows::default(), share: Share::ALL, round: 0 }
+        Self { reader, asked, flows: Flows::default(), share: Share::ALL, round: 0, is_sip: true }
     }
 
     /// The next frames of the file, in `batch`; what is found out about them comes in `room`, which is empty.
@@ -136,10 +140,12 @@ impl<'r, 'f, 'a> There<'r, 'f, 'a> {
     where
         'a: 'b,
     {
-        self.reader.next_batch(batch, BATCH_BYTES, BATCH_FRAMES);
+        let bytes = if self.is_sip { SIP_BYTES } else { BATCH_BYTES };
+        self.reader.next_batch(batch, bytes, BATCH_FRAMES);
         self.round += 1;
         room.source = Some(Source { batch, asked: self.asked, round: self.round });
         room.look(self.share.of(room.len()), &mut self.flows);
+        self.is_sip = room.is_sip();
         room
     }
 

@@ -134,6 +134,11 @@ impl<'a> Ready<'a> {
         })
     }
 
+    /// Whether more than a few of the frames that were looked at hold SIP.
+    pub(super) fn is_sip(&self) -> bool {
+        self.views.len() > self.places.len() / 4
+    }
+
     /// Its room, for another batch: what is this large costs more to have anew than to fill.
     pub(super) fn emptied(self) -> Ready<'static> {
         let Self { source: _, mut places, flows, whole, views, messages } = self;

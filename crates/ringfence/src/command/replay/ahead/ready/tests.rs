@@ -88,3 +88,27 @@ fn a_frame_is_shown_as_the_same_by_whoever_looked_at_it() {
     assert_eq!(shown(0), whole);
     assert_eq!(shown(batch.len() / 2), whole);
 }
+
+#[test]
+fn sip_is_told_from_media() {
+    let policy =
+        Policy::parse("test", b"[services]\nsip = { udp = [5060], inspect = true }\n".to_vec()).unwrap();
+    let (locals, settings) = (Locals::given(&["198.51.100.1".parse().unwrap()]), Settings::default());
+    let ports = Some(&policy.detection().ports);
+    let asked = Asked { ports, locals: &locals, interface: None, flows: Some(&settings) };
+    let is_sip = |messages: usize, media: usize| {
+        let mut file = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 0xffff, 101].map(u32::to_le_bytes).concat();
+        let message = record((PEER, 5060), (HOST, 5060), 17, b"OPTIONS sip:a SIP/2.0\r\n\r\n");
+        file.extend(message.repeat(messages));
+        file.extend(record((PEER, 4000), (HOST, 10_000), 17, b"voice").repeat(media));
+        let mut batch = Batch::default();
+        Reader::new(file.as_slice()).unwrap().next_batch(&mut batch, 1 << 20, 1 << 13);
+        let mut ready = Ready { source: Some(Source { batch: &batch, asked, round: 1 }), ..Ready::default() };
+        ready.look(messages + media, &mut Flows::default());
+        ready.is_sip()
+    };
+    assert!(is_sip(10, 0));
+    assert!(is_sip(10, 20));
+    assert!(!is_sip(10, 100), "calls with some of their media");
+    assert!(!is_sip(0, 10));
+}
