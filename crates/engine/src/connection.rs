@@ -55,6 +55,11 @@ impl Worth for Connection {
     fn worth(&self) -> (u8, Tick) {
         (u8::from(self.is_established && !self.is_closed), self.last)
     }
+
+    /// Bytes of incomplete messages.
+    fn weight(&self) -> usize {
+        self.incoming.buffered() + self.outgoing.buffered()
+    }
 }
 
 /// All connections to SIP ports.
@@ -122,6 +127,7 @@ impl Connections {
             (_, true) => {
                 let connection = self.table.entry(key);
                 let theirs = segment.sequence.wrapping_add(1);
+                self.partials = self.partials.saturating_sub(connection.weight());
                 *connection = Connection { last: now, ..Connection::default() };
                 let (begun, answered) = match direction {
                     Direction::In => (&mut connection.incoming, &mut connection.outgoing),
@@ -134,6 +140,7 @@ impl Connections {
                     Direction::In => connection.is_established = true,
                     Direction::Out => connection.our_start = Some(segment.sequence),
                 }
+                self.partials = self.partials.saturating_sub(self.table.take_gone());
                 return false;
             }
             (_, false) => {}
@@ -160,6 +167,7 @@ impl Connections {
             }
             self.waiting.push_back(Waiting { due: now.plus(silent_after), key, peer, local });
         }
+        self.partials = self.partials.saturating_sub(self.table.take_gone());
         has_data
     }
 
@@ -176,14 +184,34 @@ impl Connections {
         Some(framer)
     }
 
+    /// What is incomplete is kept, also of a connection that is closed: to a RST or FIN with any number but the next one the host may
+    /// not listen (RFC 5961 section 3), and reads what comes behind it.
     pub(crate) fn give_framer(&mut self, key: u64, direction: Direction, framer: Framer) {
+        self.make_room(framer.buffered());
+        let fits = self.partials + framer.buffered() <= MAX_PARTIALS;
         let Some(connection) = self.table.get_mut(key) else { return };
-        let fits = self.partials + framer.buffered() <= MAX_PARTIALS && !connection.is_closed;
         let framer = if fits { framer } else { Framer::new(MAX_PARTIAL) };
         self.partials += framer.buffered();
         match direction {
             Direction::In => connection.incoming = framer,
             Direction::Out => connection.outgoing = framer,
+        }
+    }
+
+    /// Lets go of incomplete messages until there is room for so many bytes more: of closed connections first, then of those that were
+    /// silent for longest, among a few at a time. Nobody can use up what all have.
+    fn make_room(&mut self, bytes: usize) {
+        const TURNS: usize = 16;
+        for _ in 0..TURNS {
+            if self.partials + bytes <= MAX_PARTIALS {
+                return;
+            }
+            let holding = self.table.turn().filter(|connection| connection.weight() > 0);
+            if let Some(connection) = holding.min_by_key(|connection| connection.worth()) {
+                self.partials = self.partials.saturating_sub(connection.weight());
+                connection.incoming = Framer::new(MAX_PARTIAL);
+                connection.outgoing = Framer::new(MAX_PARTIAL);
+            }
         }
     }
 
@@ -213,3 +241,6 @@ impl Connections {
         self.waiting.front().map(|first| first.due)
     }
 }
+
+#[cfg(test)]
+mod tests;

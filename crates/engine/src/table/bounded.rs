@@ -10,11 +10,16 @@ use crate::time::Tick;
 
 /// What a row is worth when another has to go.
 pub(crate) trait Worth {
-    /// Rows of less worth go first, and among equals the one that was not seen for longest.
+    /// Rows of less worth go first, and among equals those that were not seen for longest.
     fn worth(&self) -> (u8, Tick);
 
     /// Asks memory for the parts of a large row, without reading them.
     fn expect(&self) {}
+
+    /// What a row holds beside itself: see [`Bounded::take_gone`].
+    fn weight(&self) -> usize {
+        0
+    }
 }
 
 /// A map with a limit.
@@ -34,6 +39,10 @@ pub(crate) struct Bounded<V> {
     /// Rows of no worth that go next, from the last on, as they were when they were looked at.
     spare: Vec<(usize, Tick)>,
     evicted: u64,
+    /// Weight of rows that went.
+    gone: usize,
+    /// Of [`Bounded::turn`].
+    turned: usize,
 }
 
 #[derive(Debug, Default)]
@@ -49,18 +58,20 @@ const CHUNK: usize = 1 << 17;
 const SLOTS: usize = 1024;
 /// Neighbours that are compared when rows have to go.
 const COMPARED: usize = 16;
+/// Of those that are worth nothing one in so many goes, so that who comes again soon enough is not among them.
+const LET_GO: usize = 4;
 /// How often the search goes on while all of them are worth something.
 const MAX_WINDOWS: usize = 4;
 
 impl<V: Clone + Default + Worth> Bounded<V> {
-    /// At most `limit` rows; then those of the next 16 make room that are worth nothing, half of them, those not seen for longest;
-    /// or the least worthy of the next 64 where all are worth something.
+    /// At most `limit` rows; then those of the next 16 make room that are worth nothing, a quarter of them, not seen for longest; or
+    /// the least worthy of the next 64 where all are worth something.
     pub(crate) fn new(limit: usize, salt: Salt) -> Self {
         let limit = limit.clamp(1, 1 << 28);
         let slots = (limit * 2).next_power_of_two().min(SLOTS);
         let index = vec![0; slots].into_boxed_slice();
         let (blank, chunks, spare) = (V::default(), Vec::new(), Vec::new());
-        Self { salt, blank, index, chunks, len: 0, limit, hand: 0, spare, evicted: 0 }
+        Self { salt, blank, index, chunks, len: 0, limit, hand: 0, spare, evicted: 0, gone: 0, turned: 0 }
     }
 
     pub(crate) fn fill(&self, table: &'static str) -> Fill {
@@ -70,6 +81,11 @@ impl<V: Clone + Default + Worth> Bounded<V> {
     /// Rows that had to go so far.
     pub(crate) fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// What rows held that had to go since this was asked, for who keeps count of it.
+    pub(crate) fn take_gone(&mut self) -> usize {
+        std::mem::take(&mut self.gone)
     }
 
     /// That row will be asked for in a moment: memory is asked where it stands.
@@ -111,6 +127,21 @@ impl<V: Clone + Default + Worth> Bounded<V> {
             reason = "the index holds positions of rows only, and rows are never removed"
         )]
         &mut self.chunks[at / CHUNK][at % CHUNK].value
+    }
+
+    /// The next few rows, each time others, for who looks for something that can be let go of.
+    pub(crate) fn turn(&mut self) -> impl Iterator<Item = &mut V> {
+        let from = self.turned;
+        let rows = self.chunks.get_mut(from / CHUNK).and_then(|chunk| chunk.get_mut(from % CHUNK..));
+        let rows = rows.unwrap_or_default();
+        let to = from + rows.len().min(COMPARED);
+        self.turned = if to == self.len { 0 } else { to };
+        rows.iter_mut().take(COMPARED).map(|row| &mut row.value)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.chunks.iter().flatten().map(|row| &row.value)
     }
 
     fn row(&self, at: usize) -> Option<&Row<V>> {
@@ -166,9 +197,10 @@ impl<V: Clone + Default + Worth> Bounded<V> {
         } else {
             let at = self.least_worthy();
             self.evicted += 1;
-            // What is replaced is not read.
+            // What is replaced is not read, but for what it owns.
             if let Some(row) = self.chunks.get_mut(at / CHUNK).and_then(|chunk| chunk.get_mut(at % CHUNK)) {
                 let old = std::mem::replace(&mut row.key, key);
+                self.gone += row.value.weight();
                 row.value.clone_from(&self.blank);
                 self.unlink(old, at);
             }
@@ -194,7 +226,7 @@ impl<V: Clone + Default + Worth> Bounded<V> {
     #[expect(clippy::indexing_slicing, reason = "slots are masked to the length of the index")]
     fn unlink(&mut self, key: u64, at: usize) {
         let mask = self.index.len() - 1;
-        let mut slot = self.hash(key) as usize & mask;
+        let mut slot = self.home(self.hash(key));
         while (self.index[slot] & 0xffff_ffff) as usize != at + 1 {
             if self.index[slot] == 0 {
                 return;
@@ -253,9 +285,9 @@ impl<V: Clone + Default + Worth> Bounded<V> {
             }
             if !self.spare.is_empty() {
                 // The next ones that will be looked at.
-                (to..to + COMPARED).filter_map(|at| self.row(at)).for_each(Row::expect_worth);
+                (self.hand..self.hand + COMPARED).filter_map(|at| self.row(at)).for_each(Row::expect_worth);
                 self.spare.sort_unstable_by_key(|&(at, last)| Reverse((last, at)));
-                self.spare.drain(..self.spare.len() / 2);
+                self.spare.drain(..self.spare.len() - self.spare.len().div_ceil(LET_GO));
                 break;
             }
         }

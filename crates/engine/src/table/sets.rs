@@ -137,4 +137,15 @@ mod tests {
         assert_eq!(sets.get(latest, Tick(1000), Tick(10)), Some(&1000));
         assert_eq!(sets.get(latest, Tick(2000), Tick(10)), None);
     }
+
+    #[test]
+    fn a_row_that_was_forgotten_is_a_fresh_one() {
+        let mut sets: Sets<u32> = Sets::new(4);
+        *sets.entry(1, Tick(10), Tick(5)).0 = 7;
+        assert_eq!(sets.entry(1, Tick(15), Tick(5)), (&mut 7, true));
+        assert_eq!(sets.entry(1, Tick(21), Tick(5)), (&mut 0, false));
+        // Nor is what stood in its place.
+        (1..=4).for_each(|key| sets.insert(key, Tick(22), 9));
+        assert_eq!(sets.entry(5, Tick(23), Tick(5)), (&mut 0, false));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::Kind;
+use engine::{Class, Kind, Segment, Transport};
 
 use super::wire::{Ask, World};
 
@@ -69,9 +69,7 @@ fn a_guests_call_with_made_up_credentials_earns_nothing() {
         let call = Ask::new("INVITE", "x", "600", nonce).with_credentials(nonce, "x", "x");
         world.exchange(ATTACKER, &call, 200);
     }
-    assert!(
-        world.engine.class("203.0.113.9".parse().expect("an address"), world.now) < engine::Class::Credited
-    );
+    assert!(class(&world) < Class::Credited);
 }
 
 #[test]
@@ -233,4 +231,59 @@ fn what_tools_write_is_known_one_by_one() {
         world.ask("203.0.113.40:5060", &ask);
         assert_eq!(world.evidence(Kind::ToolFingerprint), [""; 0], "{} {}", ask.from, ask.to);
     }
+}
+
+/// What stands before the credentials that count neither hides them nor makes a retransmission of the next guess.
+#[test]
+fn credentials_behind_others_count_one_by_one() {
+    let other = "Digest username=\"x\", realm=\"r\", nonce=\"made-up\", uri=\"sip:x\", response=\"0\"";
+    for first in [other, "Bearer nonce=\"NONCE\"", "Basic eDp4"] {
+        let mut world = World::new();
+        let ask = Ask::register("100", "g");
+        let nonce = world.exchange(ATTACKER, &ask, 401).expect("a challenge");
+        let first = first.replace("NONCE", &nonce);
+        for guess in 0..40 {
+            // The same transaction by its name.
+            let extra = format!(
+                "Authorization: {first}\r\n\
+                 Proxy-Authorization: Digest username=\"100\", nonce=\"{nonce}\", response=\"{guess:032x}\"\r\n"
+            );
+            if world.exchange(ATTACKER, &Ask { extra, ..ask.clone() }, 401).is_none() {
+                break;
+            }
+            world.wait(Duration::from_secs(1));
+        }
+        assert_eq!(world.bans(), [limited(Kind::PasswordGuessing)], "{first}");
+    }
+}
+
+/// A call that is open to guests shows nothing of a password, even to who answers the challenge to his own registration.
+#[test]
+fn a_registrations_challenge_earns_nothing_in_a_call_of_the_same_user() {
+    let mut world = World::new();
+    let nonce = world.exchange(ATTACKER, &Ask::register("77", "n"), 401).expect("a challenge");
+    let call = Ask::new("INVITE", "77", "600", "n2").with_credentials(&nonce, "77", "x");
+    world.exchange(ATTACKER, &call, 200);
+    assert_eq!(class(&world), Class::Proven);
+}
+
+fn class(world: &World) -> Class {
+    world.engine.class("203.0.113.9".parse().expect("an address"), world.now)
+}
+
+/// Far outside of the window no TCP obeys it (RFC 5961 section 3), and what comes behind it is read.
+#[test]
+fn a_reset_that_nobody_obeys_hides_no_divided_message() {
+    const PEER: &str = "203.0.113.200:4000";
+    let mut world = World::new();
+    world.connect(PEER);
+    let reset =
+        Segment { sequence: 0x7000_0000, acknowledgment: 5001, syn: false, ack: true, fin: false, rst: true };
+    world.deliver(PEER.parse().unwrap(), b"", Transport::Tcp(reset));
+    let ask = Ask { from: "<sip:100@1.1.1.1>".to_owned(), ..Ask::new("OPTIONS", "7", "8", "sign") };
+    let bytes = ask.bytes();
+    let (one, other) = bytes.split_at(50);
+    world.say_tcp(PEER, one);
+    world.say_tcp(PEER, other);
+    assert!(!world.evidence(Kind::ToolFingerprint).is_empty());
 }

@@ -41,6 +41,41 @@ fn strangers_go_in_the_order_in_which_they_were_seen_last() {
     assert_eq!(left, 12);
 }
 
+/// A quarter of what was compared: the others have been seen later, and are compared again.
+#[test]
+fn the_oldest_of_those_that_were_compared_go() {
+    let mut table: Bounded<Guest> = Bounded::new(16, Salt::new(0));
+    // In no order, each of them once.
+    let seen = |key: u64| 100 + u32::try_from(key * 7 % 17).unwrap();
+    for key in 1..=16 {
+        *table.entry(key) = Guest(0, seen(key));
+    }
+    let mut oldest: Vec<u64> = (1..=16).collect();
+    oldest.sort_by_key(|&key| seen(key));
+    for (gone, new) in (1000..1004).enumerate() {
+        *table.entry(new) = Guest(0, 7);
+        for (place, &key) in oldest.iter().enumerate() {
+            assert_eq!(table.get(key).is_some(), place > gone, "{key}");
+        }
+    }
+    // Those that came meanwhile are older than all that are left.
+    table.entry(2000);
+    assert!(oldest.iter().skip(4).all(|&key| table.get(key).is_some()));
+}
+
+/// What was known of one must not be held against the next, nor speak for it.
+#[test]
+fn who_takes_a_place_begins_anew() {
+    for worth in [0, 3] {
+        let mut table: Bounded<Guest> = Bounded::new(1, Salt::new(0));
+        *table.entry(1) = Guest(worth, 77);
+        let Guest(worth, last) = table.entry(2);
+        assert_eq!((*worth, *last), (0, 0));
+        assert!(table.get(1).is_none());
+        assert_eq!((table.len, table.evicted(), table.spare.len()), (1, 1, 0));
+    }
+}
+
 #[test]
 fn where_all_are_worth_something_the_least_worthy_goes() {
     let mut table: Bounded<Guest> = Bounded::new(64, Salt::new(0));
