@@ -235,6 +235,3 @@ fn contains(network: IpAddr, prefix: u8, address: IpAddr) -> bool {
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -83,3 +83,28 @@ impl Token<'_> {
             .then(|| Key(salt.of(&[kind, text, caller, &Source::of(address).number().to_le_bytes()])))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_proves_its_kind_at_its_address() {
+        let (mut tokens, salt) = (Tokens::new(), Salt::new(1));
+        let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
+        tokens.send(Token::Nonce(b"123456").key(here, salt), Tick(1));
+        let proves = |token: Token<'_>, address, now| tokens.proves(token.key(address, salt), now);
+        assert!(proves(Token::Nonce(b"123456"), here, Tick(1).plus(LIFETIME)));
+        assert!(!proves(Token::Nonce(b"123456"), here, Tick(2).plus(LIFETIME)));
+        assert!(!proves(Token::Nonce(b"123456"), there, Tick(1)));
+        for other in [
+            Token::Branch(b"123456"),
+            Token::Tag(b"123456"),
+            Token::CallNonce { nonce: b"123456", caller: b"" },
+        ] {
+            assert!(!proves(other, here, Tick(1)), "{other:?}");
+        }
+        // Whoever tries all of them finds one.
+        assert!(Token::Tag(b"12345").key(here, salt).is_none());
+    }
+}

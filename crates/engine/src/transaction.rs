@@ -103,8 +103,8 @@ impl Transactions {
         table.expect_row(key);
     }
 
-    /// Remembers a request, of which `fingerprint` and `is_proof` are; whether it was there already. It is made where it is kept: a
-    /// copy of what was just written waits until memory has it.
+    /// Remembers a request, unless one of the same key and fingerprint is there already; tells whether it is. What `new` makes has that
+    /// fingerprint and `is_proof`, and is made where it is kept: a copy of what was just written waits until memory has it.
     #[inline]
     pub(crate) fn begin(
         &mut self,
@@ -170,4 +170,88 @@ pub(crate) fn fingerprint(message: &Message<'_>, call: u64, salt: Salt) -> u64 {
         tag.unwrap_or_default(),
         response.unwrap_or_default(),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use sip::{Carrier, View};
+
+    use super::*;
+
+    #[test]
+    fn the_same_again_is_a_retransmission_for_a_while() {
+        for is_proof in [false, true] {
+            let mut transactions = Transactions::new();
+            let mut begin = |fingerprint, now| {
+                let new = || Transaction { fingerprint, ..Transaction::default() };
+                transactions.begin(7, (fingerprint, is_proof), now, new)
+            };
+            assert!(!begin(1, Tick(10)));
+            assert!(begin(1, Tick(20)));
+            assert!(!begin(2, Tick(20)), "what a retransmission does not repeat is none");
+            assert!(begin(2, Tick(20).plus(LIFETIME)));
+            assert!(!begin(2, Tick(21).plus(LIFETIME).plus(LIFETIME)), "it was forgotten");
+        }
+    }
+
+    /// Key and fingerprint of a request, or of the answer to one.
+    fn told(text: &str) -> (u64, u64) {
+        let view = View::parse(text.as_bytes(), Carrier::Datagram).unwrap();
+        let (message, salt) = (Message::read(&view), Salt::new(3));
+        let call = message.call_id.map_or(0, |call_id| salt.of(&[call_id]));
+        let peer = "192.0.2.1:5060".parse().unwrap();
+        (key(&message, call, peer, salt), fingerprint(&message, call, salt))
+    }
+
+    const INVITE: &str = "INVITE sip:1@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKa\r\nFrom: <sip:2@h>;tag=f\r\n\
+        To: <sip:3@h>\r\nCall-ID: c\r\nCSeq: 5 INVITE\r\nAuthorization: Digest nonce=\"n\", response=\"r\"\r\n\r\n";
+
+    #[test]
+    fn what_makes_a_transaction() {
+        for (branch, parts) in [("z9hG4bKa", 2), ("a", 4)] {
+            let invite = INVITE.replace("z9hG4bKa", branch);
+            let with = |from: &str, to: &str| told(&invite.replace(from, to)).0;
+            let same = told(&invite).0;
+            assert_eq!(with("INVITE sip:1@h SIP/2.0", "SIP/2.0 200 OK"), same);
+            assert_eq!(with("INVITE", "ACK"), same);
+            assert_ne!(with("INVITE", "CANCEL"), same);
+            assert_ne!(with("INVITE", "BYE"), same);
+            let changes = [
+                ("branch=", "branch=z9hG4bKb"),
+                ("Call-ID: c", "Call-ID: d"),
+                ("CSeq: 5", "CSeq: 6"),
+                ("tag=f", "tag=g"),
+            ];
+            for (index, (from, to)) in changes.into_iter().enumerate() {
+                assert_eq!(with(from, to) != same, index < parts, "{branch}: {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_retransmission_repeats() {
+        let same = told(INVITE).1;
+        for (from, to) in [
+            ("sip:1@h", "sip:9@h"),
+            ("tag=f", "tag=g"),
+            ("sip:3@h", "sip:9@h"),
+            ("Call-ID: c", "Call-ID: d"),
+            ("CSeq: 5", "CSeq: 6"),
+            ("response=\"r\"", "response=\"s\""),
+        ] {
+            assert_ne!(told(&INVITE.replace(from, to)).1, same, "{to}");
+        }
+        assert_eq!(told(&INVITE.replace("branch=z9hG4bKa", "branch=z9hG4bKa;received=1.1.1.1")).1, same);
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_was_begun_before() {
+        let mut transactions = Transactions::new();
+        transactions
+            .begin(7, (1, false), Tick(10), || Transaction { fingerprint: 1, ..Transaction::default() });
+        transactions.find(7, Tick(10)).unwrap().is_answered = true;
+        transactions
+            .begin(7, (2, false), Tick(11), || Transaction { fingerprint: 2, ..Transaction::default() });
+        assert!(!transactions.find(7, Tick(11)).unwrap().is_answered);
+    }
 }

@@ -112,8 +112,10 @@ impl<'a> Message<'a> {
         let mut anomalies = view.anomalies();
         let note = &mut anomalies;
         self.start = *view.start();
-        (self.from, self.to, self.via) = (None, None, None);
+        (self.uri, self.from, self.to, self.via, self.contact) = (None, None, None, None, None);
         (self.credentials, self.challenge) = (None, None);
+        (self.max_forwards, self.expires) = (None, None);
+        (self.user_agent, self.content_type, self.body) = (None, None, &[]);
         if let Some(value) = field(view.get(HeaderName::Via), VIA, LONG_VIA, note) {
             let plain = view.walk(HeaderName::Via).and_then(plain::via);
             self.via = plain.or_else(|| Via::parse(value, note));
@@ -140,7 +142,6 @@ impl<'a> Message<'a> {
     pub fn complete(&mut self, view: &View<'a>) {
         let mut anomalies = self.anomalies;
         let note = &mut anomalies;
-        (self.uri, self.contact) = (None, None);
         if let StartLine::Request { uri, .. } = self.start {
             self.uri = view.walk_uri().and_then(plain::uri).or_else(|| request_uri(uri, note));
         }

@@ -34,7 +34,7 @@ impl Signs {
     /// From `at` on, up to where `part` ends, which begins where the message does; `None` if some of them are not kept.
     #[inline(always)]
     pub(crate) fn walk<'s, 'a>(&'s self, part: &'a [u8], at: usize) -> Option<Walk<'s, 'a>> {
-        (part.len() <= WORDS * BLOCK).then(|| self.walk_kept(part, at))
+        (part.len() <= self.0.len() * BLOCK).then(|| self.walk_kept(part, at))
     }
 
     /// The first sign from `at` on, if it is kept.
@@ -120,7 +120,9 @@ mod tests {
     #[test]
     fn a_part_that_is_not_kept_whole_has_no_walk() {
         let text = [b'x'; WORDS * BLOCK + 1];
-        let signs = Signs::new();
+        let mut signs = Signs::new();
+        assert!(signs.walk(&text[..BLOCK], 0).is_none());
+        Scan::new().go_on(&text, &mut signs);
         assert!(signs.walk(&text[..WORDS * BLOCK], 0).is_some());
         assert!(signs.walk(&text, 0).is_none());
         assert_eq!(signs.first(&text, WORDS * BLOCK), None);

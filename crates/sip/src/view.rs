@@ -35,6 +35,7 @@ pub enum Carrier {
 pub struct View<'a> {
     bytes: &'a [u8],
     start: StartLine<'a>,
+    /// Like the signs in a list without heap, of which only as much is written as a message needs.
     slots: ArrayVec<Slot, MAX_HEADERS>,
     /// 1-based slot of the first header of each name; 0 for none.
     first: [u8; HeaderName::COUNT],

@@ -14,16 +14,6 @@ use crate::source::KNOWN_CALLS;
 use crate::time::Tick;
 
 impl Engine {
-    /// We let a call ring: it was taken, whatever becomes of it.
-    fn rings(&mut self, key: u64, talk: &Talk, now: Tick) {
-        let Some(call) = self.transactions.find(key, now).filter(|one| one.method == Method::Invite) else {
-            return;
-        };
-        if let Some(source) = self.sources.get_mut(Address::of(talk.peer.ip()).number()) {
-            source.enumeration.take(call.target);
-        }
-    }
-
     /// Our answer to a peer's request.
     pub(super) fn our_answer(
         &mut self,
@@ -58,7 +48,7 @@ impl Engine {
         {
             self.tokens.send(Token::CallNonce { nonce, caller }.key(address, salt), now);
         }
-        // The first of all is that one.
+        // `message.challenge` is the first of all.
         let challenges = view.all(HeaderName::WwwAuthenticate).chain(view.all(HeaderName::ProxyAuthenticate));
         for nonce in challenges.skip(1).filter_map(|value| Challenge::parse(value).nonce) {
             self.tokens.send(Token::Nonce(nonce).key(address, salt), now);
@@ -66,7 +56,8 @@ impl Engine {
                 self.tokens.send(Token::CallNonce { nonce, caller }.key(address, salt), now);
             }
         }
-        if let (Some(_), Some(tag)) = (keys.tag, message.to.as_ref().and_then(|to| to.tag))
+        if keys.tag.is_some()
+            && let Some(tag) = message.to.as_ref().and_then(|to| to.tag)
             && !self.tokens.proves(Token::Claimed(tag).key(address, salt), now)
         {
             self.tokens.send(keys.tag, now);
@@ -143,11 +134,14 @@ impl Engine {
             self.tell_class(address, trusted, now);
         }
     }
-}
 
-/// Whether the tag of an answer to a request of that method (of CSeq) may come back: within the dialog that it begins, or in the ACK
-/// for a refusal. With these methods there is neither; where they are sent within a dialog, what began it has told the tag. A table
-/// of tokens holds so many only.
-pub(super) fn may_begin_dialog(method: Method) -> bool {
-    !matches!(method, Method::Register | Method::Options | Method::Publish | Method::Message)
+    /// We let a call ring: it was taken, whatever becomes of it.
+    fn rings(&mut self, key: u64, talk: &Talk, now: Tick) {
+        let Some(call) = self.transactions.find(key, now).filter(|one| one.method == Method::Invite) else {
+            return;
+        };
+        if let Some(source) = self.sources.get_mut(Address::of(talk.peer.ip()).number()) {
+            source.enumeration.take(call.target);
+        }
+    }
 }

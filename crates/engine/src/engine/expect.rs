@@ -1,10 +1,9 @@
 //! What memory is asked for before it is needed. With a million sources hardly a lookup finds its row in the processor's cache, and
 //! the waits of one message together would be a third of its time; so each is announced as soon as its key is known.
 
-use sip::Message;
+use sip::{Message, Method};
 
 use super::Engine;
-use super::answers::may_begin_dialog;
 use super::packets::Talk;
 use crate::command::Source as Address;
 use crate::proof::{Key, Token};
@@ -45,8 +44,15 @@ pub(super) struct Keys {
     pub(super) transaction: u64,
     /// Hash of the Call-ID; 0 without one.
     pub(super) call: u64,
-    /// [`Token::Nonce`] of a request's first credentials, or of an answer's first challenge.
+    /// [`Token::Nonce`] of a request's first credentials, of whatever scheme, or of an answer's first challenge.
     pub(super) nonce: Option<Key>,
     /// [`Token::Tag`] of To; of an answer only if the tag may come back.
     pub(super) tag: Option<Key>,
+}
+
+/// Whether the tag of an answer to a request of that method (of CSeq) may come back: within the dialog that it begins, or in the ACK
+/// for a refusal. With these methods there is neither; where they are sent within a dialog, what began it has told the tag. A table
+/// of tokens holds so many only.
+fn may_begin_dialog(method: Method) -> bool {
+    !matches!(method, Method::Register | Method::Options | Method::Publish | Method::Message)
 }

@@ -25,9 +25,6 @@ impl Engine {
         talk: &Talk,
         now: Tick,
     ) {
-        if talk.fate == Fate::Banned {
-            return;
-        }
         let salt = self.salt;
         let address = Address::of(talk.peer.ip());
         let trusted = self.is_trusted(talk.peer.ip());
@@ -36,7 +33,9 @@ impl Engine {
         let hash = |text: Option<&[u8]>| text.map_or(0, |text| salt.of(&[text]));
         let target_hash = hash(target);
         let Keys { transaction: key, call, .. } = *keys;
+        // Before it is known which credentials count: nearly always the first do, and meanwhile memory answers.
         let mut fingerprint = transaction::fingerprint(message, call, salt);
+        // Who has credentials was most likely asked for them.
         self.transactions.expect_new(key, message.credentials.is_some());
         let (others, echoes_nonce) = self.credentials(view, message, keys, talk, now);
         let with_others;
@@ -201,9 +200,6 @@ impl Engine {
 
     /// A response from a peer.
     pub(super) fn response(&mut self, message: &Message<'_>, talk: &Talk, now: Tick) {
-        if talk.fate == Fate::Banned {
-            return;
-        }
         let branch = message.via.as_ref().and_then(|via| via.branch);
         let proves = |branch| self.tokens.proves(Token::Branch(branch).key(talk.peer.ip(), self.salt), now);
         let is_asked = branch.is_some_and(proves);

@@ -37,6 +37,13 @@ pub(super) struct Talk {
     pub(super) frame: u64,
 }
 
+impl Talk {
+    /// What is said by whom the gate bans: it was not heard, and counts for nothing.
+    fn is_of_banned(&self) -> bool {
+        self.direction == Direction::In && self.fate == Fate::Banned
+    }
+}
+
 impl Engine {
     /// `reading`: of its bytes, if it is a datagram and somebody read it.
     pub(super) fn packet(
@@ -68,6 +75,7 @@ impl Engine {
         };
         match observation.transport {
             Transport::Udp => match reading {
+                Some(_) if talk.is_of_banned() => {}
                 Some(reading) => {
                     self.expect_source(&talk);
                     let keys = self.expect_keys(reading.message, &talk);
@@ -123,6 +131,9 @@ impl Engine {
     }
 
     fn read(&mut self, bytes: &[u8], carrier: Carrier, talk: &Talk, now: Tick) {
+        if talk.is_of_banned() {
+            return;
+        }
         self.expect(talk.peer.ip());
         let mut view = View::new();
         if view.read(bytes, carrier).is_ok() {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use engine::{Direction, Fate, Kind, Transport};
+use engine::{Class, Direction, Fate, Kind, Transport};
 
 use super::wire::{Ask, World};
 
@@ -133,6 +133,50 @@ fn a_tag_of_ours_proves_and_is_kept_where_it_can_come_back() {
         world.observe(address(VICTIM), Direction::Out, answer.as_bytes(), Transport::Udp, Fate::Passed);
         dial_with_a_tag(&mut world, "made-up-by-us");
         assert_eq!(!world.bans().is_empty(), proves, "{method}");
+    }
+}
+
+/// A provisional answer tells the tag, too; and with any method a request within the dialog may bring it.
+#[test]
+fn the_tag_of_a_call_that_rings_proves_its_sender() {
+    for method in ["UPDATE", "MESSAGE", "OPTIONS"] {
+        let mut world = World::new();
+        let call = Ask::new("INVITE", "1", "2", "ringing");
+        world.arrive(VICTIM, &call);
+        let (tag, _) = world.reply(VICTIM, &call, 180);
+        let next = Ask {
+            to_tag: Some(tag),
+            branch: "z9hG4bKnext".to_owned(),
+            ..Ask::new(method, "1", "2", "ringing")
+        };
+        world.arrive(VICTIM, &next);
+        assert_eq!(world.engine.class(address(VICTIM).ip(), world.now), Class::Proven, "{method}");
+    }
+}
+
+/// Each challenge of an answer may be answered, not only the first.
+#[test]
+fn the_second_challenge_of_an_answer_proves_as_the_first_does() {
+    // Challenged for, answered with, and what a success then shows.
+    for (asked, answers, class) in [
+        ("REGISTER", "REGISTER", Class::Credited),
+        ("INVITE", "INVITE", Class::Credited),
+        ("REGISTER", "INVITE", Class::Proven),
+    ] {
+        let mut world = World::new();
+        let ask = Ask::new(asked, "1", "1", "twice");
+        world.arrive(VICTIM, &ask);
+        let Ask { branch, from, tag, to, call, cseq, .. } = &ask;
+        let answer = format!(
+            "SIP/2.0 401 Unauthorized\r\nVia: SIP/2.0/UDP 192.0.2.7:5060;branch={branch}\r\nFrom: {from};tag={tag}\r\n\
+             To: {to};tag=made-up-by-us\r\nCall-ID: {call}\r\nCSeq: {cseq} {asked}\r\n\
+             WWW-Authenticate: Digest realm=\"a\",nonce=\"for-sha-256\",algorithm=SHA-256\r\n\
+             WWW-Authenticate: Digest realm=\"a\",nonce=\"for-md5\",algorithm=MD5\r\nContent-Length: 0\r\n\r\n"
+        );
+        world.observe(address(VICTIM), Direction::Out, answer.as_bytes(), Transport::Udp, Fate::Passed);
+        let again = Ask::new(answers, "1", "1", "again").with_credentials("for-md5", "1", "x");
+        world.exchange(VICTIM, &again, 200);
+        assert_eq!(world.engine.class(address(VICTIM).ip(), world.now), class, "{asked}, {answers}");
     }
 }
 

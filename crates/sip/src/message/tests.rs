@@ -86,3 +86,55 @@ fn what_the_server_asks_for_counts_before_what_the_proxy_does() {
         WWW-Authenticate: Digest nonce=\"server\"\r\n\r\n";
     assert_eq!(read(text).challenge.unwrap().nonce, Some(b"server".as_slice()));
 }
+
+/// A view and a message serve for one after the other: nothing of what was read before is left.
+#[test]
+fn what_was_read_before_leaves_nothing() {
+    let answer = "SIP/2.0 401 Unauthorized\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nTo: <sip:a@b>;tag=2\r\n\
+        WWW-Authenticate: Digest realm=\"a\",nonce=\"n2\"\r\nServer: S\r\nContent-Type: text/plain\r\n\r\nbody";
+    let long =
+        format!("OPTIONS sip:a@b SIP/2.0\r\nSubject: {}\r\nCSeq: 1 OPTIONS\r\n\r\n", "a;b=\"c,".repeat(400));
+    // Its start line is read twice, as it is not plain; the second time, as many lines were looked at as are told at once.
+    let odd =
+        format!("OPTIONS sip:a@b SIP/2.0\n{}{}", "a:b\n".repeat(130), REGISTER.split_once("\r\n").unwrap().1);
+    let texts = [REGISTER, answer, &long, &odd, "no SIP at all", "OPTIONS sip:a SIP/2.0\r\n\r\n", "\r\n\r\n"];
+    for before in texts {
+        for text in texts {
+            let (mut view, mut message) = (View::new(), Message::new());
+            if view.read(before.as_bytes(), Carrier::Datagram).is_ok() {
+                message.fill(&view);
+            }
+            let Ok(fresh) = View::parse(text.as_bytes(), Carrier::Datagram) else {
+                assert!(view.read(text.as_bytes(), Carrier::Datagram).is_err());
+                continue;
+            };
+            view.read(text.as_bytes(), Carrier::Datagram).unwrap();
+            message.fill(&view);
+            assert_eq!(format!("{view:?}"), format!("{fresh:?}"));
+            assert_eq!(format!("{message:?}"), format!("{:?}", Message::read(&fresh)));
+        }
+    }
+    let message = read(&odd);
+    assert_eq!(message.from.unwrap().tag, Some(b"f1".as_slice()));
+    assert_eq!(message.credentials.unwrap().response, Some(b"r".as_slice()));
+    assert_eq!(message.via.unwrap().branch, Some(b"z9hG4bKx".as_slice()));
+}
+
+/// What is looked up early is what is looked up later.
+#[test]
+fn the_first_half_of_a_message_is_final() {
+    let view = View::parse(REGISTER.as_bytes(), Carrier::Datagram).unwrap();
+    let (mut message, whole) = (Message::new(), Message::read(&view));
+    message.begin(&view);
+    assert_eq!((message.method(), message.status()), (whole.method(), whole.status()));
+    assert_eq!(
+        (message.call_id, message.cseq, message.credentials),
+        (whole.call_id, whole.cseq, whole.credentials)
+    );
+    let text = |message: &Message<'_>| {
+        format!("{:?}{:?}{:?}{:?}", message.from, message.to, message.via, message.challenge)
+    };
+    assert_eq!(text(&message), text(&whole));
+    message.complete(&view);
+    assert_eq!(format!("{message:?}"), format!("{whole:?}"));
+}

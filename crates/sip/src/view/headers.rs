@@ -140,6 +140,7 @@ impl View<'_> {
             self.anomalies.insert(Anomaly::TooManyHeaders);
             return false;
         }
+        const { assert!(super::MAX_HEADERS <= u8::MAX as usize) };
         if let Some(first) = self.first.get_mut(known as usize).filter(|_| is_first) {
             *first = u8::try_from(self.slots.len()).unwrap_or(0);
         }

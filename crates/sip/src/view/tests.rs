@@ -226,3 +226,19 @@ fn the_last_line_may_have_no_end() {
     assert_eq!(folded.get(HeaderName::Via), Some(b"v\r\n ;x".as_slice()));
     assert_eq!(view("ACK sip:a SIP/2.0\r\nVia: v\r\n\r").anomalies().to_string(), "headers-unterminated");
 }
+
+/// Of what was looked at in vain before the start line was found, nothing is kept, nor of the message before.
+#[test]
+fn signs_are_those_of_the_message() {
+    let message =
+        format!("OPTIONS sip:a@b SIP/2.0\r\nSubject: {}\r\nTo: <sip:a@b>;tag=1\r\n\r\n", "a;b, ".repeat(60));
+    let expected = format!("{:?}", view(&message).signs);
+    let behind_junk = format!("what is this\r\n{message}");
+    assert_eq!(format!("{:?}", view(&behind_junk).signs), expected);
+    for before in ["ACK sip:a SIP/2.0\r\nVia: x\r\n\r\n", "no SIP at all", &behind_junk] {
+        let mut view = View::new();
+        let _ = view.read(before.as_bytes(), Carrier::Datagram);
+        view.read(message.as_bytes(), Carrier::Datagram).unwrap();
+        assert_eq!(format!("{:?}", view.signs), expected);
+    }
+}
