@@ -54,8 +54,11 @@ impl<'a> Credentials<'a> {
     }
 
     /// What plain credentials say.
+    #[inline(always)]
     pub(crate) fn plain(walk: Walk<'_, 'a>) -> Option<Self> {
-        let [username, realm, nonce, uri, response, algorithm, cnonce, nc, qop, _] = plain_values(walk)?;
+        let mut values = Values::default();
+        plain_values(walk, &mut values)?;
+        let [username, realm, nonce, uri, response, algorithm, cnonce, nc, qop, _] = values;
         let read =
             Self { is_digest: true, username, realm, nonce, uri, response, algorithm, cnonce, nc, qop };
         read.is_whole().then_some(read)
@@ -106,8 +109,11 @@ impl<'a> Challenge<'a> {
     }
 
     /// What a plain challenge says.
+    #[inline(always)]
     pub(crate) fn plain(walk: Walk<'_, 'a>) -> Option<Self> {
-        let [_, realm, nonce, _, _, algorithm, _, _, qop, stale] = plain_values(walk)?;
+        let mut values = Values::default();
+        plain_values(walk, &mut values)?;
+        let [_, realm, nonce, _, _, algorithm, _, _, qop, stale] = values;
         let stale = stale.is_some_and(|value| value.eq_ignore_ascii_case(b"true"));
         Some(Self { is_digest: true, realm, nonce, algorithm, qop, stale })
     }
@@ -159,9 +165,12 @@ impl Parameter {
     }
 }
 
-/// The values of a plain field by their parameters, none of which stands twice.
-fn plain_values<'a>(walk: Walk<'_, 'a>) -> Option<[Option<&'a [u8]>; PARAMETERS.len()]> {
-    let mut values = [None; PARAMETERS.len()];
+/// The values of parameters, in their order.
+type Values<'a> = [Option<&'a [u8]>; PARAMETERS.len()];
+
+/// The values of a plain field, of whose parameters none stands twice. They are written where they are read: a copy of what was just
+/// written waits.
+fn plain_values<'a>(walk: Walk<'_, 'a>, values: &mut Values<'a>) -> Option<()> {
     let mut is_repeated = false;
     plain::digest(walk, |name_on, len, value| {
         let parameter = Parameter::at_start(name_on, len);
@@ -170,7 +179,7 @@ fn plain_values<'a>(walk: Walk<'_, 'a>) -> Option<[Option<&'a [u8]>; PARAMETERS.
             *place = Some(value);
         }
     })?;
-    (!is_repeated).then_some(values)
+    (!is_repeated).then_some(())
 }
 
 /// Where a value ends: at a comma outside of quotes.

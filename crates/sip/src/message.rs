@@ -127,13 +127,19 @@ impl<'a> Message<'a> {
         let first_of = |name, other| if view.get(name).is_some() { name } else { other };
         let credentials = first_of(HeaderName::Authorization, HeaderName::ProxyAuthorization);
         if let Some(value) = view.get(credentials) {
-            let plain = view.walk(credentials).and_then(Credentials::plain);
-            self.credentials = Some(plain.unwrap_or_else(|| Credentials::parse(value, note)));
+            if let Some(plain) = view.walk(credentials).and_then(Credentials::plain) {
+                self.credentials = Some(plain);
+            } else {
+                self.credentials = Some(Credentials::parse(value, note));
+            }
         }
         let challenge = first_of(HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate);
         if let Some(value) = view.get(challenge) {
-            let plain = view.walk(challenge).and_then(Challenge::plain);
-            self.challenge = Some(plain.unwrap_or_else(|| Challenge::parse(value)));
+            if let Some(plain) = view.walk(challenge).and_then(Challenge::plain) {
+                self.challenge = Some(plain);
+            } else {
+                self.challenge = Some(Challenge::parse(value));
+            }
         }
         self.anomalies = anomalies;
     }
