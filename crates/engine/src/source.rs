@@ -100,9 +100,8 @@ impl Worth for Source {
         (worth, self.last)
     }
 
-    /// They stand at most 64 bytes apart: in every line of the processor's cache, wherever a row begins.
+    /// Behind the key they stand at most 64 bytes apart: in every line of the processor's cache, wherever a row begins.
     fn expect(&self) {
-        prefetch_index(from_ref(&self.last), 0);
         prefetch_index(from_ref(&self.enumeration), 0);
         prefetch_index(from_ref(&self.flood), 0);
         prefetch_index(from_ref(&self.toll), 0);

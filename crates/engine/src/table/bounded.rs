@@ -45,7 +45,9 @@ pub(crate) struct Bounded<V> {
     turned: usize,
 }
 
+/// The key stands with what is asked of every row that is compared.
 #[derive(Debug, Default)]
+#[repr(C)]
 struct Row<V> {
     key: u64,
     value: V,
