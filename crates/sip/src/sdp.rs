@@ -38,7 +38,10 @@ impl<'a> Sdp<'a> {
     #[must_use]
     pub fn parse(body: &'a [u8], anomalies: &mut Anomalies) -> Self {
         let mut read = Self::default();
-        for line in body.split(|&byte| byte == b'\n') {
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'\n', body).chain([body.len()]) {
+            let line = body.get(begin..end).unwrap_or_default();
+            begin = end + 1;
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let &[kind, b'=', ref value @ ..] = line else {
                 anomalies.note(!line.is_empty(), Anomaly::SdpInvalid);
