@@ -7,7 +7,7 @@ use super::expect::Keys;
 use super::messages::caller;
 use super::packets::Talk;
 use crate::command::{Class, Command, Source as Address};
-use crate::detectors::{Answer, Scene};
+use crate::detectors::Answer;
 use crate::privacy::Accepted;
 use crate::proof::Token;
 use crate::source::KNOWN_CALLS;
@@ -66,6 +66,7 @@ impl Engine {
 
     /// Our final answer.
     fn answered(&mut self, message: &Message<'_>, (status, key): (u16, u64), talk: &Talk, now: Tick) {
+        let trusted = self.is_trusted(talk.peer.ip());
         let Some(transaction) =
             self.transactions.find(key, now).filter(|transaction| !transaction.is_answered)
         else {
@@ -88,8 +89,6 @@ impl Engine {
             self.privacy.accept(&what);
         }
         let address = Address::of(talk.peer.ip());
-        let trusted =
-            self.trusted.iter().any(|&(network, prefix)| super::contains(network, prefix, talk.peer.ip()));
         // Of a source that is banned meanwhile this answers an earlier request: it is told, and counts no more.
         let source = self.sources.entry(address.number());
         source.last = now;
@@ -119,14 +118,7 @@ impl Engine {
             let time = self.now;
             self.commands.push_back(Command::Unlimit { time, source: address });
         }
-        let scene = Scene {
-            now,
-            class: source.class(now, trusted),
-            peer: talk.peer,
-            local: talk.local,
-            over_tcp: talk.is_established,
-            salt: self.salt,
-        };
+        let scene = talk.scene(source.class(now, trusted), now, self.salt);
         let mut answer = Answer { message, status, request: transaction };
         self.detectors.answer(&scene, &mut answer, source, &mut self.findings);
         self.decide(&scene, talk.frame);

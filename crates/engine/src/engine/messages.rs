@@ -8,7 +8,7 @@ use super::expect::Keys;
 use super::packets::Talk;
 use crate::caller::is_from_network;
 use crate::command::{Class, Command, Source as Address};
-use crate::detectors::{Request, Scene};
+use crate::detectors::Request;
 use crate::observation::Fate;
 use crate::privacy::{self, Accepted};
 use crate::proof::Token;
@@ -97,8 +97,7 @@ impl Engine {
             let time = self.now;
             self.commands.push_back(Command::Unlimit { time, source: address });
         }
-        let scene =
-            Scene { now, class, peer: talk.peer, local: talk.local, over_tcp: talk.is_established, salt };
+        let scene = talk.scene(class, now, salt);
         let findings = &mut self.findings;
         if is_repeated {
             if let Some(flood) = &self.detectors.flood {
@@ -157,14 +156,7 @@ impl Engine {
         if source.is_banned(now) && self.rules.enforce {
             return;
         }
-        let scene = Scene {
-            now,
-            class: source.class(now, trusted),
-            peer: talk.peer,
-            local: talk.local,
-            over_tcp: talk.is_established,
-            salt: self.salt,
-        };
+        let scene = talk.scene(source.class(now, trusted), now, self.salt);
         if let Some(flood) = &self.detectors.flood {
             flood.count(&scene, Method::Ack, talk.is_established, source, &mut self.findings);
         }
@@ -216,14 +208,7 @@ impl Engine {
         let source = self.sources.entry(address.number());
         source.last = now;
         source.proven |= is_proof;
-        let scene = Scene {
-            now,
-            class: source.class(now, trusted),
-            peer: talk.peer,
-            local: talk.local,
-            over_tcp: talk.is_established,
-            salt: self.salt,
-        };
+        let scene = talk.scene(source.class(now, trusted), now, self.salt);
         if let Some(detector) = &self.detectors.malformed {
             // Whom we ask is no stranger.
             let class = if is_asked { scene.class.max(Class::Credited) } else { scene.class };

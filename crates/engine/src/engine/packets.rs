@@ -8,9 +8,10 @@ use sip::{Anomalies, Carrier, Message, View};
 
 use super::Engine;
 use super::expect::Keys;
-use crate::command::Source as Address;
+use crate::command::{Class, Source as Address};
 use crate::connection::Connections;
 use crate::detectors::Scene;
+use crate::hash::Salt;
 use crate::observation::{Direction, Fate, Observation, Reading, Segment, Transport};
 use crate::time::Tick;
 
@@ -41,6 +42,11 @@ impl Talk {
     /// What is said by whom the gate bans: it was not heard, and counts for nothing.
     fn is_of_banned(&self) -> bool {
         self.direction == Direction::In && self.fate == Fate::Banned
+    }
+
+    /// What a detector is told of it, `class` being the peer's.
+    pub(super) fn scene(&self, class: Class, now: Tick, salt: Salt) -> Scene {
+        Scene { now, class, peer: self.peer, local: self.local, over_tcp: self.is_established, salt }
     }
 }
 
